@@ -1,0 +1,1 @@
+"""Who acts outside: poller, sink, monitor; the only outbound HTTP."""

@@ -1,0 +1,197 @@
+"""Stores the topics: own consumer, one immutable batch per table, insert, and only then commit.
+
+A store that is away stops consumption and commits until it is back. A row that the store refuses goes to the
+dead letters, acknowledged, before any offset passes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from infra import telemetry
+from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
+from streams import topics
+from streams.dead import letter
+from streams.outbox import Outbox
+from streams.rows import TABLES, Batch
+
+log = telemetry.get(__name__)
+
+GROUP = "tapestream-sink"
+POLL_MS = 100
+RETRY_CAP_S = 30.0
+HAND_OVER_S = 5.0
+DAY_MS = 86_400_000
+
+
+class Sink:
+    """Batches records of every stored topic into the store."""
+
+    def __init__(self, bootstrap: str, store: Store, outbox: Outbox, *, batch_rows: int, batch_age_s: float) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._batch_rows = batch_rows
+        self._batch_age_s = batch_age_s
+        self._open: dict[str, Batch] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self.stored: dict[tuple[str, int], int] = {}
+        """Per (topic, partition) the offset below which everything is in the store."""
+        self.rows = 0
+        self.waiting_for_store = False
+        self._consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=GROUP,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_500,
+            max_poll_interval_ms=DAY_MS,  # a store that is away for hours must not cost us the partitions
+            fetch_max_bytes=64 * 2**20,
+            max_partition_fetch_bytes=16 * 2**20,
+        )
+
+    async def start(self) -> None:
+        """Join the group. Raises `aiokafka.errors.KafkaConnectionError`."""
+        self._consumer.subscribe(list(TABLES), listener=_Rebalance(self))
+        await self._consumer.start()
+
+    async def run(self) -> None:
+        """Consume until `stop`."""
+        try:
+            await self._run()
+        finally:
+            self._ended.set()
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=2_000)
+            except KafkaError as error:
+                log.warning("sink.fetch", error=str(error))
+                await asyncio.sleep(1)
+                continue
+            for partition, records in fetched.items():
+                for record in records:
+                    await self._take(partition, record)
+            await self._flush_due()
+
+    async def stop(self) -> None:
+        """Store what was received, commit, leave the group."""
+        self._stopping.set()
+        await self._ended.wait()
+        await self.flush()
+        await self._consumer.stop()
+
+    async def flush(self) -> None:
+        """Store every open batch now."""
+        for topic in list(self._open):
+            await self._flush(topic)
+        if self._flushing:
+            await self._flushing
+
+    async def hand_over(self) -> None:
+        """Finish the insert under way; open batches are dropped: their next owner starts from the committed offset."""
+        if self._flushing:
+            await asyncio.wait([self._flushing], timeout=HAND_OVER_S)
+        self._open.clear()
+
+    async def _take(self, partition: Any, record: Any) -> None:
+        topic = partition.topic
+        batch = self._open.get(topic)
+        if batch is None:
+            batch = self._open[topic] = Batch(TABLES[topic], time.monotonic())
+        try:
+            batch.add(partition, record)
+        except ValueError as error:
+            await self._dead(record, "message", str(error))
+            batch.skip(partition, record.offset)
+        if batch.rows >= self._batch_rows:
+            await self._flush(topic)
+
+    async def _flush_due(self) -> None:
+        now = time.monotonic()
+        for topic, batch in list(self._open.items()):
+            if now - batch.opened_at >= self._batch_age_s:
+                await self._flush(topic)
+
+    async def _flush(self, topic: str) -> None:
+        """Cut the topic's batch and store it beside further reading; one insert is under way at a time."""
+        batch = self._open.pop(topic)
+        if self._flushing:
+            await self._flushing
+        self._flushing = asyncio.ensure_future(self._store_and_commit(batch))
+
+    async def _store_and_commit(self, batch: Batch) -> None:
+        if batch.rows:
+            await self._insert(batch, 0, len(batch.records))
+        self.rows += batch.rows
+        try:
+            await self._consumer.commit(batch.offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            # the partitions moved: their next owner stores these rows again, which changes nothing
+            log.info("sink.commit_superseded", table=batch.table.name, error=str(error))
+            return
+        for partition, offset in batch.offsets.items():
+            self.stored[partition.topic, partition.partition] = offset
+
+    async def _insert(self, batch: Batch, first: int, last: int) -> None:
+        """Insert records `first`..`last`; a refused part is halved until the refused records are alone."""
+        columns = batch.data if last - first == len(batch.records) else batch.part(first, last)
+        try:
+            await self._until_stored(batch, columns)
+        except RowsRefused as error:
+            if last - first == 1:
+                record, _ = batch.records[first]
+                log.error("sink.refused", table=batch.table.name, topic=record.topic, offset=record.offset)
+                await self._dead(record, "store_refused", str(error))
+                return
+            middle = (first + last) // 2
+            await self._insert(batch, first, middle)
+            await self._insert(batch, middle, last)
+
+    async def _until_stored(self, batch: Batch, columns: dict[str, list[Any]]) -> None:
+        delay = 0.5
+        while True:
+            try:
+                await self._store.insert(log_table(batch.table.name), columns)
+            except StoreUnavailable as error:
+                self.waiting_for_store = True
+                log.warning("sink.store_away", table=batch.table.name, retry_in_s=delay, error=str(error))
+                await asyncio.sleep(delay)
+                delay = min(RETRY_CAP_S, delay * 2)
+            else:
+                self.waiting_for_store = False
+                return
+
+    async def _dead(self, record: Any, rule: str, reason: str) -> None:
+        found = letter(
+            stage="sink",
+            rule=rule,
+            reason=reason,
+            at=record.timestamp,
+            raw_topic=record.topic,
+            raw_partition=record.partition,
+            raw_offset=record.offset,
+            row=bytes(record.value or b"")[:65_536].decode("utf-8", "replace"),
+        )
+        await self._outbox.send(topics.DEAD_LETTERS, found.encode())
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Before partitions go, what is under way is stored; what is merely open is left to the next owner."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        await self._sink.hand_over()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        del assigned

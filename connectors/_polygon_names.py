@@ -1,0 +1,221 @@
+"""How Polygon names things: symbols, intervals, markets, asset types, statement items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from connectors._errors import FieldError, UnsupportedSymbol
+from connectors._records import AssetClass, FiscalPeriod
+from connectors._symbols import split_pair
+
+SHARES: tuple[AssetClass, ...] = ("equity", "etf")
+PAIRS: tuple[AssetClass, ...] = ("crypto", "forex")
+
+SPANS: Mapping[str, str] = MappingProxyType(
+    {
+        "1m": "1/minute",
+        "5m": "5/minute",
+        "15m": "15/minute",
+        "30m": "30/minute",
+        "1h": "1/hour",
+        "4h": "4/hour",
+        "1d": "1/day",
+        "1w": "1/week",
+        "1mo": "1/month",
+    }
+)
+
+MARKETS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "equity": ("us", "stocks", "stocks"),
+        "etf": ("us", "stocks", "stocks"),
+        "crypto": ("global", "crypto", "crypto"),
+        "forex": ("global", "forex", "fx"),
+        "index": ("us", "indices", "indices"),
+    }
+)
+"""Locale of an asset class, its market in the snapshots' paths, and its market everywhere else."""
+
+ASSET_TYPES: Mapping[str | None, AssetClass] = MappingProxyType(
+    {"ETF": "etf", "ETN": "etf", "ETV": "etf", "ETS": "etf", "FUND": "fund", "INDEX": "index"}
+)
+"""https://polygon.io/docs/stocks/get_v3_reference_tickers_types; what is not named here is as asked."""
+OUTSIDE = frozenset({"BOND", "AGEN", "EQLK"})
+
+PERIODS: Mapping[str, FiscalPeriod] = MappingProxyType(
+    {"FY": "FY", "TTM": "TTM", "Q1": "Q1", "Q2": "Q2", "Q3": "Q3", "Q4": "Q4", "Y": "FY", "T": "TTM", "Q": "Q"}
+)
+"""Fiscal periods; those of one letter are the retired v2's, whose YA, TA and QA are restated."""
+
+SECTIONS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "income_statement": (
+            "income",
+            {
+                "revenues": "revenue",
+                "selling_general_and_administrative_expenses": "selling_general_and_administrative",
+                "operating_income_loss": "operating_income",
+                "interest_expense_operating": "interest_expense",
+                "income_loss_from_continuing_operations_before_tax": "income_before_tax",
+                "income_tax_expense_benefit": "income_tax",
+                "net_income_loss_attributable_to_parent": "net_income",
+                "basic_earnings_per_share": "eps_basic",
+                "diluted_earnings_per_share": "eps_diluted",
+                "basic_average_shares": "shares_basic",
+                "diluted_average_shares": "shares_diluted",
+            },
+        ),
+        "balance_sheet": (
+            "balance",
+            {
+                "assets": "total_assets",
+                "cash": "cash_and_equivalents",
+                "accounts_receivable": "receivables",
+                "accounts_payable": "payables",
+                "liabilities": "total_liabilities",
+                "equity": "total_equity",
+            },
+        ),
+        "cash_flow_statement": (
+            "cash_flow",
+            {
+                "net_cash_flow_from_operating_activities": "operating_cash_flow",
+                "net_cash_flow_from_investing_activities": "investing_cash_flow",
+                "net_cash_flow_from_financing_activities": "financing_cash_flow",
+                "net_cash_flow": "net_change_in_cash",
+            },
+        ),
+    }
+)
+
+FLAT: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "income": {
+            "revenues": "revenue",
+            "costOfRevenue": "cost_of_revenue",
+            "grossProfit": "gross_profit",
+            "researchAndDevelopmentExpense": "research_and_development",
+            "sellingGeneralAndAdministrativeExpense": "selling_general_and_administrative",
+            "operatingExpenses": "operating_expenses",
+            "operatingIncome": "operating_income",
+            "interestExpense": "interest_expense",
+            "earningsBeforeTax": "income_before_tax",
+            "incomeTaxExpense": "income_tax",
+            "netIncome": "net_income",
+            "earningsPerBasicShare": "eps_basic",
+            "earningsPerDilutedShare": "eps_diluted",
+            "weightedAverageShares": "shares_basic",
+            "weightedAverageSharesDiluted": "shares_diluted",
+            "earningsBeforeInterestTaxesDepreciationAmortization": "ebitda",
+        },
+        "balance": {
+            "cashAndEquivalents": "cash_and_equivalents",
+            "investmentsCurrent": "short_term_investments",
+            "tradeAndNonTradeReceivables": "receivables",
+            "inventory": "inventory",
+            "assetsCurrent": "current_assets",
+            "assets": "total_assets",
+            "tradeAndNonTradePayables": "payables",
+            "debtCurrent": "short_term_debt",
+            "currentLiabilities": "current_liabilities",
+            "debtNonCurrent": "long_term_debt",
+            "totalLiabilities": "total_liabilities",
+            "accumulatedRetainedEarningsDeficit": "retained_earnings",
+            "shareholdersEquity": "total_equity",
+            "shares": "shares_outstanding",
+        },
+        "cash_flow": {
+            "netCashFlowFromOperations": "operating_cash_flow",
+            "depreciationAmortizationAndAccretion": "depreciation_and_amortization",
+            "shareBasedCompensation": "stock_based_compensation",
+            "capitalExpenditure": "capital_expenditure",
+            "netCashFlowFromInvesting": "investing_cash_flow",
+            "paymentDividendsOtherCashDistributions": "dividends_paid",
+            "netCashFlowFromFinancing": "financing_cash_flow",
+            "freeCashFlow": "free_cash_flow",
+            "netCashFlow": "net_change_in_cash",
+        },
+    }
+)
+"""The retired v2 has one flat object with all statements and many ratios: only these belong to a statement."""
+
+ENDPOINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "aggregates": (
+            "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{first}/{last}",
+            "stocks/get_v2_aggs_ticker__stocksticker__range__multiplier___timespan___from___to",
+        ),
+        "grouped_daily": (
+            "/v2/aggs/grouped/locale/{locale}/market/{market}/{day}",
+            "stocks/get_v2_aggs_grouped_locale_us_market_stocks__date",
+        ),
+        "previous_close": ("/v2/aggs/ticker/{ticker}/prev", "stocks/get_v2_aggs_ticker__stocksticker__prev"),
+        "open_close": ("/v1/open-close/{ticker}/{day}", "stocks/get_v1_open-close__stocksticker___date"),
+        "snapshots": (
+            "/v2/snapshot/locale/{locale}/markets/{market}/tickers",
+            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers",
+        ),
+        "snapshot": (
+            "/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}",
+            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers__stocksticker",
+        ),
+        "universal_snapshot": ("/v3/snapshot", "stocks/get_v3_snapshot"),
+        "last_trade": ("/v2/last/trade/{ticker}", "stocks/get_v2_last_trade__stocksticker"),
+        "last_quote": ("/v2/last/nbbo/{ticker}", "stocks/get_v2_last_nbbo__stocksticker"),
+        "last_crypto": ("/v1/last/crypto/{base}/{quote}", "crypto/get_v1_last_crypto__from___to"),
+        "last_forex": ("/v1/last_quote/currencies/{base}/{quote}", "forex/get_v1_last_quote_currencies__from___to"),
+        "dividends": ("/v3/reference/dividends", "stocks/get_v3_reference_dividends"),
+        "dividends_v2": ("/v2/reference/dividends/{ticker}", "stocks/get_v3_reference_dividends"),
+        "splits": ("/v3/reference/splits", "stocks/get_v3_reference_splits"),
+        "splits_v2": ("/v2/reference/splits/{ticker}", "stocks/get_v3_reference_splits"),
+        "financials": ("/vX/reference/financials", "stocks/get_vx_reference_financials"),
+        "financials_v2": ("/v2/reference/financials/{ticker}", "stocks/get_vx_reference_financials"),
+        "news": ("/v2/reference/news", "stocks/get_v2_reference_news"),
+        "ticker_details": ("/v3/reference/tickers/{ticker}", "stocks/get_v3_reference_tickers__ticker"),
+        "company": ("/v1/meta/symbols/{ticker}/company", "stocks/get_v3_reference_tickers__ticker"),
+        "tickers": ("/v3/reference/tickers", "stocks/get_v3_reference_tickers"),
+        "tickers_v2": ("/v2/reference/tickers", "stocks/get_v3_reference_tickers"),
+    }
+)
+"""Path of each endpoint, and its page below the documentation (a retired one's is its successor's)."""
+
+INDICES = MappingProxyType({"GSPC": "SPX", "IXIC": "COMP"})
+_FROM_INDEX = {theirs: ours for ours, theirs in INDICES.items()}
+_SUFFIX = {"PR": "p", "RT": "r", "WI": "w"}  # preferred, rights, when issued
+_FROM_SUFFIX = {**{theirs: ours for ours, theirs in _SUFFIX.items()}, "-": "PR"}  # the retired lists write AAIC-B
+_SHARE = re.compile(r"([A-Z0-9]{1,12})(?:\.(PR|RT|WI)([A-Z]?))?(\.[A-Z]{1,3})?")
+_SPELLED = re.compile(r"([A-Z0-9]{1,12})(?:([prw-])([A-Z]?))?(\.[A-Z]{1,3})?")
+
+
+def spell(symbol: str, asset_class: AssetClass) -> str:
+    """`BTC-USD` -> `X:BTCUSD`, `EUR/USD` -> `C:EURUSD`, `PEB.PRE` -> `PEBpE`. Raises `UnsupportedSymbol`."""
+    match asset_class:
+        case "crypto" if found := re.fullmatch(r"([A-Z0-9]+)-([A-Z]{3,4})", symbol):
+            return f"X:{found[1]}{found[2]}"
+        case "forex" if found := re.fullmatch(r"([A-Z]{3})/([A-Z]{3})", symbol):
+            return f"C:{found[1]}{found[2]}"
+        case "index" if found := re.fullmatch(r"\^([A-Z0-9]+)", symbol):
+            return f"I:{INDICES.get(found[1], found[1])}"
+        case "equity" | "etf" if found := _SHARE.fullmatch(symbol):
+            root, kind, series, rest = found.groups(default="")
+            return f"{root}{_SUFFIX.get(kind, '')}{series}{rest}"
+    raise UnsupportedSymbol(f"polygon cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs, indices")
+
+
+def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
+    """`X:BTCUSD` -> (`BTC-USD`, crypto), `PEBpE` -> (`PEB.PRE`, as asked). Raises `FieldError`."""
+    prefix, colon, rest = spelling.rpartition(":")
+    if prefix == "X" and (pair := split_pair(rest)):
+        return "-".join(pair), "crypto"
+    if prefix == "C" and re.fullmatch(r"[A-Z]{6}", rest):
+        return f"{rest[:3]}/{rest[3:]}", "forex"
+    if prefix == "I" or (asset_class == "index" and not colon):
+        return f"^{_FROM_INDEX.get(rest, rest)}", "index"
+    if re.fullmatch(r"[A-Z0-9]+[-/][A-Z]{3,4}", spelling):  # v1 answers: BTC-USD, AUD/USD
+        return spelling, "forex" if "/" in spelling else "crypto"
+    if not colon and (found := _SPELLED.fullmatch(spelling)):
+        root, kind, series, rest = found.groups(default="")
+        return f"{root}{'.' + _FROM_SUFFIX[kind] if kind else ''}{series}{rest}", asset_class
+    raise FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")

@@ -1,0 +1,182 @@
+"""Polygon's lists and slow data: corporate actions, news, statements, profiles, the universe.
+
+Documentation: https://polygon.io/docs. Retired shapes (v1 and v2 of the reference paths) are read, never asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from connectors import _errors as errors
+from connectors import _fields as read
+from connectors._connector import Parse
+from connectors._polygon_names import ASSET_TYPES, FLAT, OUTSIDE, PERIODS, SECTIONS
+from connectors._reading import Reading
+from connectors._records import Action, Asset, News, Profile, Statement
+from connectors._symbols import us_exchange
+from connectors._vocabulary import Item, LeftOut, Next, Request
+
+Row = dict[str, Any]
+
+
+def results(reading: Reading) -> list[Any]:
+    """An empty range has no `results` at all. Raises `MalformedPayload` for a body that is no answer."""
+    body = reading.json
+    if not {"results", "status", "resultsCount"} & set(body):
+        raise errors.MalformedPayload(f"neither results nor status in {list(body)!r:.120}")
+    found = body.get("results") or []
+    if not isinstance(found, list):
+        raise errors.MalformedPayload(f"results is {type(found).__name__}, not a list")
+    return found
+
+
+def follow(reading: Reading) -> Iterator[Item]:
+    """`next_url` names another host and lacks the key: only its path and query are used."""
+    if url := read.text(reading.json.get("next_url")):
+        parts = urlsplit(url)
+        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
+        yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
+
+
+def each(one: Callable[[Reading, Row], Item | Iterator[Item] | None]) -> Parse:
+    """Make a parser of a reader of one row of `results`."""
+
+    def parse(reading: Reading) -> Iterator[Item]:
+        yield from reading.rows(results(reading), lambda row: one(reading, row))
+        yield from follow(reading)
+
+    return parse
+
+
+def dividend(reading: Reading, row: Row) -> Action:
+    """v3 uses snake_case, the retired v2 camelCase; amounts are as paid."""
+
+    def day(new: str, old: str) -> str | None:
+        return read.iso_date(row.get(new, row.get(old)))
+
+    return Action(
+        **reading.of(row["ticker"]),
+        kind="dividend",
+        ex_date=day("ex_dividend_date", "exDate"),
+        amount=read.number(row.get("cash_amount", row.get("amount"))),
+        currency=read.currency(row.get("currency")),
+        record_date=day("record_date", "recordDate"),
+        pay_date=day("pay_date", "paymentDate"),
+        declared_date=day("declaration_date", "declaredDate"),
+    )
+
+
+def split(reading: Reading, row: Row) -> Action:
+    """v3 gives both sides; the retired v2 gives old/new, the inverse of our ratio."""
+    new, old = (row["split_to"], row["split_from"]) if "split_to" in row else (1, row["ratio"])
+    above, below = read.number(new), read.number(old)
+    return Action(
+        **reading.of(row["ticker"]),
+        kind="split",
+        ex_date=read.iso_date(row.get("execution_date", row.get("exDate"))),
+        ratio=round(above / below, 12) if above and below else None,
+    )
+
+
+def article(reading: Reading, row: Row) -> News:
+    """`insights` judge in words, not in numbers: no sentiment."""
+    return News(
+        **reading.source(),
+        id=read.text(row["id"]),
+        ts=read.iso_time(row["published_utc"]),
+        title=read.text(row["title"]),
+        summary=read.text(row.get("description")),
+        url=read.text(row.get("article_url")),
+        publisher=read.text((row.get("publisher") or {}).get("name")),
+        symbols=reading.symbols(row.get("tickers")),
+    )
+
+
+def filing(reading: Reading, row: Row) -> Iterator[Statement]:
+    """One filing holds every statement; it may lack the ticker, and has sections that are none of ours."""
+    for section, (statement, names) in SECTIONS.items():
+        found = row["financials"].get(section) or {}
+        units = {str(item.get("unit")).partition(" / ")[0] for item in found.values()} - {"shares", "None"}
+        if items := read.named({name: item.get("value") for name, item in found.items()}, names):
+            yield Statement(
+                **reading.of(),
+                statement=statement,
+                period=PERIODS[row["fiscal_period"]],
+                fiscal_date=read.iso_date(row["end_date"]),
+                filed_date=read.iso_date(row.get("filing_date")),
+                currency=read.currency(units.pop()) if len(units) == 1 else None,
+                items=items,
+            )
+
+
+def flat_filing(reading: Reading, row: Row) -> Iterator[Statement]:
+    """The retired v2: one flat object; the restated periods YA, QA and TA are left out."""
+    for statement, names in FLAT.items() if row["period"] in PERIODS else ():
+        if items := read.named({name: row.get(name) for name in names}, names):
+            yield Statement(
+                **reading.of(row["ticker"]),
+                statement=statement,
+                period=PERIODS[row["period"]],
+                fiscal_date=read.iso_date(row["reportPeriod"]),
+                filed_date=read.iso_date(row.get("dateKey")),
+                items=items,
+            )
+
+
+def parse_profile(reading: Reading) -> Iterator[Item]:
+    """v3 has its object in `results`; the retired v1 is flat, in other words, and true as of its US date `updated`.
+
+    `locale` is the market's, not the company's country; `sic_description` is v3's only industry.
+    """
+    row = reading.json.get("results") or reading.json
+
+    def first(*names: str) -> Any:
+        return next((row[name] for name in names if row.get(name) is not None), None)
+
+    updated = read.midnight(read.us_date(row.get("updated")))
+    yield Profile(
+        **reading.of(first("ticker", "symbol"), ASSET_TYPES.get(row.get("type"))),
+        ts=reading.answer.observed_at if updated is None else updated,
+        name=read.text(row.get("name")),
+        exchange=us_exchange(read.text(first("primary_exchange", "exchangeSymbol"))),
+        country="US" if row.get("country") == "usa" else None,
+        currency=read.currency(row.get("currency_name")),
+        sector=read.text(row.get("sector")),
+        industry=read.text(first("industry", "sic_description")),
+        website=read.text(first("homepage_url", "url")),
+        description=read.text(row.get("description")),
+        employees=read.integer(first("total_employees", "employees")) or None,
+        market_cap=read.size(first("market_cap", "marketcap")),
+        shares_outstanding=read.size(row.get("share_class_shares_outstanding")),
+        ipo_date=read.iso_date(first("list_date", "listdate")),
+        cik=read.cik(row.get("cik")),
+        figi=read.text(first("composite_figi", "figi")),
+    )
+
+
+def asset(reading: Reading, row: Row) -> Item:
+    """v3 names the MIC and the FIGI; the retired v2 has its own exchange codes and keeps identifiers in `codes`."""
+    if row.get("type") in OUTSIDE or str(row["ticker"]).startswith("O:"):
+        return LeftOut()
+    codes = row.get("codes") or row
+    return Asset(
+        **reading.of(row["ticker"], ASSET_TYPES.get(row.get("type"))),
+        name=read.text(row.get("name")),
+        exchange=us_exchange(read.text(row.get("primary_exchange", row.get("primaryExch")))),
+        currency=read.currency(row.get("currency_symbol") or row.get("currency_name") or row.get("currency")),
+        active=row.get("active"),
+        delisted_date=read.iso_date(row.get("delisted_utc")),
+        cik=read.cik(codes.get("cik")),
+        figi=read.text(codes.get("composite_figi", codes.get("cfigi"))),
+        provider_symbol=row["ticker"],
+    )
+
+
+def parse_tickers_v2(reading: Reading) -> Iterator[Item]:
+    body = reading.json
+    yield from reading.rows(body["tickers"], lambda row: asset(reading, row))
+    if body["page"] * body["perPage"] < body["count"]:
+        yield reading.following(page=str(body["page"] + 1))

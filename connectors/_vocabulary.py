@@ -1,0 +1,172 @@
+"""The words of a declaration: what is asked, sent, received and yielded. Pure data, no behaviour beyond checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connectors._errors import Refusal
+from connectors._records import DATASETS, INTERVAL_MS, Adjustment, AnyRecord, AssetClass, Envelope, Interval
+
+DAY_MS = 86_400_000
+
+
+class Call(BaseModel):
+    """What is asked, in canonical terms, for one dataset and one asset class.
+
+    `symbols` empty asks for a whole market (`exchange`, `kind` and the range narrow it). `start` (inclusive) and `end`
+    (exclusive) are ms since the epoch, UTC, compared with a record's `ts`. `adjustment` None takes what
+    the provider gives by default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    symbols: tuple[str, ...] = ()
+    asset_class: AssetClass = "equity"
+    interval: Interval | None = None
+    adjustment: Adjustment | None = None
+    start: int | None = None
+    end: int | None = None
+    kind: str | None = None
+    """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
+    period: Literal["annual", "quarterly"] | None = None
+    exchange: str | None = None
+    query: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Call:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"unknown dataset {self.dataset!r}; known: {', '.join(DATASETS)}")
+        if self.dataset == "bars" and self.interval is None:
+            raise ValueError(f"bars need an interval: one of {', '.join(INTERVAL_MS)}")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"the range is empty: start {self.start} is not before end {self.end}")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request without its key: `path` is below the provider's base URL."""
+
+    endpoint: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    method: Literal["GET", "POST"] = "GET"
+    body: Mapping[str, Any] | list[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One HTTP response as received. Header names are lower case; `observed_at` is its receive time, ms UTC."""
+
+    status: int
+    body: bytes
+    observed_at: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """Where a key goes: a query parameter, or header templates with `{key}` (or `{id}` and `{secret}` of `id:secret`).
+
+    With `handshake` the provider hands out a session instead: GET `cookie_url` for cookies, then GET
+    `token_path` for a text that travels as query parameter `token_param`.
+    """
+
+    query: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    handshake: Handshake | None = None
+
+    @property
+    def keyless(self) -> bool:
+        """True when the provider needs no key of ours."""
+        return self.query is None and not self.headers
+
+    def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Give (query parameters, headers) that carry `key`. They must never be logged."""
+        ident, _, secret = key.partition(":")
+        headers = {name: text.format(key=key, id=ident, secret=secret) for name, text in self.headers.items()}
+        return ({self.query: key} if self.query else {}), headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """A session that must be opened before some endpoints answer (Yahoo's cookie and crumb)."""
+
+    cookie_url: str
+    token_path: str
+    token_param: str
+    endpoints: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """At most `calls` weighted calls per key in each `per` window; windows of a day or month start in `zone`."""
+
+    calls: int
+    per: Literal["second", "minute", "day", "month"]
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """One row that breaks a rule; `row` is what was read, for the dead letter."""
+
+    rule: str
+    reason: str
+    row: Any = None
+    symbol: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarColumns:
+    """Bars as read, before they are judged: columns of equal length in the payload's order.
+
+    None is absent, NaN unreadable, a None in `ts` an unreadable time. `streams.validate` applies the
+    bar rules and makes the `Bars` frame.
+    """
+
+    envelope: Envelope
+    interval: str
+    adjustment: Adjustment
+    ts: list[int | None]
+    open: list[float | None]
+    high: list[float | None]
+    low: list[float | None]
+    close: list[float | None]
+    volume: list[float | None]
+    currency: str | None = None
+    vwap: list[float | None] | None = None
+    trades: list[float | None] | None = None
+    adj_close: list[float | None] | None = None
+    quote_volume: list[float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One symbol of the call that the answer refuses or leaves out."""
+
+    symbol: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """More of the same answer: the request that fetches the following page."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows outside the asset classes (options, bonds, private companies): counted, not rejected."""
+
+    count: int = 1
+
+
+Item = AnyRecord | BarColumns | Reject | Missing | Next | LeftOut

@@ -1,0 +1,158 @@
+"""Writes the documents that are made from the code: docs/schemas/<dataset>.json and docs/PROVIDERS.md.
+
+`make docs` runs it; tests/test_docs.py compares what it would write with what is there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args
+
+from connectors import DATASETS
+from connectors._records import AssetClass, RecordType
+from infra.clickhouse import DATASET_TABLES
+from streams import capabilities, topics
+from streams.capabilities import Capability, Seller
+from streams.commands.providers import price
+
+DOCS = Path(__file__).parent
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NOT_OF_NEWS = frozenset({"symbol", "asset_class"})
+FIELD = re.compile(r"\| `(?P<name>\w+)` \| (?P<kind>[^|]+) \| (?P<meaning>[^|]+) \|")
+PROVIDERS_HEAD = """\
+# The providers
+
+Made by `make docs` from the declarations in `connectors/`; `tapestream providers` prints the same. What an account may
+really ask is decided by its plan: set `<PROVIDER>_LIMITS` to it.
+"""
+
+
+def main() -> None:
+    """Write what differs."""
+    for path, text in documents().items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+def documents() -> dict[Path, str]:
+    """Every made document: path to text."""
+    schemas = {DOCS / "schemas" / f"{name}.json": json.dumps(schema(name), indent=2) + "\n" for name in DATASETS}
+    return {**schemas, DOCS / "PROVIDERS.md": providers()}
+
+
+def schema(dataset: str) -> dict[str, Any]:
+    """The JSON Schema of a record on its topic: shape from the record class, meanings from DATASETS.md.
+
+    Raises `KeyError` for a field whose meaning is not written down.
+    """
+    record: RecordType = DATASETS[dataset]
+    made = record.model_json_schema(mode="serialization")
+    described = meanings(dataset)
+    properties = {name: {**_plain(shape), "description": described[name]} for name, shape in made["properties"].items()}
+    return {
+        "$schema": DIALECT,
+        "title": dataset,
+        "description": made["description"],
+        "x-topic": topics.MARKET[dataset],
+        "x-table": DATASET_TABLES[dataset],
+        "x-key": list(record.key),
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),  # absent values travel as null
+        "additionalProperties": False,
+    }
+
+
+def meanings(dataset: str) -> dict[str, str]:
+    """Field to meaning, from the tables of DATASETS.md; the common fields included, where the dataset has them."""
+    text = (DOCS / "DATASETS.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    found = {**_fields(sections["Common fields"]), **_fields(sections[dataset])}
+    return {name: meaning for name, meaning in found.items() if not (dataset == "news" and name in NOT_OF_NEWS)}
+
+
+def _fields(section: str) -> dict[str, str]:
+    return {found["name"]: found["meaning"].replace("`", "").strip() for found in FIELD.finditer(section)}
+
+
+def _plain(shape: Any) -> Any:
+    """Leave out what pydantic adds for forms: titles and inner descriptions."""
+    if isinstance(shape, dict):
+        return {name: _plain(value) for name, value in shape.items() if name not in {"title", "description"}}
+    return [_plain(value) for value in shape] if isinstance(shape, list) else shape
+
+
+def providers() -> str:
+    """The text of PROVIDERS.md."""
+    rows = capabilities.matrix()
+    parts = [PROVIDERS_HEAD, _overview(rows), _limits(capabilities.sellers())]
+    titles = {seller.name: seller for seller in capabilities.sellers()}
+    parts += [_provider(titles[name], list(sold)) for name, sold in groupby(rows, key=lambda row: row.provider)]
+    return "\n".join(parts)
+
+
+def _overview(rows: Sequence[Capability]) -> str:
+    names = sorted({row.provider for row in rows})
+    lines = [(f"`{dataset}`", *(_classes(rows, name, dataset) for name in names)) for dataset in DATASETS]
+    return "## Who sells what, of which asset classes\n\n" + _table(("", *names), lines)
+
+
+def _classes(rows: Sequence[Capability], provider: str, dataset: str) -> str:
+    sold = {name for row in rows if (row.provider, row.dataset) == (provider, dataset) for name in row.asset_classes}
+    return " ".join(name for name in get_args(AssetClass) if name in sold)
+
+
+def _limits(sellers: Sequence[Seller]) -> str:
+    head = ("provider", "key", "declared limits of a key", "its day ends in", "base URL")
+    lines = [
+        (
+            f"[{seller.title}]({seller.docs})",
+            "none needed" if seller.keyless else f"`{seller.name.upper()}_KEYS`",
+            ", ".join(seller.limits) or "none",
+            seller.zone,
+            f"`{seller.base_url}`",
+        )
+        for seller in sellers
+    ]
+    return "## Keys and limits\n\n" + _table(head, lines)
+
+
+def _provider(seller: Seller, rows: Sequence[Capability]) -> str:
+    head = (
+        *("dataset", "endpoint", "asset classes", "intervals or kinds", "adjustment"),
+        *("symbols a call", "rows", "cost", "plan", "history"),
+    )
+    lines = [
+        (
+            row.dataset,
+            f"[{row.endpoint}]({row.docs})",
+            " ".join(row.asset_classes),
+            " ".join(row.intervals or row.kinds),
+            " ".join(row.adjustments),
+            str(row.batch) if row.batch else "whole market",
+            f"{row.rows:,}" if row.rows else "",
+            price(row),
+            row.plan,
+            row.history,
+        )
+        for row in rows
+    ]
+    return f"## {seller.title}\n\n" + _table(head, lines)
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "".join(_lines(head, lines))
+
+
+def _lines(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    for line in (head, ["---"] * len(head), *lines):
+        yield f"| {' | '.join(line)} |\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""TCP ports on loopback: one that is free, or a clear refusal of one that is not."""
+
+import errno
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+
+class PortBusy(OSError):
+    """Another process listens on the wanted port."""
+
+
+def free_port() -> int:
+    """A port nobody listens on. Another process may take it before its user binds it."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(port: int) -> None:
+    """Make sure that `port` can be listened on.
+
+    Raises:
+        PortBusy: it is in use, or reserved for the superuser.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection's rest is no obstacle
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            reason = "is already in use" if error.errno == errno.EADDRINUSE else f"is refused ({error.strerror})"
+            raise PortBusy(
+                f"port {port} on {LOOPBACK} {reason}: stop what listens there "
+                f"(`ss -ltnp 'sport = :{port}'` names it) or choose another port"
+            ) from None

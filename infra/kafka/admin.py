@@ -1,0 +1,168 @@
+"""Topics as we want them: created when missing, checked and brought to our configuration when there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+
+from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
+from infra.kafka.connection import connected
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+RETRY_S = 0.05
+
+
+class TopicMismatch(ValueError):
+    """A topic exists with another number of partitions than we need."""
+
+
+class TopicRefused(RuntimeError):
+    """The broker would not create or configure a topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic as we want it.
+
+    `compacted` keeps the last record of each key for ever, otherwise records are deleted after
+    `retention_ms` milliseconds (None: as the broker is set). `max_message_bytes` bounds a batch as it
+    is stored, compressed. See https://kafka.apache.org/documentation/#topicconfigs.
+    """
+
+    name: str
+    partitions: int
+    compacted: bool = False
+    retention_ms: int | None = None
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    replication: int = 1
+
+    @property
+    def configs(self) -> dict[str, str]:
+        """What it sets of the topic's configuration, in the broker's words."""
+        configs = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+        if self.retention_ms is not None:
+            configs["retention.ms"] = str(self.retention_ms)
+        return configs
+
+
+async def ensure_topics(bootstrap: str, specs: Iterable[TopicSpec], *, within_s: float = 30.0) -> None:
+    """Create the topics that are missing and set what differs on the others.
+
+    Running it again changes nothing, and two may run at once. Nothing is changed when a topic has the
+    wrong number of partitions: keys would move between them, and tables lose what is theirs.
+
+    Args:
+        bootstrap: `host:port`, several joined by commas.
+        specs: the topics, each name once.
+        within_s: how long the broker may take for all of it, in seconds.
+
+    Raises:
+        BrokerUnreachable: no server answered.
+        TopicMismatch: partition counts differ; names every such topic.
+        TopicRefused: the broker refused one, or a topic got no leader in time.
+    """
+    wanted = {spec.name: spec for spec in specs}
+    async with connected(bootstrap, within_s) as client:
+        found = await partition_counts(client)
+        _check(found, wanted)
+        missing = [spec for name, spec in wanted.items() if name not in found]
+        if missing:
+            await _create(client, missing, within_s)
+            await _until_led(client, wanted, within_s)
+        await _configure(client, wanted)
+
+
+async def partition_counts(client: AIOKafkaClient) -> dict[str, int]:
+    """Every topic that has a leader for each partition, with their number.
+
+    Asks for all topics: asked about one by name, Tansu would create it, with four partitions.
+    """
+    client.set_topics([])
+    if not await client.force_metadata_update():
+        raise KafkaConnectionError("it no longer answers")
+    cluster = client.cluster
+    return {
+        topic: len(partitions)
+        for topic in cluster.topics(exclude_internal_topics=False)
+        if (partitions := cluster.partitions_for_topic(topic)) == cluster.available_partitions_for_topic(topic)
+    }
+
+
+def _check(found: Mapping[str, int], wanted: Mapping[str, TopicSpec]) -> None:
+    wrong = [
+        f"{name} has {found[name]}, needs {spec.partitions}"
+        for name, spec in wanted.items()
+        if found.get(name, spec.partitions) != spec.partitions
+    ]
+    if wrong:
+        raise TopicMismatch(
+            f"wrong number of partitions: {'; '.join(wrong)}. Partitions of a topic in use cannot be changed: "
+            "delete these topics while no worker runs (their records go too), or use another Kafka cluster"
+        )
+
+
+async def _create(client: AIOKafkaClient, specs: Sequence[TopicSpec], within_s: float) -> None:
+    request = CreateTopicsRequest(
+        create_topic_requests=[
+            (spec.name, spec.partitions, spec.replication, [], list(spec.configs.items())) for spec in specs
+        ],
+        timeout=round(within_s * 1000),
+        validate_only=False,
+    )
+    answer = await client.send(client.cluster.controller.nodeId, request)
+    for topic, code, message in answer.topic_errors:
+        if for_code(code) is not TopicAlreadyExistsError:  # somebody else was faster: _check looks at theirs
+            _require(code, f"create topic {topic}", message)
+
+
+async def _until_led(client: AIOKafkaClient, wanted: Mapping[str, TopicSpec], within_s: float) -> None:
+    """Creating is asynchronous: wait until every topic can be produced to."""
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                found = await partition_counts(client)
+                if wanted.keys() <= found.keys():
+                    break
+                await asyncio.sleep(RETRY_S)
+    except TimeoutError:
+        raise TopicRefused(f"some topics got no leader within {within_s:g} s: look at the broker's log") from None
+    _check(found, wanted)
+
+
+async def _configure(client: AIOKafkaClient, wanted: Mapping[str, TopicSpec]) -> None:
+    actual = await _configs(client, list(wanted))
+    differing = {
+        name: changes
+        for name, spec in wanted.items()
+        if (changes := {key: value for key, value in spec.configs.items() if actual[name].get(key) != value})
+    }
+    if not differing:
+        return
+    answer = await client.send(client.get_random_node(), SetTopicConfigs(differing))
+    for code, message, _, topic in answer.responses:
+        _require(code, f"set {differing[topic]} on topic {topic}", message)
+
+
+async def _configs(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    request = DescribeConfigsRequest([(TOPIC, topic, None) for topic in topics])
+    answer = await client.send(client.get_random_node(), request)
+    configs: dict[str, dict[str, str]] = {}
+    for code, message, _, topic, entries in answer.resources:
+        _require(code, f"read the configuration of topic {topic}", message)
+        configs[topic] = {name: value for name, value, *_ in entries}
+    return configs
+
+
+def _require(code: int, what: str, message: Any) -> None:
+    error = for_code(code)
+    if error is not NoError:
+        raise TopicRefused(f"the broker would not {what}: {message or error.__name__}")

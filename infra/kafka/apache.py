@@ -1,0 +1,284 @@
+"""Apache Kafka from its own jars: one KRaft node, broker and controller in one, on loopback only.
+
+`python -m infra.kafka.apache start | stop | status` keeps one running beside us for development.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import click
+import psutil
+
+from infra._child import Child, ChildFailed
+from infra._ports import LOOPBACK, PortBusy, free_port, require_free
+from infra.kafka.connection import DEFAULT_PORT, answers
+from infra.kafka.distribution import RUN, KafkaUnavailable, available, jars, java
+
+__all__ = ["ApacheKafka", "KafkaUnavailable", "available"]
+
+READY_WITHIN_S = 60.0
+GRACE_S = 15.0
+HEAP = "512m"
+MAX_REQUEST_BYTES = 17 * 2**20  # a 16 MiB message with its batch header
+PID_FILE = "running.json"
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+message.max.bytes={max_bytes}
+replica.fetch.max.bytes={max_bytes}
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+
+class ApacheKafka:
+    """Apache Kafka as a child that dies with us; its records stay in `data_dir`.
+
+    `async with ApacheKafka(data_dir=folder) as broker:` runs it until the end of the block. Starting it
+    again on the same folder, on any port, finds the old topics, records and offsets.
+
+    Args:
+        data_dir: its folder: configuration, log and records.
+        port: where it listens on 127.0.0.1; None takes a free one.
+        heap: the JVM's largest heap.
+
+    Raises (on entering):
+        KafkaUnavailable: no Java, no Maven or no jars.
+        PortBusy: another process listens on `port`.
+        ChildFailed: it ended or did not answer.
+    """
+
+    def __init__(self, *, data_dir: Path, port: int | None = None, heap: str = HEAP) -> None:
+        self._dir = data_dir.resolve()
+        self._port = port
+        self._heap = heap
+        self._child: Child | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port`, for Kafka clients."""
+        return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def url(self) -> str:
+        """`kafka://host:port`, for Faust."""
+        return f"kafka://{self.bootstrap}"
+
+    @property
+    def pid(self) -> int:
+        """The JVM's process id."""
+        return self._running().pid
+
+    @property
+    def log(self) -> Path:
+        """The file with what the broker prints."""
+        return self._dir / "kafka.log"
+
+    def rss(self) -> int:
+        """Resident memory in bytes; 0 once it has ended."""
+        return self._running().rss()
+
+    async def wait(self) -> int:
+        """Wait until it ends, whoever ended it, and return its exit code."""
+        return await self._running().wait()
+
+    async def start(self) -> Self:
+        """Start it and wait until it answers a metadata request."""
+        command = await asyncio.to_thread(self.prepare)
+        self._child = await Child.start("Apache Kafka", command, log=self.log, env={})
+        try:
+            await self._child.until_ready(lambda: answers(self.bootstrap), READY_WITHIN_S)
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def stop(self) -> int:
+        """End it in order, after fifteen seconds by force; its exit code (143 in order)."""
+        return await self._running().stop(GRACE_S)
+
+    def prepare(self) -> list[str]:
+        """Choose the port, write the configuration, format an empty folder; the command that runs it."""
+        if self._port is None:
+            self._port = free_port()
+        require_free(self._port)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        data, properties = self._dir / "records", self._dir / "server.properties"
+        properties.write_text(
+            PROPERTIES.format(
+                host=LOOPBACK,
+                port=self._port,
+                controller_port=free_port(),
+                data=data,
+                max_bytes=MAX_REQUEST_BYTES,
+            )
+        )
+        # The JVM reads the classpath's wildcard itself.
+        base = [java(), f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError"]
+        base += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars()}/*"]
+        if not (data / "meta.properties").exists():
+            _format([*base, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+        return [*base, "kafka.Kafka", str(properties)]
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _running(self) -> Child:
+        if self._child is None:
+            raise RuntimeError("Apache Kafka has not been started")
+        return self._child
+
+
+def _cluster_id() -> str:
+    """A fresh id in Kafka's form, url-safe base64 of 16 bytes; a leading dash would look like an option."""
+    return "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+
+
+def _format(command: list[str]) -> None:
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env={})  # noqa: S603 - our own command
+    if run.returncode != 0:
+        raise ChildFailed(f"Apache Kafka could not format its folder: {(run.stderr or run.stdout).strip()}")
+
+
+@click.group()
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=RUN / "kafka", help="Its folder.")
+@click.pass_context
+def main(context: click.Context, folder: Path) -> None:
+    """One Apache Kafka on loopback, for development and tests."""
+    context.obj = folder
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True)
+@click.option("--foreground", is_flag=True, help="Stay, and stop it on Ctrl-C or SIGTERM.")
+@click.pass_obj
+def start(folder: Path, port: int, foreground: bool) -> None:
+    """Start it, and leave it running unless --foreground is given."""
+    running = _recorded(folder)
+    if running is not None and (foreground or running[1] != port):
+        raise click.ClickException(f"Apache Kafka {_told(running)} already: stop it first")
+    if running is not None:
+        click.echo(f"Apache Kafka {_told(running)} already")
+        return
+    kafka = ApacheKafka(data_dir=folder, port=port)
+    try:
+        if foreground:
+            asyncio.run(_stay(kafka))
+        else:
+            _detach(kafka, folder, port)
+    except (KafkaUnavailable, PortBusy, ChildFailed) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.pass_obj
+def stop(folder: Path) -> None:
+    """Stop the one that `start` left running."""
+    running = _recorded(folder)
+    if running is None:
+        click.echo("Apache Kafka is not running")
+        return
+    process, _ = running
+    process.terminate()
+    try:
+        process.wait(GRACE_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait()
+    (folder / PID_FILE).unlink(missing_ok=True)
+    click.echo("Apache Kafka stopped")
+
+
+@main.command()
+@click.pass_obj
+def status(folder: Path) -> None:
+    """Tell whether one is running; exits with 3 when none is."""
+    running = _recorded(folder)
+    click.echo(f"Apache Kafka {_told(running)}" if running else "Apache Kafka is not running")
+    if running is None:
+        raise click.exceptions.Exit(3)
+
+
+async def _stay(kafka: ApacheKafka) -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    async with kafka:
+        click.echo(f"Apache Kafka runs at {kafka.url} (pid {kafka.pid})")
+        ended, stopped = asyncio.create_task(kafka.wait()), asyncio.create_task(asked.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if ended.done():
+            raise ChildFailed(f"Apache Kafka ended with exit code {ended.result()} (its log: {kafka.log})")
+
+
+def _detach(kafka: ApacheKafka, folder: Path, port: int) -> None:
+    command = kafka.prepare()
+    with kafka.log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={},
+            start_new_session=True,
+        )
+    record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": port}
+    (folder / PID_FILE).write_text(json.dumps(record))
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not asyncio.run(answers(kafka.bootstrap)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise ChildFailed(f"Apache Kafka did not get ready (its log: {kafka.log})")
+        time.sleep(0.1)
+    click.echo(f"Apache Kafka runs at {kafka.url} (pid {process.pid})")
+
+
+def _recorded(folder: Path) -> tuple[psutil.Process, int] | None:
+    """The process that the pid file names and its port, unless it has ended."""
+    try:
+        record = json.loads((folder / PID_FILE).read_text())
+        process = psutil.Process(record["pid"])
+        same = process.create_time() == record["started"] and process.status() != psutil.STATUS_ZOMBIE
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    return (process, record["port"]) if same else None
+
+
+def _told(running: tuple[psutil.Process, int]) -> str:
+    process, port = running
+    return f"runs at kafka://{LOOPBACK}:{port} (pid {process.pid})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""How far a consumer group is behind, partition by partition."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from infra.kafka.admin import partition_counts
+from infra.kafka.connection import connected
+
+SMALL_FETCH = 1024  # bytes: only the answer's header matters
+FETCH_WAIT_MS = 100
+FETCH_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """Offsets of one partition: the first kept, the group's commit (None before its first), the end."""
+
+    topic: str
+    partition: int
+    start: int
+    committed: int | None
+    end: int
+
+    @property
+    def behind(self) -> int:
+        """Records the group has still to read; a compacted topic holds fewer than that."""
+        return max(0, self.end - max(self.start, self.committed or 0))
+
+
+async def lag(bootstrap: str, group: str, topics: Collection[str], *, within_s: float = 10.0) -> list[PartitionLag]:
+    """Where `group` stands in each partition of `topics`, sorted; a topic that is missing has no rows.
+
+    Joins no group and commits nothing, so it disturbs no worker.
+
+    Raises:
+        BrokerUnreachable: no server answered within `within_s` seconds.
+    """
+    async with connected(bootstrap, within_s) as client:
+        counts = await partition_counts(client)
+    partitions = [TopicPartition(topic, number) for topic in sorted(topics) for number in range(counts.get(topic, 0))]
+    if not partitions:
+        return []
+    async with AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=SMALL_FETCH,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    ) as consumer:
+        consumer.assign(partitions)
+        starts = await consumer.beginning_offsets(partitions)
+        ends = await _ends(consumer, partitions)
+        return [
+            PartitionLag(at.topic, at.partition, starts[at], await consumer.committed(at), ends[at])
+            for at in partitions
+        ]
+
+
+async def _ends(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """The ends as fetch answers state them.
+
+    Tansu 0.6.0 answers ListOffsets with the last batch's first offset plus one, but its fetch answers
+    carry the true high watermark. Fetching from the listed end costs at most one batch a partition.
+    """
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    for at, end in ends.items():
+        consumer.seek(at, end)
+    for _ in range(FETCH_ROUNDS):
+        await consumer.getmany(timeout_ms=FETCH_WAIT_MS)
+        if all(consumer.highwater(at) is not None for at in partitions):
+            break
+    return {at: max(ends[at], consumer.highwater(at) or 0) for at in partitions}

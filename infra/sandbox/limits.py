@@ -1,0 +1,83 @@
+"""Rate limits and quotas of a key: so many calls (or credits) in a window of the calendar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Window = Literal["second", "minute", "hour", "day", "month"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `calls` in each `per`, counted anew when that unit of time begins in `zone`.
+
+    With `credits` the weight of an endpoint counts instead of one for each call.
+    """
+
+    calls: int
+    per: Window
+    zone: str = "UTC"
+    credits: bool = False
+
+    def window(self, now: datetime) -> tuple[datetime, datetime]:
+        """Start and end of the window around `now`, in `zone`."""
+        local = now.astimezone(ZoneInfo(self.zone))
+        start = local.replace(microsecond=0)
+        if self.per == "second":
+            return start, start + timedelta(seconds=1)
+        start = start.replace(second=0)
+        if self.per == "minute":
+            return start, start + timedelta(minutes=1)
+        start = start.replace(minute=0)
+        if self.per == "hour":
+            return start, start + timedelta(hours=1)
+        start = start.replace(hour=0, fold=0)
+        if self.per == "day":
+            return start, start + timedelta(days=1)
+        start = start.replace(day=1)
+        return start, (start + timedelta(days=32)).replace(day=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a key may do: `limits`, endpoints it is not sold (`denies`, by name), and how far back it reaches.
+
+    Without limits it is unlimited.
+    """
+
+    limits: tuple[Limit, ...] = ()
+    denies: frozenset[str] = frozenset()
+    history: timedelta | None = None
+
+
+@dataclass(slots=True)
+class Meter:
+    """What one key has used of its plan, window by window."""
+
+    plan: Plan
+    used: dict[Limit, int] = field(default_factory=dict)
+    peak: dict[Limit, int] = field(default_factory=dict)
+    _windows: dict[Limit, datetime] = field(default_factory=dict)
+
+    def spend(self, now: datetime, credits: int = 1) -> tuple[Limit, timedelta] | None:
+        """Count one call, or say which limit forbids it and how long that lasts; then nothing is counted."""
+        for limit in self.plan.limits:
+            start, end = limit.window(now)
+            if self._windows.get(limit) != start:
+                self._windows[limit], self.used[limit] = start, 0
+            if self.used[limit] + self._weight(limit, credits) > limit.calls:
+                return limit, end.astimezone(now.tzinfo) - now
+        for limit in self.plan.limits:
+            self.used[limit] += self._weight(limit, credits)
+            self.peak[limit] = max(self.peak.get(limit, 0), self.used[limit])
+        return None
+
+    @staticmethod
+    def _weight(limit: Limit, credits: int) -> int:
+        return credits if limit.credits else 1

@@ -1,0 +1,495 @@
+"""Polygon (now Massive): stocks, crypto and forex. Documentation: https://polygon.io/docs.
+
+Oddities played on purpose: prices adjusted for splits, never for dividends; volumes are floats; an empty range
+has no `results`; daily bars are stamped at midnight of the market's zone and weeks on Sunday, but grouped and
+previous-day bars at the close; `limit` counts base bars (minutes or days); `next_url` lacks the key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
+
+from infra.sandbox.actions import split_divisors
+from infra.sandbox.bars import NOTHING, Bar, Bars
+from infra.sandbox.calendars import SUNDAY
+from infra.sandbox.errors import UnknownInstrument
+from infra.sandbox.limits import Limit, Plan
+from infra.sandbox.market import Quote
+from infra.sandbox.provider import Call, Provider, Reason, Refusal, Reply, Route, named_symbols
+from infra.sandbox.universe import Instrument, instruments
+from infra.sandbox.windows import SPANS, Grid, Page, Reading, read
+
+NEW_YORK = ZoneInfo("America/New_York")
+NS = 1_000_000
+PRICING = "https://polygon.io/pricing"
+EX_DATE_FROM = r"ex_dividend_date(\.gte?)?"
+EXCHANGES = {"XNAS": 12, "XNYS": 10, "ARCX": 11}
+
+
+class BadParameter(ValueError):
+    """A parameter Polygon would refuse with 400."""
+
+
+@cache
+def tickers() -> dict[str, Instrument]:
+    """Every instrument Polygon has, by its ticker."""
+    return {ticker: instrument for instrument in instruments().values() if (ticker := _ticker(instrument))}
+
+
+def _ticker(instrument: Instrument) -> str | None:
+    match instrument.asset_class:
+        case "crypto":
+            return "X:" + instrument.symbol.replace("-", "")
+        case "forex":
+            return "C:" + instrument.symbol.replace("/", "")
+        case "equity" | "etf" if instrument.currency == "USD":
+            return instrument.symbol
+    return None
+
+
+def _zone(instrument: Instrument) -> tzinfo:
+    return UTC if instrument.asset_class in ("crypto", "forex") else NEW_YORK
+
+
+def aggregates(call: Call) -> Reply:
+    """`/v2/aggs/ticker/{ticker}/range/{multiplier}/{span}/{from}/{to}`; an unknown ticker has no bars."""
+    asked, instrument = _with_cursor(call), tickers().get(call.path["ticker"])
+    grid = _grid(call, _zone(instrument) if instrument else NEW_YORK)
+    since = _moment(call.path["from"], "from", grid.zone)
+    until = _moment(call.path["to"], "to", grid.zone, last=True)
+    limit, backward = _number(asked, "limit", 5000, 50_000), asked.get("sort", "asc") == "desc"
+    if since > until:
+        raise BadParameter("The parameter 'to' cannot be a time that occurs before 'from'")
+    reach = call.now - call.plan.history if call.plan.history else since
+    if since > call.now or until < reach:
+        return _not_in_plan(call)
+    page = Page(NOTHING, 0, None)
+    if instrument:  # both ends are moved outwards to whole windows
+        start, end = grid.start(max(since, reach)), grid.end(until)
+        reading = Reading(instrument, grid, start, end, limit, backward)
+        page = read(call.market, reading, call.now, lambda bars: _adjusted(call, instrument, bars, asked))
+    rows = [_row(bar) for bar in call.told(page.bars)]
+    body = _listed(call, rows[::-1] if backward else rows, asked)
+    body |= {"ticker": call.path["ticker"], "queryCount": page.used, "count": len(rows)}
+    if page.rest is not None:
+        ends = (call.path["from"], page.rest - 1) if backward else (page.rest, call.path["to"])
+        path = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{span}".format_map(call.path)
+        body["next_url"] = f"{call.base_url}{path}/{ends[0]}/{ends[1]}?cursor={_cursor(asked)}"
+    return Reply(body)
+
+
+def previous_close(call: Call) -> Reply:
+    """`/v2/aggs/ticker/{ticker}/prev`: the last trading date before today's."""
+    ticker, rows = call.path["ticker"], []
+    if instrument := tickers().get(ticker):
+        yesterday = call.now.astimezone(_zone(instrument)).date() - timedelta(days=1)
+        bars = call.market.daily(instrument.symbol, yesterday - timedelta(days=12), yesterday, call.now)
+        last = call.told(_adjusted(call, instrument, bars.take(slice(-1, None)), call.query))
+        rows = [{"T": ticker} | _row(bar, _closing(instrument, bar.day)) for bar in last]
+    return Reply(_listed(call, rows, call.query) | {"ticker": ticker, "count": len(rows)})
+
+
+def grouped_daily(call: Call) -> Reply:
+    """`/v2/aggs/grouped/locale/{locale}/market/{market}/{date}`: one day of a whole market."""
+    market, day, rows = call.path["market"].lower(), _day(call.path["date"]), []
+    if market not in MARKETS:
+        raise BadParameter(f"Invalid market: {market}")
+    for ticker, instrument in tickers().items():
+        if instrument.asset_class in MARKETS[market]:
+            bars = call.market.daily(instrument.symbol, day, day, call.now)
+            bars = call.told(_adjusted(call, instrument, bars, call.query))
+            rows += [{"T": ticker} | _row(bar, _closing(instrument, day)) for bar in bars]
+    return Reply(_listed(call, rows, call.query))
+
+
+def open_close(call: Call) -> Reply:
+    """`/v1/open-close/{ticker}/{date}`."""
+    ticker, day = call.path["ticker"], _day(call.path["date"])
+    if instrument := tickers().get(ticker):
+        bars = call.market.daily(instrument.symbol, day, day, call.now)
+        for bar in call.told(_adjusted(call, instrument, bars, call.query)):
+            prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
+            beyond = {"afterHours": bar.close, "preMarket": bar.open}
+            head = {"status": "OK", "from": day.isoformat(), "symbol": ticker}
+            return Reply(head | prices | {"volume": bar.volume} | beyond)
+    return _not_found(call, "Data not found.")
+
+
+def _adjusted(call: Call, instrument: Instrument, bars: Bars, asked: Mapping[str, str]) -> Bars:
+    splits = call.market.splits(instrument.symbol, call.now)
+    if asked.get("adjusted") == "false" or not splits:
+        return bars
+    return bars.scaled(split_divisors(bars.days, splits), max(4, instrument.decimals))
+
+
+def _row(bar: Bar, stamp: int | None = None) -> dict[str, float | int]:
+    return {
+        "v": round(bar.volume, 8),
+        "vw": round(bar.vwap, 6),
+        "o": bar.open,
+        "c": bar.close,
+        "h": bar.high,
+        "l": bar.low,
+        "t": bar.start if stamp is None else stamp,
+        "n": bar.trades,
+    }
+
+
+def _closing(instrument: Instrument, day: date) -> int:
+    """Stamp of the bars of a whole market: 16:00 New York for stocks, the day's last millisecond else."""
+    if instrument.asset_class in ("crypto", "forex"):
+        return int(datetime.combine(day, time(), UTC).timestamp() * 1000) + 86_399_999
+    return int(datetime.combine(day, time(16), NEW_YORK).timestamp() * 1000)
+
+
+def snapshot(call: Call) -> Reply:
+    """`/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}`."""
+    ticker = call.path["ticker"]
+    row = _snapshot(call, ticker) if ticker in tickers() else None
+    if row is None:
+        return _not_found(call, "Ticker not found.", status="NotFound")
+    return Reply({"status": "OK", "request_id": _request_id(call), "ticker": row})
+
+
+def snapshots(call: Call) -> Reply:
+    """`/v2/snapshot/locale/{locale}/markets/{market}/tickers`, all or `?tickers=A,B`; unknown ones are left out."""
+    classes = MARKETS.get(call.path["market"].lower(), ())
+    wanted = [ticker for ticker in call.query.get("tickers", "").split(",") if ticker]
+    known = [name for name in wanted or tickers() if name in tickers() and tickers()[name].asset_class in classes]
+    rows = [row for ticker in known if (row := _snapshot(call, ticker))]
+    return Reply({"status": "OK", "request_id": _request_id(call), "count": len(rows), "tickers": rows})
+
+
+def _snapshot(call: Call, ticker: str) -> dict[str, Any] | None:
+    instrument = tickers()[ticker]
+    quote = call.quote(instrument.symbol)
+    if quote is None:
+        return None
+    stocks = instrument.asset_class in ("equity", "etf")
+    stamp = quote.ts * NS if stocks else quote.ts  # stocks count nanoseconds, the others milliseconds
+    change = quote.price - quote.prev_close
+    last_quote = _nbbo(quote) | {"t": stamp} if stocks else {"a": quote.ask, "b": quote.bid, "t": stamp, "x": 48}
+    trade = {"c": [12], "i": str(quote.today.trades), "p": quote.price, "s": 100, "t": stamp, "x": 12}
+    return {
+        "day": _summary(quote.today),
+        **({"lastQuote": last_quote} if instrument.asset_class != "crypto" else {}),
+        **({"lastTrade": trade} if instrument.asset_class != "forex" else {}),
+        "min": _minute(quote),
+        "prevDay": _summary(quote.previous) if quote.previous else _summary(quote.today),
+        "ticker": ticker,
+        "todaysChange": round(change, 6),
+        "todaysChangePerc": round(100 * change / quote.prev_close, 6),
+        "updated": stamp,
+    }
+
+
+def _summary(bar: Bar) -> dict[str, float]:
+    return {name: value for name, value in _row(bar).items() if name not in ("t", "n")}
+
+
+def _minute(quote: Quote) -> dict[str, float | int]:
+    if quote.minute is None:
+        return {"av": 0, "c": 0, "h": 0, "l": 0, "o": 0, "v": 0, "vw": 0, "t": 0, "n": 0}
+    return {"av": quote.today.volume} | _row(quote.minute)
+
+
+def _nbbo(quote: Quote) -> dict[str, Any]:
+    return {"P": quote.ask, "S": quote.ask_size, "p": quote.bid, "s": quote.bid_size}
+
+
+def last_trade(call: Call) -> Reply:
+    """`/v2/last/trade/{ticker}`; times in nanoseconds."""
+    return _last(call, lambda quote: {"c": [12, 37], "p": quote.price, "s": 100, "r": 202})
+
+
+def last_quote(call: Call) -> Reply:
+    """`/v2/last/nbbo/{ticker}`; times in nanoseconds."""
+    return _last(call, lambda quote: {**_nbbo(quote), "X": 11})
+
+
+def _last(call: Call, told: Callable[[Quote], dict[str, Any]]) -> Reply:
+    ticker = call.path["ticker"]
+    instrument = tickers().get(ticker)
+    quote = call.quote(instrument.symbol) if instrument else None
+    if instrument is None or quote is None:
+        return _not_found(call, "Data not found.")
+    stamp = quote.ts * NS
+    where = {"x": EXCHANGES.get(instrument.exchange, 4), "z": 3, "T": ticker, "i": str(quote.today.trades)}
+    when = {"t": stamp + 310_617, "y": stamp, "f": stamp + 205_000, "q": quote.today.trades}
+    return Reply({"results": told(quote) | where | when, "status": "OK", "request_id": _request_id(call)})
+
+
+def last_crypto_trade(call: Call) -> Reply:
+    """`/v1/last/crypto/{from}/{to}`; time in milliseconds."""
+    name = f"{call.path['from']}-{call.path['to']}"
+    return _last_of_pair(
+        call, name, lambda quote: {"price": quote.price, "size": 0.002, "exchange": 1, "conditions": [1]}
+    )
+
+
+def last_currency_quote(call: Call) -> Reply:
+    """`/v1/last_quote/currencies/{from}/{to}`; time in milliseconds."""
+    name = f"{call.path['from']}/{call.path['to']}"
+    return _last_of_pair(call, name, lambda quote: {"ask": quote.ask, "bid": quote.bid, "exchange": 48})
+
+
+def _last_of_pair(call: Call, symbol: str, told: Callable[[Quote], dict[str, Any]]) -> Reply:
+    try:
+        quote = call.quote(symbol)
+    except UnknownInstrument:
+        quote = None
+    if quote is None:
+        return _not_found(call, "Data not found.")
+    last = told(quote) | {"timestamp": quote.ts}
+    return Reply({"status": "success", "request_id": _request_id(call), "symbol": symbol, "last": last})
+
+
+def splits(call: Call) -> Reply:
+    """`/v3/reference/splits`: newest first; `ticker`, `execution_date[.gte|.gt|.lte|.lt]`, `limit`."""
+
+    def rows(ticker: str, symbol: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "execution_date": split.ex_date.isoformat(),
+                "split_from": split.ratio.denominator,
+                "split_to": split.ratio.numerator,
+                "ticker": ticker,
+            }
+            for split in call.market.splits(symbol, call.now)
+        ]
+
+    return _actions(call, rows, "execution_date")
+
+
+def dividends(call: Call) -> Reply:
+    """`/v3/reference/dividends`: newest first, as paid; `ticker`, `ex_dividend_date[.gte|…]`, `limit`."""
+    earliest = [value for name, value in _with_cursor(call).items() if re.fullmatch(EX_DATE_FROM, name)]
+    since = _day(max(earliest)) if earliest else date.min
+
+    def rows(ticker: str, symbol: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "cash_amount": dividend.amount,
+                "currency": "USD",
+                "declaration_date": (dividend.ex_date - timedelta(days=21)).isoformat(),
+                "dividend_type": "CD",
+                "ex_dividend_date": dividend.ex_date.isoformat(),
+                "frequency": 4,
+                "pay_date": (dividend.ex_date + timedelta(days=14)).isoformat(),
+                "record_date": (dividend.ex_date + timedelta(days=1)).isoformat(),
+                "ticker": ticker,
+            }
+            for dividend in call.market.dividends(symbol, call.now, since)
+        ]
+
+    return _actions(call, rows, "ex_dividend_date")
+
+
+def _actions(call: Call, rows: Callable[[str, str], list[dict[str, Any]]], by: str) -> Reply:
+    asked = _with_cursor(call)
+    wanted = [asked["ticker"]] if "ticker" in asked else list(tickers())
+    found = [row for name in wanted if name in tickers() for row in rows(name, tickers()[name].symbol)]
+    found = [row for row in found if _in_range(row[by], asked, by)]
+    found.sort(key=lambda row: (row[by], row["ticker"]), reverse=asked.get("order", "desc") == "desc")
+    return _page(call, asked, found, default=10)
+
+
+def list_tickers(call: Call) -> Reply:
+    """`/v3/reference/tickers`: `ticker`, `market` (stocks, crypto, fx), `type` (CS, ETF), `limit`."""
+    asked = _with_cursor(call)
+    classes = MARKETS.get(asked.get("market", "all"), MARKETS["all"])
+    rows = [
+        _reference(ticker, instrument, call.now)
+        for ticker, instrument in sorted(tickers().items())
+        if instrument.asset_class in classes and asked.get("ticker", ticker) == ticker
+    ]
+    rows = [row for row in rows if row.get("type") == asked.get("type", row.get("type"))]
+    return _page(call, asked, rows, default=100)
+
+
+def _reference(ticker: str, instrument: Instrument, now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {"ticker": ticker, "name": instrument.name, "active": True}
+    row["last_updated_utc"] = now.strftime("%Y-%m-%dT00:00:00Z")
+    if instrument.asset_class in ("equity", "etf"):
+        kind = "CS" if instrument.asset_class == "equity" else "ETF"
+        listing = {"primary_exchange": instrument.exchange, "type": kind, "currency_name": "usd"}
+        return row | {"market": "stocks", "locale": "us"} | listing
+    base, _, quoted = instrument.symbol.replace("-", "/").partition("/")
+    market = "crypto" if instrument.asset_class == "crypto" else "fx"
+    currencies = {"currency_symbol": quoted, "base_currency_symbol": base}
+    return row | {"market": market, "locale": "global"} | currencies
+
+
+def _page(call: Call, asked: Mapping[str, str], rows: Sequence[dict[str, Any]], default: int) -> Reply:
+    limit, after = _number(asked, "limit", default, 1000), int(asked.get("after", 0))
+    page = rows[after : after + limit]
+    body = {"results": page, "status": "OK", "request_id": _request_id(call), "count": len(page)}
+    if after + limit < len(rows):
+        cursor = _cursor({**asked, "limit": limit, "after": after + limit})
+        body["next_url"] = f"{call.base_url}{call.url_path}?cursor={cursor}"
+    return Reply(body)
+
+
+def _grid(call: Call, zone: tzinfo) -> Grid:
+    multiplier, span = call.path["multiplier"], call.path["span"]
+    if not multiplier.isdecimal() or int(multiplier) < 1:
+        raise BadParameter(f"Invalid multiplier: {multiplier}")
+    if span not in SPANS:
+        raise BadParameter(f"Invalid timespan: {span}")
+    return Grid(int(multiplier), span, zone, week_begins=SUNDAY)
+
+
+def _moment(text: str, name: str, zone: tzinfo, last: bool = False) -> datetime:
+    """A time parameter; a `last` date reaches to its last millisecond."""
+    if text.isdecimal():
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    try:
+        day = datetime.combine(date.fromisoformat(text), time(), zone)
+    except ValueError:
+        raise BadParameter(
+            f"Could not parse the time parameter: '{name}'. Use YYYY-MM-DD or Unix MS Timestamps"
+        ) from None
+    return day + timedelta(days=1, milliseconds=-1) if last else day
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadParameter(f"Could not parse the date: {text}. Use YYYY-MM-DD") from None
+
+
+def _number(asked: Mapping[str, str], name: str, default: int, largest: int) -> int:
+    text = asked.get(name, str(default))
+    if not text.isdecimal() or not 1 <= int(text) <= largest:
+        raise BadParameter(f"'{name}' must be a number between 1 and {largest}")
+    return int(text)
+
+
+def _in_range(day: str, asked: Mapping[str, str], name: str) -> bool:
+    return (
+        asked.get(name, day) == day
+        and asked.get(f"{name}.gte", day) <= day <= asked.get(f"{name}.lte", day)
+        and not (f"{name}.gt" in asked and day <= asked[f"{name}.gt"])
+        and not (f"{name}.lt" in asked and day >= asked[f"{name}.lt"])
+    )
+
+
+def _with_cursor(call: Call) -> dict[str, str]:
+    """The query, and what the cursor of a `next_url` carries of the first one; never the key."""
+    asked = {name: value for name, value in call.query.items() if name not in ("apiKey", "cursor")}
+    if "cursor" not in call.query:
+        return asked
+    try:
+        text = base64.urlsafe_b64decode(call.query["cursor"] + "==").decode()
+    except ValueError:
+        raise BadParameter("Invalid cursor") from None
+    return asked | dict(parse_qsl(text))
+
+
+def _cursor(kept: Mapping[str, object]) -> str:
+    return base64.urlsafe_b64encode(urlencode(kept).encode()).decode().rstrip("=")
+
+
+def _listed(call: Call, rows: list[dict[str, Any]], asked: Mapping[str, str]) -> dict[str, Any]:
+    counts = {"queryCount": len(rows), "resultsCount": len(rows), "adjusted": asked.get("adjusted") != "false"}
+    return counts | ({"results": rows} if rows else {}) | {"status": "OK", "request_id": _request_id(call)}
+
+
+def _request_id(call: Call) -> str:
+    return hashlib.blake2b(f"{call.now}{call.url_path}{call.query}".encode(), digest_size=16).hexdigest()
+
+
+def _not_found(call: Call, message: str, status: str = "NOT_FOUND") -> Reply:
+    return Reply({"status": status, "request_id": _request_id(call), "message": message}, 404)
+
+
+def _not_in_plan(call: Call) -> Reply:
+    message = f"Your plan doesn't include this data timeframe. Please upgrade your plan at {PRICING}"
+    return Reply({"status": "NOT_AUTHORIZED", "request_id": _request_id(call), "message": message}, 403)
+
+
+def _checked(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
+    """The handler, with a parameter it cannot read answered as Polygon does."""
+
+    def answer(call: Call) -> Reply:
+        try:
+            return handler(call)
+        except BadParameter as error:
+            return Reply({"status": "ERROR", "request_id": _request_id(call), "error": str(error)}, 400)
+
+    return answer
+
+
+def _key(call: Call) -> str | None:
+    scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+    return call.query.get("apiKey") or (token if scheme == "Bearer" and token else None)
+
+
+def _refuse(refusal: Refusal) -> Reply:
+    call = refusal.call
+    if refusal.reason is Reason.NO_SUCH_PATH:
+        return Reply("404 page not found", 404, "text/plain")
+    if refusal.reason is Reason.NOT_ENTITLED:
+        message = f"You are not entitled to this data. Please upgrade your plan at {PRICING}"
+        return Reply({"status": "NOT_AUTHORIZED", "request_id": _request_id(call), "message": message}, 403)
+    status, error = {
+        Reason.KEY_MISSING: (401, "API Key was not provided"),
+        Reason.KEY_UNKNOWN: (401, "Unknown API Key"),
+        Reason.LIMITED: (
+            429,
+            "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to "
+            f"continue. {PRICING}",
+        ),
+    }[refusal.reason]
+    return Reply({"status": "ERROR", "request_id": _request_id(call), "error": error}, status)
+
+
+MARKETS: Mapping[str, tuple[str, ...]] = {
+    "stocks": ("equity", "etf"),
+    "crypto": ("crypto",),
+    "forex": ("forex",),
+    "fx": ("forex",),
+    "all": ("equity", "etf", "crypto", "forex"),
+}
+
+PROVIDER = Provider(
+    name="polygon",
+    routes=tuple(
+        Route(path, _checked(handler), name)
+        for path, handler, name in (
+            ("/v2/aggs/ticker/{ticker}/range/{multiplier}/{span}/{from}/{to}", aggregates, "aggs"),
+            ("/v2/aggs/ticker/{ticker}/prev", previous_close, "prev"),
+            ("/v2/aggs/grouped/locale/{locale}/market/{market}/{date}", grouped_daily, "grouped"),
+            ("/v1/open-close/{ticker}/{date}", open_close, "open_close"),
+            ("/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}", snapshot, "snapshot"),
+            ("/v2/snapshot/locale/{locale}/markets/{market}/tickers", snapshots, "snapshots"),
+            ("/v2/last/trade/{ticker}", last_trade, "last_trade"),
+            ("/v2/last/nbbo/{ticker}", last_quote, "last_quote"),
+            ("/v1/last/crypto/{from}/{to}", last_crypto_trade, "last_crypto_trade"),
+            ("/v1/last_quote/currencies/{from}/{to}", last_currency_quote, "last_currency_quote"),
+            ("/v3/reference/splits", splits, "splits"),
+            ("/v3/reference/dividends", dividends, "dividends"),
+            ("/v3/reference/tickers", list_tickers, "tickers"),
+        )
+    ),
+    key=_key,
+    refuse=_refuse,
+    plans={
+        "free": Plan(
+            (Limit(5, "minute"),),
+            denies=frozenset({"snapshot", "snapshots", "last_trade", "last_quote"}),
+            history=timedelta(days=730),
+        ),
+        "paid": Plan((Limit(100, "second"),)),
+    },
+    symbols=named_symbols("ticker", "tickers"),
+)

@@ -1,0 +1,160 @@
+"""Everything the environment decides, read once from variables and `.env`. Secrets stay inside `SecretStr`.
+
+Names are documented in `.env.example`; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv.main import resolve_variables
+from dotenv.parser import parse_stream
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 2**30
+
+
+class SettingsInvalid(Exception):
+    """A variable or a line of `.env` cannot be used; the message says which, why, and what to write."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Field names are the variables' names in lower case.
+
+    `provider_values` carries the variables of the providers (`POLYGON_KEYS`, `POLYGON_URL`, …), whose names
+    only the connectors know.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    kafka_url: str = "kafka://127.0.0.1:9092"
+    clickhouse_url: str = ""
+    """`http://user:password@host:8123/database` or `chdb:///absolute/folder`; empty: embedded, under DATA_DIR."""
+    data_dir: Path = Path("data")
+    web_port: Annotated[int, Field(ge=1, le=65_535)] = 6066
+    log_level: str = "info"
+
+    poller_window: Annotated[int, Field(ge=1, le=256)] = 8
+    """Calls under way at once per provider."""
+    http_timeout_s: Annotated[float, Field(gt=0)] = 30
+    http_body_limit: Annotated[int, Field(ge=1024)] = 12 * 2**20
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    """Tries beyond the first for a provider that is unavailable or asks to wait."""
+    sink_batch_rows: Annotated[int, Field(ge=1)] = 50_000
+    sink_batch_age_s: Annotated[float, Field(gt=0)] = 1.0
+    broker_memory_limit: Annotated[int, Field(ge=64 * 2**20)] = GIB
+    provider_values: Mapping[str, SecretStr] = Field(default_factory=dict, repr=False)
+
+    @field_validator("kafka_url")
+    @classmethod
+    def _kafka(cls, url: str) -> str:
+        if "://" not in url:
+            url = f"kafka://{url}"
+        scheme, _, rest = url.partition("://")
+        hosts = [host.rpartition(":") for host in rest.rstrip("/").split(",")]
+        if scheme not in {"kafka", "aiokafka"} or not all(h and p.isdecimal() for h, _, p in hosts):
+            raise ValueError("write it as kafka://host:port[,host:port]")
+        return f"kafka://{rest.rstrip('/')}"
+
+    @field_validator("clickhouse_url")
+    @classmethod
+    def _clickhouse(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://", "chdb://")):
+            raise ValueError("write it as http://user:password@host:8123/database or chdb:///absolute/folder")
+        return url
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, level: str) -> str:
+        if level.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("write debug, info, warning or error")
+        return level.lower()
+
+    @cached_property
+    def bootstrap(self) -> str:
+        """The brokers as `host:port[,host:port]`."""
+        return self.kafka_url.partition("://")[2]
+
+    @cached_property
+    def store_url(self) -> str:
+        """The store's URL; without CLICKHOUSE_URL the embedded one under DATA_DIR."""
+        return self.clickhouse_url or f"chdb://{self.data_dir.resolve()}/store"
+
+    @property
+    def embedded_store(self) -> bool:
+        """True when the store lives in this machine's folder and has one owner process."""
+        return self.store_url.startswith("chdb://")
+
+    def keys(self, provider: str) -> tuple[str, ...]:
+        """The provider's API keys in their order, from `<PROVIDER>_KEYS` (commas) or `<PROVIDER>_KEY`."""
+        value = self._value(provider, "KEYS") or self._value(provider, "KEY")
+        return tuple(key.strip() for key in value.split(",") if key.strip())
+
+    def base_url(self, provider: str) -> str | None:
+        """An override of the provider's base URL, from `<PROVIDER>_URL`."""
+        return self._value(provider, "URL").rstrip("/") or None
+
+    def limits(self, provider: str) -> tuple[tuple[float, Any], ...] | None:
+        """What the keys' plan allows, from `<PROVIDER>_LIMITS` such as `300/minute,100000/day`; None: as declared.
+
+        `none` lifts every limit. Raises `SettingsInvalid`.
+        """
+        value = self._value(provider, "LIMITS")
+        if not value:
+            return None
+        return () if value.strip().lower() == "none" else tuple(_limit(provider, part) for part in value.split(","))
+
+    def _value(self, provider: str, what: str) -> str:
+        found = self.provider_values.get(f"{provider}_{what}".upper())
+        return found.get_secret_value() if found else ""
+
+
+def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings: the environment wins over `.env`. Raises `SettingsInvalid`."""
+    given = dict(os.environ if environ is None else environ)
+    path = env_file or Path(given.get("TAPESTREAM_ENV", ".env"))
+    values = {**_read_env_file(path), **given}
+    fields = {name: values[name.upper()] for name in Settings.model_fields if values.get(name.upper(), "") != ""}
+    providers = {
+        name: SecretStr(value)
+        for name, value in values.items()
+        if name.endswith(("_KEYS", "_KEY", "_URL", "_LIMITS")) and value
+    }
+    try:
+        return Settings(**{**fields, "provider_values": providers})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsInvalid(_explain(error)) from None
+
+
+def _limit(provider: str, text: str) -> tuple[float, str]:
+    calls, _, per = text.strip().partition("/")
+    if not calls.isdecimal() or int(calls) < 1 or per not in {"second", "minute", "day", "month"}:
+        name = f"{provider.upper()}_LIMITS"
+        raise SettingsInvalid(f"{name} cannot be used: {text.strip()!r}; write 300/minute,100000/day or none")
+    return float(calls), per
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs: list[tuple[str, str | None]] = []
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for binding in parse_stream(stream):
+            if binding.error:
+                raise SettingsInvalid(f"{path} line {binding.original.line}: not NAME=value; mend or remove the line")
+            if binding.key is not None:
+                pairs.append((binding.key, binding.value))
+    return {name: value or "" for name, value in resolve_variables(pairs, override=False).items()}
+
+
+def _explain(error: ValidationError) -> str:
+    def line(found: Any) -> str:
+        name = str(found["loc"][0]).upper()
+        return f"{name} cannot be used: {found['msg'].removeprefix('Value error, ')}"
+
+    return "; ".join(line(found) for found in error.errors(include_url=False, include_input=False))

@@ -1,0 +1,24 @@
+"""`tapestream`, also as `python -m streams`."""
+
+from __future__ import annotations
+
+import click
+
+from streams.commands.ask import poll, query, status
+from streams.commands.demo import demo
+from streams.commands.normalize import normalize
+from streams.commands.providers import providers
+from streams.commands.run import sandbox, up, worker
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="tapestream")
+def main() -> None:
+    """Keep a ClickHouse full of clean market data: eight providers, Kafka, Faust, one unified form."""
+
+
+for command in (up, worker, status, query, poll, normalize, providers, sandbox, demo):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

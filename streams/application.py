@@ -1,0 +1,60 @@
+"""The Faust app: its settings and the moments of its life, not its actors. `streams.topology` wires those."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+
+from infra import telemetry
+from infra.settings import Settings
+
+BIG = 32 * 2**20
+Step = Callable[[], Awaitable[None]]
+
+
+class Tapestream(faust.App):  # type: ignore[misc]
+    """Faust's app with three moments of ours: before anything starts, before it stops, after it stopped."""
+
+    opening: Step
+    draining: Step
+    closing: Step
+
+    async def on_start(self) -> None:
+        """Open what the actors need, before any of them runs."""
+        await self.opening()
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        """Let what was received reach the store while everything still runs, then stop."""
+        await self.draining()
+        await super().on_stop()
+        await self.closing()
+
+
+def build(settings: Settings, *, opening: Step, draining: Step, closing: Step) -> Any:
+    """Make the app for these settings. It connects to nothing before it is started."""
+    app = Tapestream(
+        "tapestream",
+        broker=settings.kafka_url,
+        store="memory://",
+        datadir=str(settings.data_dir / "faust"),
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        stream_wait_empty=False,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=1.5,
+        broker_commit_interval=0.5,
+        broker_max_poll_interval=600.0,
+        consumer_max_fetch_size=BIG,
+        consumer_auto_offset_reset="earliest",
+        producer_max_request_size=BIG,
+        web_host="127.0.0.1",
+        web_bind="127.0.0.1",
+        web_port=settings.web_port,
+        worker_redirect_stdouts=False,
+        logging_config=telemetry.config(settings.log_level),
+    )
+    app.opening, app.draining, app.closing = opening, draining, closing
+    return app

@@ -1,0 +1,1 @@
+"""The door for operators: one module per group of commands, all of them thin."""

@@ -1,0 +1,163 @@
+"""`tapestream status`, `query`, `poll`: questions and orders to a running pipeline, from another terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import click
+import orjson
+from aiokafka.errors import KafkaError
+
+from infra.clickhouse import Store
+from infra.settings import Settings
+from streams import routing
+from streams.client import Client, Job, requests_for
+from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
+from streams.stack import Address, ask_query, ask_status
+
+
+def _where(settings: Settings) -> tuple[str | None, str]:
+    """(web URL of the running embedded tree or None, bootstrap servers)."""
+    running = Address.find(settings.data_dir)
+    if running:
+        return running.web_url, running.kafka_url.partition("://")[2]
+    return None, settings.bootstrap
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The whole state as one JSON object.")
+@plainly
+def status(*, as_json: bool) -> None:
+    """Tell what is running, how far behind it is, and what the store holds.
+
+    \b
+    tapestream status
+    tapestream status --json
+    """
+    settings = load_settings()
+    found = asyncio.run(_status(settings))
+    if as_json:
+        click.echo(orjson.dumps(found, default=str).decode())
+        return
+    click.echo(f"worker: {found['worker']}")
+    if live := found.get("live"):
+        behind = ", ".join(f"{topic} {n}" for topic, n in live["behind"].items()) or "nothing"
+        click.echo(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
+        rows = [
+            (name, provider["breaker"], provider["calls"], provider["failed"], _keys(provider["keys"]))
+            for name, provider in live["providers"].items()
+        ]
+        show(("provider", "breaker", "calls", "failed", "keys"), rows)
+    show(("table", "rows"), found["tables"])
+
+
+def _keys(keys: dict[str, Any]) -> str:
+    return ", ".join(f"{label}{' (rejected)' if key['rejected'] else ''}" for label, key in keys.items()) or "no key"
+
+
+async def _status(settings: Settings) -> dict[str, Any]:
+    web_url, _ = _where(settings)
+    found: dict[str, Any] = {"worker": "not running"}
+    try:
+        found["live"] = await ask_status(web_url or f"http://127.0.0.1:{settings.web_port}")
+        found["worker"] = "ready" if found["live"]["ready"] else "starting"
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        web_url = None
+    tables = await answer(settings, COUNTS)
+    found["tables"] = tables["rows"]
+    return found
+
+
+COUNTS = " UNION ALL ".join(
+    f"SELECT '{name}' AS table, count() AS rows FROM {name}"  # noqa: S608  (names of our own)
+    for name in ("bars", "quotes", "actions", "api_calls", "raw_responses", "dead_letters")
+)
+
+
+async def answer(settings: Settings, sql: str) -> dict[str, Any]:
+    """Answer a read-only query: through the running owner of the embedded store, or by opening the store."""
+    web_url, _ = _where(settings)
+    if settings.embedded_store:
+        try:
+            found = await ask_query(web_url or f"http://127.0.0.1:{settings.web_port}", sql)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            pass
+        else:
+            if "error" in found:
+                fail(found["error"])
+            return found
+    async with await Store.open(settings.store_url, readonly=True) as store:
+        rows = await store.query_user(sql)
+        return {"columns": rows.columns, "rows": rows.rows}
+
+
+@click.command()
+@click.argument("sql")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
+@plainly
+def query(sql: str, *, as_json: bool) -> None:
+    """Answer read-only SQL from the store, whether the pipeline runs or not.
+
+    \b
+    tapestream query "SELECT symbol, count() FROM daily_bars GROUP BY symbol"
+    """
+    found = asyncio.run(answer(load_settings(), sql))
+    show(found["columns"], found["rows"], as_json=as_json)
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("symbols", nargs=-1)
+@click.option("--provider", "providers", multiple=True, help="Only these, in this order; repeat. Default: the best.")
+@click.option("--asset-class", default="equity", show_default=True)
+@click.option("--interval", help="1m 5m 15m 30m 1h 4h 1d 1w 1mo; bars only.")
+@click.option("--adjustment", help="raw, split or total; default: what the provider gives.")
+@click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
+@click.option("--end", help="Likewise; a day is included.")
+@click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--exchange", help="MIC, for a whole market.")
+@plainly
+def poll(
+    dataset: str, symbols: tuple[str, ...], providers: tuple[str, ...], start: str | None, end: str | None, **given: Any
+) -> None:
+    """Ask the running pipeline to fetch something, and wait until it has ended.
+
+    \b
+    tapestream poll bars AAPL MSFT --interval 1d --start 2012-01-01 --end 2012-12-31
+    tapestream poll quote AAPL --provider yahoo
+    """
+    settings = load_settings()
+    call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
+    sandboxed = bool((running := Address.find(settings.data_dir)) and running.sandbox_url)
+    try:
+        slip = routing.slip(call, lambda name: sandboxed or usable(settings, name), providers)
+    except routing.Unroutable as error:
+        fail(str(error))
+    try:
+        job = asyncio.run(_poll(settings, requests_for([(call, slip)])))
+    except KafkaError as error:
+        fail(f"no broker answers at {_where(settings)[1]}: {error}; start one with `tapestream up`")
+    records = sum(report.records for report in job.done.values())
+    click.echo(
+        f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests"
+    )
+    for report in job.failures:
+        tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
+        click.echo(
+            f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})"
+        )
+    raise SystemExit(1 if job.failures else 0)
+
+
+def usable(settings: Settings, provider: str) -> bool:
+    """Tell whether the provider has a key, or needs none."""
+    from connectors import connector  # noqa: PLC0415
+
+    return connector(provider).auth.keyless or bool(settings.keys(provider))
+
+
+async def _poll(settings: Settings, requests: list[Any]) -> Job:
+    async with Client(_where(settings)[1]) as client:
+        return await client.run(requests)

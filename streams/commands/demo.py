@@ -1,0 +1,221 @@
+"""`tapestream demo`: the whole job once, from an empty folder to three answered questions."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from connectors import Call, UnsupportedCall, connector, connectors
+from infra._child import ChildFailed
+from infra._ports import PortBusy
+from infra.settings import Settings
+from streams.client import Client, Job, requests_for
+from streams.commands._terms import fail, load_settings, plainly, show
+from streams.commands.ask import usable
+from streams.messages import PollDone
+from streams.stack import AlreadyRunning, PartEnded, Stack, ask_query
+
+SHARES = ("AAPL", "GOOG", "IBM", "MSFT", "FB")
+HISTORY = ("2000-03-01", "2013-03-02")
+QUOTED = {
+    "equity": ("AAPL", "GOOG", "IBM", "MSFT", "FB"),
+    "crypto": ("BTC-USD", "ETH-USD"),
+    "forex": ("EUR/USD", "USD/JPY"),
+}
+INTRADAY = {"1m": 1, "5m": 5, "1h": 20}
+"""Interval to calendar days back."""
+SETTLE_S = 120.0
+QUESTIONS = (
+    (
+        "Bars in the store, by share and provider",
+        "SELECT symbol, source, adjustment, count() AS days, min(ts) AS first, max(ts) AS last "
+        "FROM daily_bars GROUP BY symbol, source, adjustment ORDER BY symbol, source",
+    ),
+    (
+        "Apple through its 2-for-1 split of 2005-02-28, as both providers tell it",
+        "SELECT ts, source, round(close, 4) AS close, volume FROM daily_bars "
+        "WHERE symbol = 'AAPL' AND ts >= '2005-02-24' AND ts < '2005-03-03' ORDER BY ts, source",
+    ),
+    (
+        "The latest quotes",
+        "SELECT symbol, asset_class, source, ts, price, bid, ask, currency FROM latest_quotes ORDER BY symbol, source",
+    ),
+)
+
+
+@click.command()
+@click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
+@plainly
+def demo(*, sandbox: bool) -> None:
+    """Start everything, collect real daily history, intraday bars and quotes, show what the store answers, stop.
+
+    \b
+    tapestream demo --sandbox  no key and no network needed
+    tapestream demo            the real providers, keys from the environment or .env; Yahoo needs none
+    """
+    settings = load_settings()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    try:
+        asyncio.run(_demo(settings, console, sandbox=sandbox))
+    except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; what was received is in the store", 130)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came back, by provider."""
+
+    started: float = field(default_factory=time.monotonic)
+    requests: Counter[str] = field(default_factory=Counter)
+    ended: dict[str, float] = field(default_factory=dict)
+
+    def note(self, report: PollDone) -> None:
+        """Count one report."""
+        self.requests[report.provider] += 1
+        self.ended[report.provider] = time.monotonic() - self.started
+
+
+async def _demo(settings: Settings, console: Console, *, sandbox: bool) -> None:
+    names = _providers(settings, sandbox=sandbox)
+    console.print(f"tapestream: starting broker, worker{' and sandbox' if sandbox else ''} ...")
+    async with Stack(settings, sandbox=sandbox) as stack:
+        assert stack.address
+        tally = Tally()
+        watching = asyncio.ensure_future(stack.watch())
+        working = asyncio.ensure_future(_collect(stack, names, tally, console))
+        await asyncio.wait({watching, working}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            working.cancel()
+            await watching
+        watching.cancel()
+        job = await working
+        await _settled(stack)
+        await _report(stack, job, tally, console)
+
+
+def _providers(settings: Settings, *, sandbox: bool) -> list[str]:
+    if sandbox:
+        from infra.sandbox.provider import providers  # noqa: PLC0415  (needs the extra `sandbox`)
+
+        return [name for name in connectors() if name in providers()]
+    return [name for name in connectors() if usable(settings, name)]
+
+
+def _calls(names: list[str]) -> Iterator[tuple[Call, tuple[str, ...]]]:
+    """Every provider is asked for itself: the store then holds each one's view of the same days."""
+    now = datetime.now(UTC)
+    first, last = (round(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() * 1000) for day in HISTORY)
+    wanted = [
+        *(Call(dataset="bars", symbols=(s,), interval="1d", start=first, end=last) for s in SHARES),
+        *(Call(dataset="actions", symbols=(s,), kind=kind) for s in SHARES for kind in ("split", "dividend")),
+        *(
+            Call(dataset="bars", symbols=(s,), interval=interval, start=_ms(now - timedelta(days=days)), end=_ms(now))
+            for s in SHARES[:2]
+            for interval, days in INTRADAY.items()
+        ),
+        *(Call(dataset="quote", symbols=symbols, asset_class=kind) for kind, symbols in QUOTED.items()),
+    ]
+    for name in names:
+        for call in wanted:
+            try:
+                connector(name).split(call)
+            except UnsupportedCall:
+                continue
+            yield call, (name,)
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+async def _collect(stack: Stack, names: list[str], tally: Tally, console: Console) -> Job:
+    assert stack.address
+    requests = requests_for(_calls(names))
+    async with Client(stack.address.kafka_url.partition("://")[2]) as client:
+        if not console.is_terminal:
+            return await client.run(requests, _plain(tally, console))
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description:10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, TextColumn("{task.fields[records]:>10,} records"), console=console) as progress:
+            bars = {name: progress.add_task(name, total=0, records=0) for name in names}
+            for request in requests:
+                task = bars[request.provider]
+                progress.update(task, total=(progress.tasks[task].total or 0) + 1)
+
+            def note(_: Job, report: PollDone) -> None:
+                tally.note(report)
+                task = progress.tasks[bars[report.provider]]
+                progress.update(
+                    task.id,
+                    advance=1,
+                    total=(task.total or 0) + report.children,
+                    records=task.fields["records"] + report.records,
+                )
+
+            return await client.run(requests, note)
+
+
+def _plain(tally: Tally, console: Console) -> Any:
+    """Progress for a log file: a line for every tenth of the requests."""
+    shown = 0
+
+    def note(job: Job, report: PollDone) -> None:
+        nonlocal shown
+        tally.note(report)
+        tenth = len(job.done) * 10 // job.total
+        if tenth > shown or job.finished:
+            shown = tenth
+            records = sum(done.records for done in job.done.values())
+            console.print(f"tapestream: {len(job.done)}/{job.total} requests, {records:,} records")
+
+    return note
+
+
+async def _settled(stack: Stack) -> None:
+    """Wait until everything received is in the store."""
+    async with asyncio.timeout(SETTLE_S):
+        while not (await stack.status())["settled"]:
+            await asyncio.sleep(0.1)
+
+
+async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> None:
+    assert stack.address
+    url = stack.address.web_url
+    rows = []
+    for name in sorted(tally.requests):
+        done = [report for report in job.done.values() if report.provider == name]
+        bars = await _number(url, f"SELECT count() FROM bars WHERE source = '{name}'")  # noqa: S608  (names of our own)
+        calls = await _number(url, f"SELECT count() FROM api_calls WHERE provider = '{name}'")  # noqa: S608
+        records, rejects = (sum(getattr(report, what) for report in done) for what in ("records", "rejects"))
+        rows.append((name, len(done), calls, records, bars, rejects, round(tally.ended[name], 1)))
+    titles = ("provider", "requests", "calls in store", "records", "bars in store", "rejects", "seconds")
+    show(titles, rows, title="What was collected")
+    for failure in job.failures:
+        what = f"{failure.provider} {failure.dataset} {' '.join(failure.symbols)}"
+        console.print(f"unserved: {what}: {failure.outcome} {failure.reason}", markup=False)
+    for title, sql in QUESTIONS:
+        console.print(f"\n{title}\n  {sql}", highlight=False, markup=False)
+        found = await ask_query(url, sql)
+        show(found["columns"], found["rows"])
+
+
+async def _number(url: str, sql: str) -> int:
+    found = await ask_query(url, sql)
+    return int(found["rows"][0][0])

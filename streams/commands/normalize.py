@@ -1,0 +1,116 @@
+"""`tapestream normalize`: show what a stored answer becomes. How a user reports a payload we get wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import orjson
+
+from connectors import DATASETS, Answer, Request, connector
+from streams import cases
+from streams.commands._terms import fail, plainly
+from streams.messages import now_ms
+
+REFUSED, MALFORMED = 3, 4
+
+
+@click.command()
+@click.argument("provider", required=False)
+@click.argument("dataset", required=False)
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--symbol", "symbols", multiple=True, help="Canonical symbol that had been asked; repeat for a batch.")
+@click.option("--asset-class", default="equity", show_default=True)
+@click.option("--interval", help="1m 5m 15m 30m 1h 4h 1d 1w 1mo; bars only.")
+@click.option("--adjustment", help="raw, split or total, if it had been asked for.")
+@click.option("--status", default=200, show_default=True, help="HTTP status of the answer.")
+@click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header of the answer.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the request.")
+@click.option("--url", help="The request's URL, when another endpoint than the usual one had been asked.")
+@click.option("--case", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A whole recording (JSON).")
+@click.option("--call", "asked", help="What had been asked, as JSON in canonical terms (with --case).")
+@plainly
+def normalize(case: Path | None, asked: str | None, file: BinaryIO | None, **given: Any) -> None:
+    """Run one stored answer through its connector and print the unified records as JSON lines.
+
+    \b
+    tapestream normalize polygon bars --symbol AAPL --interval 1d answer.json
+    curl ... | tapestream normalize yahoo quote --symbol AAPL -
+    tapestream normalize --case recording.json --call '{"provider":"yahoo","dataset":"quote","symbol":"AAPL"}'
+
+    Rejected rows have "dataset": "dead_letters". A refusal exits 3, a malformed payload 4.
+    """
+    if case is not None:
+        recording, call = _json(case.read_bytes(), str(case)), _json((asked or "{}").encode(), "--call")
+        if "provider" not in recording and "provider" not in call:
+            fail(f"{case} names no provider: add it to the file or to --call", 2)
+        found = cases.Case.from_recording(recording, call)
+    elif file is None:
+        fail("give PROVIDER DATASET FILE, or --case FILE; `tapestream normalize --help` shows both", 2)
+    else:
+        found = _case(file.read(), **given)
+    sys.exit(_print(cases.run(found)))
+
+
+def _case(body: bytes, *, provider: str, dataset: str, symbols: tuple[str, ...], **given: Any) -> cases.Case:
+    declared = connector(provider)
+    if dataset not in DATASETS:
+        fail(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}", 2)
+    call = cases.call_from(
+        {
+            "dataset": dataset,
+            "symbols": symbols,
+            **{name: given[name] for name in ("asset_class", "interval", "adjustment")},
+        }
+    )
+    params = dict(_pair(text, "--param") for text in given["params"])
+    if given["url"]:
+        request = declared.find("GET", given["url"], params) or declared.find("POST", given["url"], params)
+        if request is None:
+            fail(f"{given['url']} is no endpoint of {provider} that we know", 2)
+    else:
+        planned = declared.request(call)
+        request = Request(
+            endpoint=planned.endpoint, path=planned.path, params={**planned.params, **params}, method=planned.method
+        )
+    headers = {name.lower(): value for name, value in (_pair(text, "--header") for text in given["headers"])}
+    answer = Answer(status=given["status"], headers=headers, body=body, observed_at=now_ms())
+    return cases.Case(provider=provider, call=call, request=request, answer=answer)
+
+
+def _print(result: cases.Result) -> int:
+    if result.refusal is not None:
+        line: dict[str, Any] = {"error": result.outcome, "reason": result.refusal.reason}
+        line |= {
+            name: value
+            for name in ("retry_after", "resets_at")
+            if (value := getattr(result.refusal, name, None)) is not None
+        }
+        click.echo(orjson.dumps(line))
+        return MALFORMED if result.outcome == "MalformedPayload" else REFUSED
+    for record in result.records():
+        click.echo(orjson.dumps(record, default=str))
+    for symbol, refusal in result.missing.items():
+        click.echo(orjson.dumps({"symbol": symbol, "error": refusal.name}))
+    if result.next is not None:
+        click.echo(orjson.dumps({"next": {"path": result.next.path, "params": dict(result.next.params)}}))
+    return 0
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        fail(f"{option} {text!r} is not NAME=VALUE", 2)
+    return name.strip(), value
+
+
+def _json(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        fail(f"{where} is not JSON: {error}", 2)
+    if not isinstance(found, dict):
+        fail(f"{where} holds a {type(found).__name__}, not an object", 2)
+    return found

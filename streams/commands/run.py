@@ -1,0 +1,96 @@
+"""`tapestream up`, `worker`, `sandbox`: what runs until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import click
+
+from infra import telemetry
+from infra._child import ChildFailed
+from infra._ports import PortBusy, require_free
+from streams.commands._terms import fail, load_settings, plainly
+from streams.stack import AlreadyRunning, PartEnded, Stack
+
+
+@click.command()
+@click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
+@plainly
+def up(*, sandbox: bool) -> None:
+    """Run everything embedded, as one process tree, until Ctrl-C.
+
+    \b
+    tapestream up            real providers, keys from the environment or .env
+    tapestream up --sandbox  the bundled sandbox, no key and no network needed
+    """
+    settings = load_settings()
+    telemetry.configure(settings.log_level)
+    try:
+        code = asyncio.run(_up(Stack(settings, sandbox=sandbox)))
+    except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
+        fail(str(error))
+    sys.exit(code)
+
+
+async def _up(stack: Stack) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    click.echo("tapestream: starting broker and worker ...")
+    starting = asyncio.ensure_future(stack.__aenter__())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return 0
+    await starting
+    try:
+        assert stack.address
+        click.echo(f"tapestream: ready; broker {stack.address.kafka_url}, pages {stack.address.web_url}/status/")
+        click.echo("tapestream: `tapestream status`, `tapestream poll` and `tapestream query` work; Ctrl-C stops")
+        watching = asyncio.ensure_future(stack.watch())
+        await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            await watching
+        watching.cancel()
+        click.echo("tapestream: stopping; what was received goes to the store first ...")
+    finally:
+        await stack.__aexit__()
+    click.echo("tapestream: stopped")
+    return 0
+
+
+@click.command()
+@plainly
+def worker() -> None:
+    """Run one worker against KAFKA_URL and CLICKHOUSE_URL (the same as `faust -A streams worker`)."""
+    settings = load_settings()
+    try:
+        require_free(settings.web_port)
+    except PortBusy as error:
+        fail(f"{error} (WEB_PORT)")
+    level = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}[settings.log_level]
+    os.execv(sys.executable, [sys.executable, "-m", "faust", "-A", "streams", "worker", "--loglevel", level])  # noqa: S606
+
+
+@click.command()
+@click.option("--port", default=8999, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--limits/--no-limits", default=False, help="Hold every key to its plan's limits.")
+@plainly
+def sandbox(*, port: int, limits: bool) -> None:
+    """Serve the providers' APIs on loopback, over real daily bars and a seeded market."""
+    from infra.sandbox.errors import SandboxError  # noqa: PLC0415  (needs the extra `sandbox`)
+    from infra.sandbox.provider import providers  # noqa: PLC0415
+    from infra.sandbox.server import SandboxSettings, run  # noqa: PLC0415
+
+    try:
+        names = {name: "*" if provider.any_key else f"demo-{name}-1" for name, provider in providers().items()}
+        unlimited = {} if limits else {name: {key: None} for name, key in names.items()}
+        run(port, settings=SandboxSettings(keys=unlimited), ready=lambda url: click.echo(f"sandbox at {url}"))
+    except SandboxError as error:
+        fail(str(error))

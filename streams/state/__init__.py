@@ -1,0 +1,1 @@
+"""Pure folds: (state, event, now) to state."""

@@ -1,0 +1,33 @@
+"""The topics: names, partition counts, retention. The public contract is `market.*`; the rest is internal."""
+
+from __future__ import annotations
+
+from connectors import connectors
+from connectors._records import DATASETS
+from infra.kafka.admin import TopicSpec
+
+DAY_MS = 86_400_000
+MAILBOXES = 32  # one partition per provider, by the number its connector declares
+SYMBOL_PARTITIONS = 8
+
+POLL_REQUESTS = "poll.requests"
+POLL_DONE = "poll.done"
+RAW_RESPONSES = "raw.responses"
+API_CALLS = "api.calls"
+DEAD_LETTERS = "dead.letters"
+MARKET = {"quote": "market.quotes"} | {name: f"market.{name}" for name in DATASETS if name != "quote"}
+"""Topic of each dataset."""
+
+SPECS: tuple[TopicSpec, ...] = (
+    TopicSpec(POLL_REQUESTS, MAILBOXES, retention_ms=7 * DAY_MS),
+    TopicSpec(POLL_DONE, 1, retention_ms=7 * DAY_MS),
+    TopicSpec(RAW_RESPONSES, SYMBOL_PARTITIONS, retention_ms=3 * DAY_MS),
+    TopicSpec(API_CALLS, MAILBOXES, retention_ms=31 * DAY_MS),
+    TopicSpec(DEAD_LETTERS, 1, retention_ms=31 * DAY_MS),
+    *(TopicSpec(topic, SYMBOL_PARTITIONS, retention_ms=7 * DAY_MS) for topic in MARKET.values()),
+)
+
+
+def mailbox(provider: str) -> int:
+    """The partition of `poll.requests` and `api.calls` that belongs to `provider` alone."""
+    return connectors()[provider].mailbox

@@ -1,0 +1,69 @@
+"""What every tier shares: hypothesis profiles, and the brokers."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from infra.kafka.apache import ApacheKafka, available
+from infra.kafka.connection import bootstrap_servers
+from infra.kafka.embedded import EmbeddedBroker
+
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+DOCKER_IMAGE = "apache/kafka:4.1.0"
+
+
+def pytest_configure(config):
+    # a test never calls a real provider with somebody's keys, nor writes into somebody's store
+    for name in list(os.environ):
+        if name.endswith(("_KEYS", "_KEY", "_LIMITS")) or name in {"CLICKHOUSE_URL", "DATA_DIR", "WEB_PORT"}:
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs what starts and stops long-lived children, on the main thread, without becoming the current loop."""
+    loop = asyncio.new_event_loop()
+    yield loop.run_until_complete
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(run, tmp_path_factory):
+    """`host:port` of Apache Kafka: KAFKA_URL, else a container, else its own jars; skipped with the reason."""
+    if url := os.environ.get("KAFKA_URL"):
+        yield bootstrap_servers(url)
+        return
+    if container := _container():
+        yield container.get_bootstrap_server()
+        container.stop()
+        return
+    reason = available()
+    if reason is not None:
+        (pytest.fail if os.environ.get("TAPESTREAM_REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    broker = ApacheKafka(data_dir=tmp_path_factory.mktemp("kafka"))
+    run(broker.start())
+    yield broker.bootstrap
+    run(broker.stop())
+
+
+@pytest.fixture
+def embedded_broker(run, tmp_path):
+    """`host:port` of a fresh embedded broker."""
+    broker = EmbeddedBroker(log=tmp_path / "broker.log")
+    run(broker.start())
+    yield broker.bootstrap
+    run(broker.stop())
+
+
+def _container():
+    """A Kafka container where a Docker engine runs."""
+    if not (os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists()):
+        return None
+    from testcontainers.kafka import KafkaContainer
+
+    return KafkaContainer(DOCKER_IMAGE).with_kraft().start()

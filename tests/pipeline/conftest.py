@@ -1,0 +1,107 @@
+"""The whole pipeline for tests: a real broker, a real worker process, the real store engine, the sandbox."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from infra._child import Child
+from infra._ports import free_port
+from infra.sandbox import Sandbox, SandboxSettings
+from infra.sandbox.provider import providers
+from streams.client import Client, requests_for
+from streams.stack import ask_query, ask_status, is_ready, sandbox_environment
+
+READY_S = 90
+
+
+class Pipeline:
+    """One worker on one broker; the store is its own, the sandbox runs in the test's process."""
+
+    def __init__(self, bootstrap, sandbox, folder):
+        self.bootstrap = bootstrap
+        self.sandbox = sandbox
+        self.folder = folder
+        self.web = f"http://127.0.0.1:{free_port()}"
+        self.worker = None
+        self.environment = {
+            **os.environ,
+            **sandbox_environment(sandbox.url),
+            "KAFKA_URL": f"kafka://{bootstrap}",
+            "CLICKHOUSE_URL": f"chdb://{folder}/store",
+            "DATA_DIR": str(folder),
+            "WEB_PORT": self.web.rpartition(":")[2],
+        }
+
+    async def start(self):
+        self.worker = await Child.start(
+            "worker",
+            [sys.executable, "-m", "faust", "-A", "streams", "worker", "--loglevel", "warn"],
+            log=self.folder / "worker.log",
+            env=self.environment,
+        )
+        await self.worker.until_ready(lambda: is_ready(self.web), READY_S)
+
+    async def kill(self):
+        os.kill(self.worker.pid, signal.SIGKILL)
+        await self.worker.wait()
+
+    async def poll(self, *calls):
+        """Submit (call, slip) pairs, wait until all ended and everything is in the store."""
+        async with Client(self.bootstrap) as client:
+            job = await client.run(requests_for(calls))
+        await self.settled()
+        return job
+
+    async def settled(self):
+        async with asyncio.timeout(60):
+            while not (await ask_status(self.web))["settled"]:
+                await asyncio.sleep(0.05)
+
+    async def rows(self, sql):
+        found = await ask_query(self.web, sql)
+        assert "error" not in found, found
+        return [tuple(row) for row in found["rows"]]
+
+    async def value(self, sql):
+        return (await self.rows(sql))[0][0]
+
+
+@asynccontextmanager
+async def running(bootstrap, folder):
+    unlimited = {name: {"*": None} for name in providers()}
+    async with Sandbox(SandboxSettings(keys=unlimited)) as sandbox:
+        pipeline = Pipeline(bootstrap, sandbox, folder)
+        await pipeline.start()
+        try:
+            yield pipeline
+        finally:
+            await pipeline.worker.stop(20)
+
+
+@pytest.fixture(params=["embedded_broker", pytest.param("apache_kafka", marks=pytest.mark.kafka)])
+def broker(request):
+    """`host:port` of a broker: each test that asks for it runs on the embedded one and on Apache Kafka."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def pipeline(broker, tmp_path):
+    """The same pipeline, on the embedded broker and on Apache Kafka."""
+    async with running(broker, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def pipeline_on_apache(apache_kafka, tmp_path):
+    async with running(apache_kafka, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def pipeline_embedded(embedded_broker, tmp_path):
+    async with running(embedded_broker, tmp_path) as found:
+        yield found

@@ -1,0 +1,262 @@
+"""The fold of a key's quota: no window ever holds more than its limit, whatever the clock does."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from streams.state import quota
+from streams.state.quota import NEVER, KeyUsage, Window
+
+# zones that change their clocks at midnight, by half an hour, across the date line, or never
+ZONES = (
+    "UTC",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Havana",
+    "Asia/Beirut",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Asia/Kolkata",
+)
+MOMENTS = st.datetimes(datetime(2005, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+def ms(moment):
+    return round(moment.timestamp() * 1000)
+
+
+def at(text, zone="UTC"):
+    return ms(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)))
+
+
+NOON = at("2026-03-10T12:00")
+
+
+def windows():
+    return st.lists(
+        st.builds(
+            Window,
+            calls=st.integers(1, 6),
+            per=st.sampled_from(["second", "minute", "day", "month"]),
+            zone=st.sampled_from(ZONES),
+        ),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda window: window.per,
+    )
+
+
+class SpendsWhatItMay(RuleBasedStateMachine):
+    """A caller that asks first, calls when the answer is 0, or sleeps exactly as long as it is told."""
+
+    @initialize(limits=windows(), start=MOMENTS)
+    def begin(self, limits, start):
+        self.windows, self.now, self.usage = limits, ms(start), KeyUsage()
+        self.spent = []
+
+    @rule(weight=st.integers(1, 3))
+    def call(self, weight):
+        if quota.wait_ms(self.usage, self.windows, weight, self.now) == 0:
+            self.usage = quota.spend(self.usage, self.windows, weight, self.now)
+            self.spent.append((self.now, weight))
+
+    @rule(weight=st.integers(1, 3))
+    def wait_as_told_and_call(self, weight):
+        wait = quota.wait_ms(self.usage, self.windows, weight, self.now)
+        if wait == NEVER:
+            assert any(weight > window.calls for window in self.windows)
+            return
+        self.now += wait
+        assert quota.wait_ms(self.usage, self.windows, weight, self.now) == 0
+        self.call(weight)
+
+    @rule(passed=st.integers(0, 3_600_000) | st.integers(0, 40 * 86_400_000))
+    def let_time_pass(self, passed):
+        self.now += passed
+
+    @invariant()
+    def no_window_holds_more_than_its_limit(self):
+        for window in getattr(self, "windows", ()):
+            for end, _ in self.spent:
+                first = (
+                    end - quota.ROLLING_MS[window.per] + 1
+                    if window.per in quota.ROLLING_MS
+                    else quota.window_start(window, end)
+                )
+                assert sum(weight for when, weight in self.spent if first <= when <= end) <= window.calls
+
+
+class SpendsUnderABadClock(SpendsWhatItMay):
+    """The wall clock steps back and forth; `true` is the time that really passes."""
+
+    @initialize(limits=windows(), start=MOMENTS)
+    def begin(self, limits, start):
+        super().begin(limits, start)
+        self.skew = 0
+
+    @rule(step=st.integers(1, 120_000) | st.integers(1, 3 * 86_400_000))
+    def clock_steps_back(self, step):
+        self.now -= step
+        self.skew += step
+
+    @rule(weight=st.integers(1, 3))
+    def call(self, weight):
+        if quota.wait_ms(self.usage, self.windows, weight, self.now) == 0:
+            self.usage = quota.spend(self.usage, self.windows, weight, self.now)
+            self.spent.append((self.now + self.skew, weight))
+
+    @invariant()
+    def no_window_holds_more_than_its_limit(self):
+        """Rolling windows by the time that really passed. (Days and months are the wall clock's.)"""
+        for window in getattr(self, "windows", ()):
+            if length := quota.ROLLING_MS.get(window.per):
+                for end, _ in self.spent:
+                    inside = sum(weight for when, weight in self.spent if end - length < when <= end)
+                    assert inside <= window.calls
+
+
+TestSpendsWhatItMay = SpendsWhatItMay.TestCase
+TestSpendsUnderABadClock = SpendsUnderABadClock.TestCase
+TestSpendsWhatItMay.settings = TestSpendsUnderABadClock.settings = settings(
+    max_examples=60, stateful_step_count=25, deadline=None
+)
+
+
+@given(moment=MOMENTS, zone=st.sampled_from(ZONES), per=st.sampled_from(["day", "month"]))
+def test_calendar_windows_tile_time_and_begin_at_the_zones_midnight(moment, zone, per):
+    window, now = Window(1, per, zone), ms(moment)
+    start, end = quota.window_start(window, now), quota.window_end(window, now)
+
+    assert start <= now < end
+    assert quota.window_start(window, end) == end
+    assert quota.window_start(window, end - 1) == start
+    local = datetime.fromtimestamp(now / 1000, ZoneInfo(zone))
+    before = datetime.fromtimestamp((start - 1) / 1000, ZoneInfo(zone))
+    assert before.date() < local.date() if per == "day" else before.month != local.month
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [("2026-03-07", 24), ("2026-03-08", 23), ("2026-11-01", 25), ("2026-11-02", 24)],
+)
+def test_a_day_of_new_york_has_23_hours_in_march_and_25_in_november(day, hours):
+    window = Window(1, "day", "America/New_York")
+    noon = at(f"{day}T12:00", "America/New_York")
+
+    assert quota.window_end(window, noon) - quota.window_start(window, noon) == hours * 3_600_000
+    assert quota.window_start(window, noon) == at(f"{day}T00:00", "America/New_York")
+
+
+def test_a_spent_day_waits_for_the_zones_midnight_and_is_whole_again():
+    window = Window(2, "day", "America/New_York")
+    now = at("2026-03-08T22:00", "America/New_York")
+    usage = quota.spend(quota.spend(KeyUsage(), [window], 1, now), [window], 1, now)
+
+    assert quota.wait_ms(usage, [window], 1, now) == 2 * 3_600_000
+    assert quota.used(usage, window, now + 2 * 3_600_000 - 1) == 2
+    assert quota.used(usage, window, now + 2 * 3_600_000) == 0
+
+
+def test_a_month_ends_with_its_last_day():
+    window = Window(1, "month", "Asia/Kolkata")
+    usage = quota.spend(KeyUsage(), [window], 1, at("2028-02-03T05:00", "Asia/Kolkata"))
+
+    assert quota.wait_ms(usage, [window], 1, at("2028-02-29T23:00", "Asia/Kolkata")) == 3_600_000
+    assert quota.wait_ms(usage, [window], 1, at("2028-03-01T00:00", "Asia/Kolkata")) == 0
+
+
+def test_rolling_windows_free_calls_one_by_one():
+    window = Window(3, "minute")
+    usage = KeyUsage()
+    for second in (0, 10, 20):
+        usage = quota.spend(usage, [window], 1, NOON + second * 1000)
+
+    assert quota.wait_ms(usage, [window], 1, NOON + 30_000) == 30_000
+    assert quota.wait_ms(usage, [window], 2, NOON + 30_000) == 40_000
+    assert quota.wait_ms(usage, [window], 3, NOON + 30_000) == 50_000
+    assert quota.wait_ms(usage, [window], 4, NOON + 30_000) == NEVER
+
+
+def test_the_strictest_window_decides():
+    windows = [Window(5, "second"), Window(2, "minute"), Window(100, "day")]
+    usage = quota.spend(KeyUsage(), windows, 2, NOON)
+
+    assert quota.wait_ms(usage, windows, 1, NOON) == 60_000
+    assert [quota.used(usage, window, NOON) for window in windows] == [2, 2, 2]
+
+
+def test_no_window_means_no_limit_and_keeps_nothing():
+    usage = quota.spend(KeyUsage(), [], 1, NOON)
+
+    assert usage == KeyUsage()
+    assert quota.wait_ms(usage, [], 1000, NOON) == 0
+
+
+def test_spending_forgets_what_no_window_can_hold_any_more():
+    window = Window(1000, "second")
+    usage = KeyUsage()
+    for step in range(500):
+        usage = quota.spend(usage, [window], 1, NOON + step * 100)
+
+    assert len(usage.recent) == 10
+
+
+def test_a_clock_that_steps_back_costs_at_most_one_window_from_the_next_call_on():
+    window = Window(2, "minute")
+    usage = quota.spend(KeyUsage(), [window], 1, NOON)
+    earlier = NOON - 86_400_000
+    usage = quota.spend(usage, [window], 1, earlier)
+
+    assert quota.wait_ms(usage, [window], 1, earlier) == 60_000
+
+
+def test_a_clock_that_steps_back_over_midnight_gives_no_second_day():
+    window = Window(25, "day")
+    midnight = at("2026-03-11T00:00")
+    usage = KeyUsage()
+    for _ in range(20):
+        usage = quota.spend(usage, [window], 1, midnight + 1_000)
+    usage = quota.spend(usage, [window], 1, midnight - 1_000)
+
+    assert quota.used(usage, window, midnight + 2_000) == 21
+    assert quota.wait_ms(usage, [window], 5, midnight - 500) == 86_400_500
+
+
+def test_a_clock_that_was_a_year_ahead_blocks_no_year():
+    window = Window(1, "day")
+    usage = quota.spend(KeyUsage(), [window], 1, NOON + 365 * 86_400_000)
+
+    assert quota.wait_ms(quota.settle(usage, [window], NOON), [window], 1, NOON) <= 2 * 86_400_000
+
+
+def test_settling_counts_calls_from_the_future_as_made_now():
+    window = Window(2, "minute")
+    usage = KeyUsage()
+    for _ in range(2):
+        usage = quota.spend(usage, [window], 1, NOON + 3_600_000)
+
+    settled = quota.settle(usage, [window], NOON)
+
+    assert quota.wait_ms(settled, [window], 1, NOON) == 60_000
+    assert quota.settle(settled, [window], NOON + 30_000) == settled
+
+
+def test_refusals_rest_reject_and_narrow_a_key():
+    rested = quota.rest(quota.rest(KeyUsage(), NOON + 500), NOON + 100)
+
+    assert quota.wait_ms(rested, [], 1, NOON) == 500
+    assert quota.wait_ms(rested, [], 1, NOON + 500) == 0
+    assert quota.wait_ms(quota.reject(KeyUsage()), [], 1, NOON) == NEVER
+    assert quota.refuse_dataset(quota.refuse_dataset(KeyUsage(), "bars"), "news").refused_datasets == {"bars", "news"}
+
+
+@given(offset=st.timedeltas(timedelta(0), timedelta(days=1)))
+def test_wait_is_never_negative(offset):
+    windows = [Window(1, "day"), Window(1, "second")]
+    usage = quota.spend(quota.rest(KeyUsage(), NOON), windows, 1, NOON)
+
+    assert quota.wait_ms(usage, windows, 1, NOON + offset // timedelta(milliseconds=1)) >= 0

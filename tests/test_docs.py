@@ -1,0 +1,244 @@
+"""The documents say what the code does: each one that repeats something is compared with it."""
+
+import asyncio
+import importlib.util
+import re
+import sys
+import tomllib
+from pathlib import Path
+from textwrap import dedent
+
+import click
+import pytest
+
+from connectors import DATASETS, INTERVAL_MS, Answer, Call, Connector, connectors
+from infra import settings
+from infra.clickhouse import DATASET_TABLES, Store, migrate
+from infra.clickhouse.queries import OPERATION_TABLES, columns
+from streams import topics
+from streams.__main__ import main
+from streams.client import Bar
+from streams.normalize import judge
+from streams.rows import TABLES
+
+ROOT = Path(__file__).parents[1]
+PER_PROVIDER = ("KEYS", "LIMITS", "URL")
+
+
+def load(path):
+    """Import a file that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(f"loose_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def sections(name):
+    return dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text(name), re.MULTILINE | re.DOTALL))
+
+
+GENERATE = load(ROOT / "docs" / "generate.py")
+
+
+# -- made documents --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", GENERATE.documents(), ids=lambda path: path.name)
+def test_made_document_is_current(path):
+    assert path.read_text(encoding="utf-8") == GENERATE.documents()[path], "run `make docs`"
+
+
+def test_no_schema_is_left_over():
+    assert {path.stem for path in (ROOT / "docs" / "schemas").iterdir()} == set(DATASETS)
+
+
+# -- datasets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_field_has_a_meaning_and_every_meaning_a_field(dataset):
+    assert set(GENERATE.meanings(dataset)) == set(DATASETS[dataset].model_fields)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_key_topic_and_table_are_told(dataset):
+    section = sections("docs/DATASETS.md")[dataset]
+
+    assert f"Key: `{', '.join(DATASETS[dataset].key)}`" in section
+    assert f"`{topics.MARKET[dataset]}`" in section
+    assert f"`{DATASET_TABLES[dataset]}`" in section
+
+
+def test_every_interval_is_told():
+    assert set(INTERVAL_MS) <= set(re.findall(r"`(\w+)`", sections("docs/DATASETS.md")["bars"]))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Of a freshly migrated store: name → (columns, sorting key, engine)."""
+
+    async def ask():
+        async with await Store.open(f"chdb://{tmp_path_factory.mktemp('store')}") as store:
+            await migrate(store)
+            found = await store.query(
+                "SELECT name, sorting_key, engine FROM system.tables WHERE database = currentDatabase()"
+            )
+            return {name: (set(await columns(store, name)), key, engine) for name, key, engine in found.rows}
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_table_has_the_fields_of_its_record(tables, dataset):
+    assert tables[DATASET_TABLES[dataset]][0] == set(DATASETS[dataset].model_fields)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_table_replaces_by_the_key_of_its_record(tables, dataset):
+    _, sorting_key, engine = tables[f"{DATASET_TABLES[dataset]}_log"]
+
+    assert engine == "ReplacingMergeTree"
+    assert set(re.findall(r"\w+", sorting_key)) >= set(DATASETS[dataset].key)
+
+
+@pytest.mark.parametrize("topic", TABLES)
+def test_sink_fills_every_column(tables, topic):
+    assert set(TABLES[topic].columns) == tables[TABLES[topic].name][0]
+
+
+def test_every_view_is_told(tables):
+    views = {name for name, (_, _, engine) in tables.items() if engine == "View"}
+    told = set(re.findall(r"`(\w+)`", sections("docs/OPERATIONS.md")["Tables"]))
+
+    assert views == (told & tables.keys()) - {"schema_migrations"}
+    assert views >= {*DATASET_TABLES.values(), *OPERATION_TABLES}
+
+
+def test_a_single_bar_has_the_fields_of_a_frame():
+    assert set(Bar.__dataclass_fields__) == set(DATASETS["bars"].model_fields)
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+def example(*, commented):
+    return dict(re.findall(rf"^{'#' if commented else ''}([A-Z][A-Z0-9_]*)=(.*)$", text(".env.example"), re.MULTILINE))
+
+
+def test_example_settings_change_nothing_until_uncommented():
+    assert example(commented=False) == {}
+
+
+def test_every_setting_is_in_the_example_with_its_default():
+    fields = {name: field for name, field in settings.Settings.model_fields.items() if name != "provider_values"}
+    told = example(commented=True)
+
+    assert {name.upper() for name in fields} <= told.keys()
+    read = settings.load(Path("none"), {name.upper(): told[name.upper()] for name in fields})
+    assert {name: getattr(read, name) for name in fields} == {name: field.default for name, field in fields.items()}
+
+
+def test_everything_in_the_example_is_a_setting():
+    own = {name.upper() for name in settings.Settings.model_fields}
+    known = own | {f"{name.upper()}_{what}" for name in connectors() for what in PER_PROVIDER}
+
+    assert example(commented=True).keys() - known == set()
+
+
+def test_example_shows_a_key_of_every_provider_that_needs_one_and_each_kind_of_value():
+    told = example(commented=True)
+
+    wanting = {f"{name.upper()}_KEYS" for name, connector in connectors().items() if not connector.auth.keyless}
+    assert {name for name in told if name.endswith("_KEYS")} == wanting
+    read = settings.load(Path("none"), told)
+    assert len(read.keys("alpaca")) == 2
+    assert read.limits("polygon")
+    assert read.base_url("polygon") == connectors()["polygon"].base_url
+
+
+# -- topics, commands, versions --------------------------------------------------------------------------------------
+
+
+def test_every_topic_is_told_as_it_is_created():
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| (\d+) \| (\d+) days \|", sections("docs/OPERATIONS.md")["Topics"], re.MULTILINE
+    )
+
+    told = {name: (int(partitions), int(days) * topics.DAY_MS) for name, partitions, days in rows}
+    assert told == {spec.name: (spec.partitions, spec.retention_ms) for spec in topics.SPECS}
+
+
+def test_every_command_is_told():
+    assert {f"tapestream {name}" for name in main.commands} == sections("docs/CLI.md").keys()
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_option_is_told_and_no_other(name):
+    section = sections("docs/CLI.md")[f"tapestream {name}"]
+    table = "\n".join(re.findall(r"^\| `.*$", section, re.MULTILINE))
+
+    options = [parameter for parameter in main.commands[name].params if isinstance(parameter, click.Option)]
+    declared = {text for option in options for text in (*option.opts, *option.secondary_opts)}
+    assert set(re.findall(r"(?<![\w-])--[\w-]+", table)) == declared - {"--help"}
+
+
+def test_every_command_is_in_the_changelog_and_its_version_is_the_project_s():
+    changelog = text("CHANGELOG.md")
+    version = tomllib.loads(text("pyproject.toml"))["project"]["version"]
+
+    assert re.findall(r"^## \[([^]]+)\]", changelog, re.MULTILINE)[0] == version
+    assert {name for name in main.commands if name not in changelog} == set()
+
+
+def test_readme_names_every_provider():
+    told = text("README.md").lower().replace(" ", "")
+
+    assert [name for name in connectors() if name not in told] == []
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+# -- examples --------------------------------------------------------------------------------------------------------
+
+
+def test_example_provider_is_one(tmp_path):
+    block = re.search(r"```python\n(.*?)```", text("ADDING_A_PROVIDER.md"), re.DOTALL)[1]
+    path = tmp_path / "example.py"
+    path.write_text(dedent(block))
+    connector = load(path).CONNECTOR
+    call = Call(dataset="bars", symbols=("AAPL",), interval="1d", start=1_717_372_800_000)
+
+    request = connector.request(call)
+    body = b'{"bars": [{"d": "2024-06-03", "o": 1, "h": 3, "l": 1, "c": 2, "v": 10}, {"d": "2024-06-04", "o": "x"}]}'
+    outcome = connector.read(call, request, Answer(status=200, body=body, observed_at=0))
+    found = judge(outcome)
+
+    assert isinstance(connector, Connector)
+    assert connector.mailbox not in {other.mailbox for other in connectors().values()}
+    assert (request.path, dict(request.params)) == ("/v1/daily/aapl", {"from": "2024-06-03"})
+    assert [(record.ts, record.close) for record in found.records] == [([1_717_372_800_000], [2.0])]
+    assert [reject.rule for reject in found.rejects] == ["price"]
+    spent = Answer(status=200, body=b'{"message": "no calls left"}', observed_at=0)
+    assert connector.read(call, request, spent).name == "QuotaExhausted"
+
+
+def test_example_strategy_tells_each_crossing_once():
+    example = load(ROOT / "examples" / "strategy.py")
+    crossing = example.Crossing(fast=2, slow=4)
+    closes = [4, 3, 2, 1, 1, 5, 9, 9, 1, 1]
+    common = dict.fromkeys(Bar.__dataclass_fields__)
+
+    told = [crossing.feed(Bar(**{**common, "ts": ts, "close": close})) for ts, close in enumerate(closes)]
+    again = [crossing.feed(Bar(**{**common, "ts": ts, "close": close})) for ts, close in enumerate(closes)]
+
+    assert [way for way in told if way] == ["up", "down"]
+    assert set(again) == {None}
