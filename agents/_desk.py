@@ -51,7 +51,7 @@ class Desk:
         for label in self.keys:
             self.usage.setdefault(label, KeyUsage())
 
-    def turn(self, dataset: str, weight: float, now: int) -> Turn:
+    def turn(self, endpoint: str, weight: float, now: int) -> Turn:
         """Choose the key that may be asked soonest; among those ready, the one after the last asked.
 
         Raises `NoKey` when there is none: no key configured, all rejected, or none entitled.
@@ -61,16 +61,22 @@ class Desk:
         waits = {
             label: quota.wait_ms(usage, self.windows, weight, now)
             for label, usage in self.usage.items()
-            if dataset not in usage.refused_datasets
+            if endpoint not in usage.unsold
         }
         able = {label: wait for label, wait in waits.items() if wait < quota.NEVER}
         if not able:
-            raise NoKey(self._why_none(dataset, weight))
+            raise NoKey(self._why_none(endpoint, weight))
         soonest = min(able.values())
         places = list(self.usage)
         labels = [label for label, wait in able.items() if wait == soonest]
         later = [label for label in labels if places.index(label) > self._last]
         return Turn((later or labels)[0], max(soonest, 1_000 if pause is None else pause))
+
+    @property
+    def unsold(self) -> frozenset[str]:
+        """Endpoints that no plan of the keys sells."""
+        known = [usage.unsold for usage in self.usage.values() if not usage.rejected]
+        return frozenset.intersection(*known) if known else frozenset()
 
     def begin(self, label: str, weight: float, now: int) -> Begun:
         """Record that a call with this key starts."""
@@ -83,7 +89,7 @@ class Desk:
         """Record that the call will never end: it counts as spent, and says nothing of the provider's health."""
         self.breaker = breakers.abandon(self.breaker, call.number)
 
-    def end(self, call: Begun, dataset: str, refusal: Refusal | None, now: int) -> None:
+    def end(self, call: Begun, endpoint: str, refusal: Refusal | None, now: int) -> None:
         """Record how the call ended: what it says of the key, and of the provider's health."""
         outcome = refusal.name if refusal else "records"
         self.breaker = breakers.end(self.breaker, self.policy, outcome, now, call.number)
@@ -97,11 +103,11 @@ class Desk:
                 usage = quota.rest(usage, refusal.resets_at or quota.window_end(day, now))
             case errors.KeyRejected() if not self.connector.auth.keyless:
                 usage = quota.reject(usage)
-            case errors.NotEntitled():
-                usage = quota.refuse_dataset(usage, dataset)
+            case errors.NotEntitled() if not refusal.slice_only:
+                usage = quota.unsell(usage, endpoint)
         self.usage[call.label] = usage
 
-    def _why_none(self, dataset: str, weight: float) -> str:
+    def _why_none(self, endpoint: str, weight: float) -> str:
         name = self.connector.name
         if not self.usage:
             return f"no key for {name}: set {name.upper()}_KEYS"
@@ -110,4 +116,4 @@ class Desk:
         if heavy := [window for window in self.windows if weight > window.calls]:
             limit = f"{heavy[0].calls:g}/{heavy[0].per}"
             return f"a call of {name} costs {weight:g} calls, more than {limit}: raise {name.upper()}_LIMITS"
-        return f"no plan of {name}'s keys sells {dataset}"
+        return f"no plan of {name}'s keys sells its endpoint {endpoint!r}"

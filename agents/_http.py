@@ -6,6 +6,7 @@ httpx is imported here and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ KEPT_HEADERS = frozenset(
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
 MAX_REDIRECTS = 5
+TOKEN = re.compile(r"\S{1,64}")  # a page of text instead is a refusal
 SHORTEST_SECRET = 8  # shorter keys ("demo") are no secrets, and words of bodies
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 """Yahoo answers browsers only; the others do not care."""
@@ -63,20 +65,26 @@ class Transport:
         base = self._base(connector, request.endpoint)
         params, headers = connector.auth.place(key)
         handshake = connector.auth.handshake
-        if handshake and request.endpoint in handshake.endpoints:
-            params[handshake.token_param] = await self._token(connector, client)
         url = (
             base
             + request.path
             + ("?" + urlencode(request.params, quote_via=quote, safe=",:/") if request.params else "")
         )
         started_at, clock = time.time_ns() // 1_000_000, time.perf_counter()
-        secrets = [text for text in (key, *key.split(":"), *params.values()) if len(text) >= SHORTEST_SECRET]
+        secrets = _worth_hiding(key, *key.split(":"))
         try:
             async with asyncio.timeout(self._timeout_s):
-                response = await self._exchange(
-                    client, request, base + request.path, {**request.params, **params}, {**connector.headers, **headers}
+                if handshake and request.endpoint in handshake.endpoints:
+                    token = params[handshake.token_param] = await self._token(connector, client)
+                    secrets += _worth_hiding(token)
+                outgoing = client.build_request(
+                    request.method,
+                    base + request.path,
+                    params={**request.params, **params},
+                    headers={**connector.headers, **headers},
+                    json=request.body,
                 )
+                response = await self._exchange(client, outgoing, connector.headers, headers)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
             reason = _redact(f"{type(error).__name__}: {error}", secrets)
             raise ProviderUnavailable(f"{connector.name} {request.path}: {reason}") from None
@@ -93,12 +101,14 @@ class Transport:
     def forget_session(self, provider: str) -> None:
         """Drop a session that was refused; the next fetch opens a new one."""
         self._tokens.pop(provider, None)
+        if provider in self._clients:
+            self._clients[provider].cookies.clear()
 
     async def _exchange(
-        self, client: httpx.AsyncClient, request: Request, url: str, params: dict[str, str], headers: dict[str, str]
+        self, client: httpx.AsyncClient, outgoing: httpx.Request, public: Mapping[str, str], secret: Mapping[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
         """Send, and follow redirects: another host gets neither our key's headers nor its query parameters."""
-        outgoing = client.build_request(request.method, url, params=params, headers=headers, json=request.body)
+        home = _origin(outgoing.url)
         for _ in range(MAX_REDIRECTS):
             response = await client.send(outgoing, stream=True)
             try:
@@ -107,12 +117,8 @@ class Transport:
                 target = response.next_request.url
             finally:
                 await response.aclose()
-            same_host = (target.scheme, target.host, target.port) == (
-                outgoing.url.scheme,
-                outgoing.url.host,
-                outgoing.url.port,
-            )
-            outgoing = client.build_request("GET", target, headers=headers if same_host else None)
+            ours = secret if _origin(target) == home else {}
+            outgoing = client.build_request("GET", target, headers={**public, **ours})
         raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects", request=outgoing)
 
     async def _body(self, response: httpx.Response) -> bytes:
@@ -145,16 +151,19 @@ class Transport:
         assert handshake is not None
         async with self._opening.setdefault(connector.name, asyncio.Lock()):
             if connector.name not in self._tokens:
-                base = self._base_urls.get(connector.name)
-                try:
-                    await client.get(f"{base}/" if base else handshake.cookie_url, follow_redirects=True)
-                    token = await client.get((base or connector.base_url) + handshake.token_path)
-                except httpx.HTTPError as error:
-                    raise ProviderUnavailable(f"{connector.name} session: {type(error).__name__}: {error}") from None
-                if token.status_code != 200 or not token.text.strip():
-                    raise ProviderUnavailable(f"{connector.name} session: token answered HTTP {token.status_code}")
-                self._tokens[connector.name] = token.text.strip()
+                base, headers = self._base_urls.get(connector.name), connector.headers
+                cookie_url = f"{base}/" if base else handshake.cookie_url
+                await client.get(cookie_url, headers=headers, follow_redirects=True)
+                answer = await client.get((base or connector.base_url) + handshake.token_path, headers=headers)
+                token = answer.text.strip()
+                if answer.status_code != 200 or not TOKEN.fullmatch(token):
+                    raise ProviderUnavailable(f"{connector.name} session: HTTP {answer.status_code} without a token")
+                self._tokens[connector.name] = token
             return self._tokens[connector.name]
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _kept(headers: Any) -> dict[str, str]:
@@ -166,6 +175,10 @@ def _kept(headers: Any) -> dict[str, str]:
     }
 
 
+def _worth_hiding(*texts: str) -> list[str]:
+    return [text for text in texts if len(text) >= SHORTEST_SECRET]
+
+
 def _redact(text: str, secrets: list[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
@@ -175,5 +188,5 @@ def _redact(text: str, secrets: list[str]) -> str:
 def _redact_bytes(body: bytes, secrets: list[str]) -> bytes:
     """Some providers repeat the key in their refusals."""
     for secret in secrets:
-        body = body.replace(secret.encode(), b"***")
+        body = body.replace(secret.encode(), b"***").replace(quote(secret, safe="").encode(), b"***")
     return body

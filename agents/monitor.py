@@ -97,7 +97,7 @@ def _provider(desk: Desk, now: int) -> dict[str, Any]:
                 "rejected": usage.rejected,
                 "rests_ms": max(0, usage.rest_until - now),
                 "used": {f"{window.calls:g}/{window.per}": quota.used(usage, window, now) for window in desk.windows},
-                "not_sold": sorted(usage.refused_datasets),
+                "not_sold": sorted(usage.unsold),
             }
             for label, usage in desk.usage.items()
         },

@@ -19,6 +19,7 @@ from connectors import _errors as errors
 from infra import telemetry
 from streams import topics
 from streams.dead import letter, unreadable
+from streams.mailbox import post
 from streams.messages import ApiCall, Hop, Page, PollDone, PollRequest, RawMeta, new_id, now_ms
 from streams.normalize import judge, rows_of
 from streams.outbox import Outbox
@@ -80,23 +81,24 @@ class Poller:
             await self._pass_on(request, "Unsupported", f"unknown provider {request.provider!r}")
             return
         try:
-            parts = [request.call] if request.cut or request.page else desk.connector.split(request.call)
+            skip = desk.unsold
+            parts = [request.call] if request.page else desk.connector.split(request.call, skip)
             if len(parts) > 1:
                 await self._cut(request, parts)
                 return
             call = parts[0]
-            http = request.page.request() if request.page else desk.connector.request(call)
+            http = request.page.request() if request.page else desk.connector.request(call, skip)
             await self._ask(desk, request, call, http)
         except UnsupportedCall as error:
             await self._pass_on(request, "Unsupported", str(error))
         except NoKey as error:
-            await self._pass_on(request, "NoKey", str(error))
+            await self._without_key(desk, request, str(error))
 
     async def _ask(self, desk: Desk, request: PollRequest, call: Call, http: Request) -> None:
         endpoint = desk.connector.endpoint(http.endpoint)
         weight = endpoint.weight(len(call.symbols))
         for attempt in range(self._retries + 1):
-            begun = await self._turn(desk, request, call.dataset, weight)
+            begun = await self._turn(desk, request, endpoint.name, weight)
             if begun is None:
                 return
             outcome = await self._call(desk, request, call, http, begun, weight)
@@ -110,10 +112,10 @@ class Poller:
             if isinstance(refusal, errors.ProviderUnavailable):
                 await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
 
-    async def _turn(self, desk: Desk, request: PollRequest, dataset: str, weight: float) -> Begun | None:
+    async def _turn(self, desk: Desk, request: PollRequest, endpoint: str, weight: float) -> Begun | None:
         """Wait for a key and begin the call; None when the request was passed on or expired instead."""
         while True:
-            turn = desk.turn(dataset, weight, self._now())
+            turn = desk.turn(endpoint, weight, self._now())
             if turn.wait_ms == 0:
                 return desk.begin(turn.label, weight, self._now())
             if turn.wait_ms > PATIENCE_MS and len(request.slip) > 1:
@@ -139,7 +141,7 @@ class Poller:
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             desk.abandon(begun)
             raise
-        desk.end(begun, call.dataset, outcome.refusal, self._now())
+        desk.end(begun, http.endpoint, outcome.refusal, self._now())
         if isinstance(outcome.refusal, errors.KeyRejected):
             self._transport.forget_session(connector.name)
             log.warning("poller.key_rejected", key=label, reason=outcome.refusal.reason)
@@ -182,19 +184,7 @@ class Poller:
         )
         sends = [self._outbox.send(topics.API_CALLS, report.encode(), key=connector.name, partition=connector.mailbox)]
         if fetched:
-            meta = RawMeta(
-                call_id=call_id,
-                request_id=request.request_id,
-                provider=connector.name,
-                key_label=label,
-                call=call,
-                page=Page.of(http),
-                url=fetched.url,
-                status=fetched.answer.status,
-                headers=dict(fetched.answer.headers),
-                received_at=fetched.answer.observed_at,
-                latency_ms=fetched.latency_ms,
-            )
+            meta = _meta(report, call, http, fetched)
             key = call.symbols[0] if call.symbols else call.exchange or connector.name
             sends.append(
                 self._outbox.send(topics.RAW_RESPONSES, fetched.answer.body, key=key, headers={"meta": meta.encode()})
@@ -204,7 +194,7 @@ class Poller:
     async def _served(self, request: PollRequest, outcome: Outcome) -> None:
         children: list[PollRequest] = []
         if outcome.next:
-            children.append(request.child(0, page=Page.of(outcome.next), cut=True))
+            children.append(request.child(0, page=Page.of(outcome.next)))
         lacking = tuple(symbol for symbol in request.call.symbols if symbol in outcome.missing)
         if lacking and len(request.slip) > 1:
             hop = Hop(provider=request.provider, outcome="UnknownSymbol", reason=outcome.missing[lacking[0]].reason)
@@ -218,7 +208,7 @@ class Poller:
     async def _refused(self, request: PollRequest, refusal: Refusal) -> None:
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
             await self._sleep(refusal.retry_after or PENDING_S)
-            await self._publish([request.child(0, page=Page.of(refusal.poll), cut=True)])
+            await self._publish([request.child(0, page=Page.of(refusal.poll))])
             await self._done(request, refusal.name, reason=refusal.reason, children=1)
             return
         await self._pass_on(request, refusal.name, refusal.reason)
@@ -226,12 +216,27 @@ class Poller:
     def _may_retry(self, desk: Desk, refusal: Refusal, attempt: int) -> bool:
         if attempt >= self._retries:
             return False
+        if isinstance(refusal, errors.KeyRejected) and desk.connector.auth.keyless:
+            return attempt == 0  # a session is renewed once
         if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
-            return desk.connector.auth.keyless is False or (attempt == 0 and isinstance(refusal, errors.KeyRejected))
+            return True
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
+    async def _without_key(self, desk: Desk, request: PollRequest, reason: str) -> None:
+        """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
+        try:
+            desk.connector.route(request.call, desk.unsold)
+        except UnsupportedCall:
+            await self._pass_on(request, "NoKey", reason)
+            return
+        if not desk.unsold:
+            await self._pass_on(request, "NoKey", reason)
+            return
+        await self._publish([request.child(0, page=None)])
+        await self._done(request, "NotEntitled", reason=reason, children=1)
+
     async def _cut(self, request: PollRequest, parts: list[Call]) -> None:
-        await self._publish([request.child(i, call=part, cut=True) for i, part in enumerate(parts)])
+        await self._publish([request.child(i, call=part) for i, part in enumerate(parts)])
         await self._done(request, "Cut", reason=f"{len(parts)} calls", children=len(parts))
 
     async def _pass_on(self, request: PollRequest, outcome: str, reason: str) -> None:
@@ -245,10 +250,8 @@ class Poller:
 
     @staticmethod
     def _next(request: PollRequest, hop: Hop) -> PollRequest:
-        """The request for the next provider of its slip: cut anew, from the first page."""
-        return request.model_copy(
-            update={"slip": request.slip[1:], "tried": (*request.tried, hop), "page": None, "cut": False}
-        )
+        """The request for the next provider of its slip: from the first page."""
+        return request.model_copy(update={"slip": request.slip[1:], "tried": (*request.tried, hop), "page": None})
 
     async def _publish(self, requests: list[PollRequest]) -> None:
         await asyncio.gather(*(post(self._outbox, request) for request in requests))
@@ -280,8 +283,17 @@ class Poller:
         await self._outbox.send(topics.POLL_DONE, done.encode(), key=request.job_id)
 
 
-async def post(outbox: Outbox, request: PollRequest) -> None:
-    """Put a request into the mailbox of its slip's head."""
-    await outbox.send(
-        topics.POLL_REQUESTS, request.encode(), key=request.provider, partition=topics.mailbox(request.provider)
+def _meta(report: ApiCall, call: Call, http: Request, fetched: Fetched) -> RawMeta:
+    return RawMeta(
+        call_id=report.call_id,
+        request_id=report.request_id,
+        provider=report.provider,
+        key_label=report.key_label,
+        call=call,
+        page=Page.of(http),
+        url=fetched.url,
+        status=fetched.answer.status,
+        headers=dict(fetched.answer.headers),
+        received_at=fetched.answer.observed_at,
+        latency_ms=fetched.latency_ms,
     )

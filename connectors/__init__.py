@@ -66,7 +66,7 @@ def connectors() -> Mapping[str, Connector]:
             raise DeclarationError(f"{path.name} declares no CONNECTOR: every provider file must hold one")
         if declared.name != path.stem:
             raise DeclarationError(f"{path.name} declares {declared.name!r}: name the connector like its file")
-        if taken := [other.name for other in found.values() if other.mailbox == declared.mailbox >= 0]:
+        if taken := [other.name for other in found.values() if other.mailbox == declared.mailbox]:
             raise DeclarationError(
                 f"{path.name} takes mailbox {declared.mailbox}, which is {taken[0]}'s: choose a free one"
             )

@@ -25,6 +25,8 @@ from connectors._vocabulary import Answer, Auth, BarColumns, Call, Item, LeftOut
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+MAILBOXES = 32
+"""Partitions of poll.requests: how many providers there can be."""
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"actions": ("split", "dividend"), "statements": ("income", "balance", "cash_flow")}
 )
@@ -174,9 +176,9 @@ class Connector:
     auth: Auth
     symbols: Symbols
     endpoints: tuple[Endpoint, ...]
-    limits: tuple[Limit, ...] = ()
-    mailbox: int = -1
+    mailbox: int
     """Number of the poll.requests partition that is this provider's alone: unique, never reused."""
+    limits: tuple[Limit, ...] = ()
     zone: str = "UTC"
     statuses: Mapping[int, type[errors.Refusal]] = field(default_factory=dict)
     refusal: Hook = nothing_hidden
@@ -193,6 +195,8 @@ class Connector:
                 raise errors.DeclarationError(f"{self.name}.{endpoint.name}: unknown dataset {endpoint.dataset!r}")
             if endpoint.dataset == "bars" and not (endpoint.intervals and endpoint.adjustments):
                 raise errors.DeclarationError(f"{self.name}.{endpoint.name}: bars need intervals and adjustments")
+        if not 0 <= self.mailbox < MAILBOXES:
+            raise errors.DeclarationError(f"{self.name}: mailbox {self.mailbox} is not within 0..{MAILBOXES - 1}")
         if unknown := set(self.hosts) - set(names):
             raise errors.DeclarationError(f"{self.name}: host of unknown endpoint {sorted(unknown)[0]!r}")
 
@@ -203,24 +207,27 @@ class Connector:
                 return endpoint
         raise errors.UnsupportedCall(f"{self.name} has no endpoint {name!r}")
 
-    def route(self, call: Call) -> Endpoint:
-        """Give the endpoint that serves `call`: the first declared. Raises `UnsupportedCall`, saying what is sold."""
+    def route(self, call: Call, skip: frozenset[str] = frozenset()) -> Endpoint:
+        """Give the endpoint that serves `call`: the first declared, but for those named in `skip`.
+
+        Raises `UnsupportedCall`, saying what is sold.
+        """
         for endpoint in self.endpoints:
-            if endpoint.serves(call):
+            if endpoint.name not in skip and endpoint.serves(call):
                 return endpoint
         asked = " ".join(filter(None, (call.asset_class, call.dataset, call.kind, call.interval, call.adjustment)))
         scope = "" if call.symbols else " of a whole market"
         sold = sorted(f"{e.dataset}({' '.join((*e.asset_classes, *e.intervals))})" for e in self.endpoints if e.routed)
         raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
 
-    def split(self, call: Call) -> list[Call]:
+    def split(self, call: Call, skip: frozenset[str] = frozenset()) -> list[Call]:
         """Cut `call` into the fewest calls that each fit one request: by batch size and by range.
 
         Raises `UnsupportedCall`.
         """
-        endpoint = self.route(call)
+        endpoint = self.route(call, skip)
         if call.kind is None and (kinds := self._kinds_apart(endpoint, call)):
-            return [part for kind in kinds for part in self.split(call.model_copy(update={"kind": kind}))]
+            return [part for kind in kinds for part in self.split(call.model_copy(update={"kind": kind}), skip)]
         for symbol in call.symbols:
             self.symbols.spell(symbol, call.asset_class)
         size = endpoint.batch or 1
@@ -240,9 +247,9 @@ class Connector:
         kinds = [call.model_copy(update={"kind": kind}) for kind in whole]
         return [k.kind for k in kinds if k.kind and any(e.kinds and e.serves(k) for e in self.endpoints)]
 
-    def request(self, call: Call) -> Request:
+    def request(self, call: Call, skip: frozenset[str] = frozenset()) -> Request:
         """Build the request for a call that `split` gave. Raises `UnsupportedCall`."""
-        endpoint = self.route(call)
+        endpoint = self.route(call, skip)
         spelled = tuple(self.symbols.spell(symbol, call.asset_class) for symbol in call.symbols)
         given = {**endpoint.match, **endpoint.build(call, spelled)}
         fields = set(re.findall(r"\{(\w+)\}", endpoint.path))

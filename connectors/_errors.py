@@ -87,7 +87,11 @@ class KeyRejected(Refusal):
 
 
 class NotEntitled(Refusal):
-    """The key's plan does not sell what was asked."""
+    """The key's plan does not sell what was asked; with `slice_only` just this range or symbol, not the endpoint."""
+
+    def __init__(self, reason: str = "", *, slice_only: bool = False) -> None:
+        super().__init__(reason)
+        self.slice_only = slice_only
 
 
 class UnknownSymbol(Refusal):

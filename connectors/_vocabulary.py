@@ -87,6 +87,11 @@ class Auth:
         """True when the provider needs no key of ours."""
         return self.query is None and not self.headers
 
+    @property
+    def paired(self) -> bool:
+        """True when a key is a pair, written `id:secret`."""
+        return any("{secret}" in text for text in self.headers.values())
+
     def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
         """Give (query parameters, headers) that carry `key`. They must never be logged."""
         ident, _, secret = key.partition(":")

@@ -330,6 +330,8 @@ def _refusal(reading: Reading) -> errors.Refusal | None:
     answer, message = reading.answer, str(reading.object.get("message", ""))
     if answer.status == 403 and "forbidden" in message:
         return errors.KeyRejected(message)
+    if answer.status == 403 and "recent" in message:
+        return errors.NotEntitled(message, slice_only=True)  # older data of the same feed is sold
     if answer.status == 400 and "invalid symbol" in message and len(reading.call.symbols) == 1:
         return errors.UnknownSymbol(message)
     reset = answer.headers.get("x-ratelimit-reset", "")
@@ -370,6 +372,7 @@ CONNECTOR = Connector(
     limits=(Limit(calls=200, per="minute"),),
     refusal=_refusal,
     hosts={"assets": "https://paper-api.alpaca.markets"},
+    mailbox=0,
     endpoints=(
         _at("bars", "/v2/stocks/bars", "stockbars", _stock_bars, _parse_bars, **STOCK_BARS),
         _at("crypto_bars", "/v1beta3/crypto/us/bars", "cryptobars-1", _bars, _parse_bars, **COIN_BARS),

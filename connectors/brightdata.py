@@ -18,7 +18,7 @@ import orjson
 from connectors import _errors as errors
 from connectors._brightdata_symbols import SHARES, at_yahoo, canonical, spell
 from connectors._connector import Connector, Endpoint, Symbols, retry_after
-from connectors._fields import currency, iso_time, millis, minor, number, price, row_id, scaled, text
+from connectors._fields import currency, integer, iso_time, millis, minor, number, price, row_id, scaled, text
 from connectors._reading import Reading
 from connectors._records import News, Profile, Quote
 from connectors._symbols import us_exchange
@@ -177,6 +177,11 @@ def _company(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
         name=text(row.get("name")),
         exchange=us_exchange(text(row.get("exchange"))),
         currency=currency(row.get("currency")),
+        sector=text(row.get("company_profile_sector")),
+        industry=text(row.get("company_profile_industry")),
+        website=text(row.get("company_profile_website")),
+        description=text(row.get("company_profile_description")),
+        employees=integer(row.get("company_profile_employees")) or None,
         market_cap=_magnitude(row.get("market_cap")),
     )
 

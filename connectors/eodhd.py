@@ -224,6 +224,7 @@ EARNINGS = Endpoint(
     path="/calendar/earnings",
     build=_of("symbols"),
     parse=company.parse_calendar,
+    asset_classes=("equity",),
     batch=50,
     latest=True,
     plan="fundamentals",

@@ -13,8 +13,7 @@ from typing import Annotated, Any
 
 from dotenv.main import resolve_variables
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 GIB = 2**30
 
@@ -23,17 +22,17 @@ class SettingsInvalid(Exception):
     """A variable or a line of `.env` cannot be used; the message says which, why, and what to write."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one process. Field names are the variables' names in lower case.
 
     `provider_values` carries the variables of the providers (`POLYGON_KEYS`, `POLYGON_URL`, …), whose names
     only the connectors know.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     kafka_url: str = "kafka://127.0.0.1:9092"
-    clickhouse_url: str = ""
+    clickhouse_url: Annotated[str, Field(repr=False)] = ""
     """`http://user:password@host:8123/database` or `chdb:///absolute/folder`; empty: embedded, under DATA_DIR."""
     data_dir: Path = Path("data")
     web_port: Annotated[int, Field(ge=1, le=65_535)] = 6066
@@ -57,7 +56,9 @@ class Settings(BaseSettings):
             url = f"kafka://{url}"
         scheme, _, rest = url.partition("://")
         hosts = [host.rpartition(":") for host in rest.rstrip("/").split(",")]
-        if scheme not in {"kafka", "aiokafka"} or not all(h and p.isdecimal() for h, _, p in hosts):
+        if scheme not in {"kafka", "aiokafka"} or not all(
+            h and p.isdecimal() and 0 < int(p) < 65_536 for h, _, p in hosts
+        ):
             raise ValueError("write it as kafka://host:port[,host:port]")
         return f"kafka://{rest.rstrip('/')}"
 
@@ -96,8 +97,11 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in value.split(",") if key.strip())
 
     def base_url(self, provider: str) -> str | None:
-        """An override of the provider's base URL, from `<PROVIDER>_URL`."""
-        return self._value(provider, "URL").rstrip("/") or None
+        """An override of the provider's base URL, from `<PROVIDER>_URL`. Raises `SettingsInvalid`."""
+        url = self._value(provider, "URL").rstrip("/")
+        if url and not url.startswith(("http://", "https://")):
+            raise SettingsInvalid(f"{provider.upper()}_URL cannot be used: write it as https://host/path")
+        return url or None
 
     def limits(self, provider: str) -> tuple[tuple[float, Any], ...] | None:
         """What the keys' plan allows, from `<PROVIDER>_LIMITS` such as `300/minute,100000/day`; None: as declared.
@@ -126,9 +130,13 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
         if name.endswith(("_KEYS", "_KEY", "_URL", "_LIMITS")) and value
     }
     try:
-        return Settings(**{**fields, "provider_values": providers})  # type: ignore[arg-type]
+        found = Settings(**{**fields, "provider_values": providers})
     except ValidationError as error:
         raise SettingsInvalid(_explain(error)) from None
+    for name in providers:
+        if name.endswith("_LIMITS"):
+            found.limits(name.removesuffix("_LIMITS"))
+    return found
 
 
 def _limit(provider: str, text: str) -> tuple[float, str]:
@@ -146,7 +154,9 @@ def _read_env_file(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8", errors="replace") as stream:
         for binding in parse_stream(stream):
             if binding.error:
-                raise SettingsInvalid(f"{path} line {binding.original.line}: not NAME=value; mend or remove the line")
+                blank = len(binding.original.string) - len(binding.original.string.lstrip("\n"))
+                line = binding.original.line + blank
+                raise SettingsInvalid(f"{path} line {line}: not NAME=value; mend or remove the line")
             if binding.key is not None:
                 pairs.append((binding.key, binding.value))
     return {name: value or "" for name, value in resolve_variables(pairs, override=False).items()}

@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 
 OURS = ("agents", "streams", "infra")
-NOISY = ("faust", "mode", "aiokafka", "httpx", "httpcore", "hpack")
+NOISY = ("faust", "mode", "aiokafka")
+TELLTALE = ("httpx", "httpcore", "hpack")  # below WARNING they log URLs and headers, and so our keys
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -30,7 +31,7 @@ def config(level: str = "info") -> dict[str, Any]:
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *([] if terminal else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+            _terminal_renderer() if terminal else structlog.processors.JSONRenderer(),
         ],
     }
     quiet = {"level": "DEBUG" if level == "debug" else "WARNING"}
@@ -40,8 +41,15 @@ def config(level: str = "info") -> dict[str, Any]:
         "formatters": {"structured": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
-        "loggers": {name: {"level": level.upper()} for name in OURS} | dict.fromkeys(NOISY, quiet),
+        "loggers": {name: {"level": level.upper()} for name in OURS}
+        | dict.fromkeys(NOISY, quiet)
+        | {name: {"level": "WARNING"} for name in TELLTALE},
     }
+
+
+def _terminal_renderer() -> structlog.typing.Processor:
+    """Plain tracebacks: the default ones show local variables, and so our keys."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def configure(level: str = "info") -> None:

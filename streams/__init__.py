@@ -20,10 +20,10 @@ def _worker() -> Any:
 
     try:
         found = settings.load()
+        telemetry.configure(found.log_level)
+        return Worker(found)
     except settings.SettingsInvalid as error:
         sys.exit(f"tapestream: {error}")
-    telemetry.configure(found.log_level)
-    return Worker(found)
 
 
 def __getattr__(name: str) -> Any:

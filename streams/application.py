@@ -10,6 +10,7 @@ import faust
 from infra import telemetry
 from infra.settings import Settings
 
+NAME = "tapestream"  # also the consumer group of its agents
 BIG = 32 * 2**20
 Step = Callable[[], Awaitable[None]]
 
@@ -35,8 +36,9 @@ class Tapestream(faust.App):  # type: ignore[misc]
 
 def build(settings: Settings, *, opening: Step, draining: Step, closing: Step) -> Any:
     """Make the app for these settings. It connects to nothing before it is started."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder there, but no parents
     app = Tapestream(
-        "tapestream",
+        NAME,
         broker=settings.kafka_url,
         store="memory://",
         datadir=str(settings.data_dir / "faust"),

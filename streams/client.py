@@ -6,7 +6,9 @@ async for bar in subscribe("kafka://127.0.0.1:9092", "bars", symbols={"AAPL"}):
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,7 +16,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors import Call
+from infra.kafka.connection import BrokerUnreachable, answers
 from streams import topics
+from streams.mailbox import post
 from streams.messages import PollDone, PollRequest, new_id
 from streams.outbox import MAX_MESSAGE, Outbox
 
@@ -43,6 +47,9 @@ class Bar:
     request_id: str
 
 
+IDLE_MS = 500
+ASK_S = 5.0
+AWAY_S = 60.0  # a renewed broker is back within seconds
 BAR_SERIES = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades", "adj_close", "quote_volume")
 
 
@@ -56,7 +63,7 @@ def bars_of(frame: dict[str, Any]) -> list[Bar]:
 
 async def subscribe(
     kafka_url: str, *datasets: str, symbols: Collection[str] = (), group: str | None = None, history: bool = False
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Yield unified records as they arrive: `Bar` for bars, the record as a dict with its `dataset` for the others.
 
     `symbols` narrows to canonical symbols. With `group` the position is kept in Kafka and each record is given at
@@ -66,16 +73,17 @@ async def subscribe(
     if unknown := [name for name in datasets if name not in topics.MARKET]:
         raise ValueError(f"unknown dataset {unknown[0]!r}; known: {', '.join(topics.MARKET)}")
     names = {topics.MARKET[name]: name for name in datasets or topics.MARKET}
+    bootstrap = kafka_url.partition("://")[2] or kafka_url
     consumer = AIOKafkaConsumer(
         *names,
-        bootstrap_servers=kafka_url.partition("://")[2] or kafka_url,
+        bootstrap_servers=bootstrap,
         group_id=group,
         auto_offset_reset="earliest" if history or group else "latest",
         max_partition_fetch_bytes=MAX_MESSAGE,
     )
     await consumer.start()
     try:
-        async for message in consumer:
+        async for message in _following(consumer, bootstrap):
             record = orjson.loads(message.value)
             if symbols and record.get("symbol") not in symbols and not set(record.get("symbols") or ()) & set(symbols):
                 continue
@@ -143,7 +151,7 @@ class Client:
     async def __aenter__(self) -> Self:
         await self._outbox.start()
         try:
-            self._reports = AIOKafkaConsumer(bootstrap_servers=self._bootstrap)
+            self._reports = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, auto_offset_reset="earliest")
             await self._reports.start()
             where = TopicPartition(topics.POLL_DONE, 0)
             self._reports.assign([where])
@@ -162,16 +170,36 @@ class Client:
     async def run(self, requests: list[PollRequest], on_report: Callable[[Job, PollDone], None] | None = None) -> Job:
         """Submit `requests` (of one job) and return when all of them, and all they caused, have ended."""
         job = Job(requests[0].job_id, len(requests))
-        for request in requests:
-            await self._outbox.send(
-                topics.POLL_REQUESTS,
-                request.encode(),
-                key=request.provider,
-                partition=topics.mailbox(request.provider),
-            )
-        while not job.finished:
-            message = await self._reports.getone()
+        await asyncio.gather(*(post(self._outbox, request) for request in requests))
+        async for message in _following(self._reports, self._bootstrap):
             report = PollDone.decode(message.value)
             if job.note(report) and on_report:
                 on_report(job, report)
+            if job.finished:
+                break
         return job
+
+
+async def _following(consumer: Any, bootstrap: str) -> AsyncGenerator[Any, None]:
+    """Yield a consumer's records for ever, also across a renewed embedded broker, whose offsets start at 0 again.
+
+    Raises `BrokerUnreachable` when nothing answers any more.
+    """
+    asked = heard = time.monotonic()
+    while True:
+        fetched = await consumer.getmany(timeout_ms=IDLE_MS)
+        for records in fetched.values():
+            for record in records:
+                yield record
+        now = time.monotonic()
+        if fetched:
+            asked = heard = now
+        elif now - asked > ASK_S:
+            asked = now
+            heard = now if await answers(bootstrap) else heard
+            if now - heard > AWAY_S:
+                raise BrokerUnreachable(f"the broker at {bootstrap} has been away for {now - heard:.0f} s")
+        for where in consumer.assignment() if not fetched else ():
+            end = consumer.highwater(where)
+            if end is not None and end < await consumer.position(where):
+                await consumer.seek_to_beginning(where)

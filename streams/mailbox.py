@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from infra import telemetry
+from streams import topics
+from streams.messages import PollRequest
+from streams.outbox import Outbox
 
 log = telemetry.get(__name__)
 
@@ -148,3 +151,10 @@ class Mailboxes:
     async def drain(self, timeout_s: float) -> None:
         """Start nothing more and finish what is under way."""
         await asyncio.gather(*(box.drain(timeout_s) for box in self._boxes.values()))
+
+
+async def post(outbox: Outbox, request: PollRequest) -> None:
+    """Put a request into the mailbox of the provider that heads its slip."""
+    await outbox.send(
+        topics.POLL_REQUESTS, request.encode(), key=request.provider, partition=topics.mailbox(request.provider)
+    )

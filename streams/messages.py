@@ -64,7 +64,7 @@ class Page(Message):
 class PollRequest(Message):
     """Ask a provider. `slip` lists the providers that may serve it, best first; its head owns this mailbox.
 
-    `job_id` ties together all requests of one submission. A request is *cut* when it fits one HTTP call.
+    `job_id` ties together all requests of one submission.
     `deadline` (ms UTC) ends its life unserved.
     """
 
@@ -74,7 +74,6 @@ class PollRequest(Message):
     slip: tuple[str, ...] = Field(min_length=1)
     tried: tuple[Hop, ...] = ()
     page: Page | None = None
-    cut: bool = False
     deadline: int | None = None
 
     @property

@@ -37,7 +37,11 @@ class Outbox:
             max_request_size=MAX_MESSAGE,
             request_timeout_ms=30_000,
         )
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
 
     async def stop(self) -> None:
         """Flush what was sent, then disconnect."""

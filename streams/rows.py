@@ -74,7 +74,11 @@ def _object(value: bytes) -> dict[str, Any]:
 
 
 def _bars(value: bytes, _: Mapping[str, bytes]) -> Columns:
-    frame = _object(value)
+    return bar_rows(_object(value))
+
+
+def bar_rows(frame: Mapping[str, Any]) -> Columns:
+    """Give the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
     try:
         n = len(frame["ts"])
         found: Columns = {name: list(repeat(frame[name], n)) for name in SCALARS}

@@ -18,8 +18,12 @@ from connectors import connectors
 from infra import telemetry
 from infra._child import Child
 from infra._ports import free_port, require_free
+from infra.kafka.admin import ensure_topics
 from infra.kafka.embedded import EmbeddedBroker
+from infra.kafka.lag import unread
 from infra.settings import Settings
+from streams import application, topics
+from streams.outbox import Outbox
 
 log = telemetry.get(__name__)
 
@@ -66,7 +70,8 @@ class Stack:
     sandbox: bool = False
     sandbox_options: tuple[str, ...] = ()
     address: Address | None = None
-    restarts: int = 0
+    renewals: int = 0
+    _port: int = 0
     _parts: dict[str, Any] = field(default_factory=dict)
     _sandbox: Child | None = None
     _environment: dict[str, str] = field(default_factory=dict)
@@ -104,7 +109,7 @@ class Stack:
                 name = waits[task]
                 raise PartEnded(f"{name} ended with exit code {task.result()}; its log is {self._log(name)}")
             if self._parts["broker"].rss() > self.settings.broker_memory_limit:
-                await self._renew()
+                await self.renew()
 
     async def status(self) -> dict[str, Any]:
         """The worker's own account of itself."""
@@ -115,13 +120,17 @@ class Stack:
         return {**self._parts, **({"sandbox": self._sandbox} if self._sandbox else {})}
 
     async def _start_pipeline(self, sandbox_url: str | None) -> None:
-        broker = EmbeddedBroker(log=self._log("broker"))
-        await broker.__aenter__()
-        self._parts["broker"] = broker
+        self._port = free_port()
+        broker = self._parts["broker"] = await EmbeddedBroker(self._port, log=self._log("broker")).start()
+        await self._start_worker()
+        self.address = Address(os.getpid(), broker.url, self._web_url, sandbox_url)
+        (self.data_dir / "run.json").write_text(json.dumps(asdict(self.address)))
+
+    async def _start_worker(self) -> None:
         environment = {
             **os.environ,
             **self._environment,
-            "KAFKA_URL": broker.url,
+            "KAFKA_URL": self._parts["broker"].url,
             "CLICKHOUSE_URL": self.settings.store_url,
             "DATA_DIR": str(self.data_dir),
             "WEB_PORT": str(self.settings.web_port),
@@ -133,10 +142,7 @@ class Stack:
             env=environment,
         )
         self._parts["worker"] = worker
-        web_url = f"http://127.0.0.1:{self.settings.web_port}"
-        await worker.until_ready(lambda: is_ready(web_url), READY_S)
-        self.address = Address(os.getpid(), broker.url, web_url, sandbox_url)
-        (self.data_dir / "run.json").write_text(json.dumps(asdict(self.address)))
+        await worker.until_ready(lambda: is_ready(self._web_url), READY_S)
 
     async def _start_sandbox(self) -> str:
         port = free_port()
@@ -150,28 +156,45 @@ class Stack:
         self._environment = sandbox_environment(url)
         return url
 
-    async def _renew(self) -> None:
-        """The embedded broker never frees a record: past its bound, drain the pipeline and start both afresh."""
-        log.warning("stack.renew", broker_rss=self._parts["broker"].rss(), limit=self.settings.broker_memory_limit)
-        sandbox_url = self.address.sandbox_url if self.address else None
-        await self._stop_pipeline()
-        await self._start_pipeline(sandbox_url)
-        self.restarts += 1
+    async def renew(self) -> None:
+        """Start broker and worker afresh: the embedded broker never frees a record.
 
-    async def _stop_pipeline(self) -> None:
-        """The worker first: what it received must reach the store while the broker still lives."""
+        The worker drains into the store first; requests that nobody has served yet move to the new broker, which
+        listens where the old one did.
+        """
+        broker = self._parts["broker"]
+        log.warning("stack.renew", broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
+        await self._stop_worker()
+        unserved = await unread(broker.bootstrap, application.NAME, topics.POLL_REQUESTS)
+        await broker.stop()
+        self._parts["broker"] = await EmbeddedBroker(self._port, log=self._log("broker")).start()
+        await ensure_topics(broker.bootstrap, topics.SPECS)
+        outbox = Outbox(broker.bootstrap)
+        await outbox.start()
+        for record in unserved:
+            await outbox.send(record.topic, record.value, key=record.key.decode(), partition=record.partition)
+        await outbox.stop()
+        await self._start_worker()
+        self.renewals += 1
+
+    async def _stop_worker(self) -> None:
         if worker := self._parts.pop("worker", None):
             code = await worker.stop(STOP_S)
             if code not in {0, -15}:
                 log.warning("stack.worker_exit", code=code, log=str(self._log("worker")))
-        if broker := self._parts.pop("broker", None):
-            await broker.stop()
 
     async def _stop_all(self) -> None:
-        await self._stop_pipeline()
+        """The worker first: what it received must reach the store while the broker still lives."""
+        await self._stop_worker()
+        if broker := self._parts.pop("broker", None):
+            await broker.stop()
         if self._sandbox:
             await self._sandbox.stop(3.0)
         (self.data_dir / "run.json").unlink(missing_ok=True)
+
+    @property
+    def _web_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.web_port}"
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -185,7 +208,7 @@ def sandbox_environment(url: str) -> dict[str, str]:
         found[f"{prefix}_URL"] = f"{url}/{name}"
         found[f"{prefix}_LIMITS"] = "none"
         if not connector.auth.keyless:
-            found[f"{prefix}_KEYS"] = f"demo-{name}-1"
+            found[f"{prefix}_KEYS"] = f"demo-{name}-1" + (":demo-secret" if connector.auth.paired else "")
     return found
 
 

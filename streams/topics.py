@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from connectors import connectors
+from connectors._connector import MAILBOXES as MAILBOXES  # noqa: PLC0414  (part of what this module says)
 from connectors._records import DATASETS
 from infra.kafka.admin import TopicSpec
 
 DAY_MS = 86_400_000
-MAILBOXES = 32  # one partition per provider, by the number its connector declares
 SYMBOL_PARTITIONS = 8
 
 POLL_REQUESTS = "poll.requests"

@@ -18,7 +18,7 @@ from agents.poller import Poller
 from agents.sink import Sink
 from connectors import connectors
 from infra import telemetry
-from infra.clickhouse import Store, StoreError, migrate
+from infra.clickhouse import Store, StoreError, StoreOwned, migrate
 from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
@@ -30,6 +30,7 @@ from streams.state.quota import Window
 
 log = telemetry.get(__name__)
 
+OWNED_S = 5.0
 DRAIN_S = 10.0  # of the 15 s that a stop may take
 MAILBOX_HIGH = 1_000
 NORMALIZE_WINDOW = 16
@@ -41,6 +42,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.desks = open_desks(settings)
+        self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
         self.app: Any = application.build(settings, opening=self.open, draining=self.drain, closing=self.close)
         self._wire()
@@ -85,7 +87,7 @@ class Worker:
         settings = self.settings
         try:
             await ensure_topics(settings.bootstrap, topics.SPECS)
-            self.store = await Store.open(settings.store_url)
+            self.store = await self._open_store()
             await migrate(self.store)
         except (BrokerUnreachable, TopicMismatch, TopicRefused, StoreError) as error:
             if self.store:
@@ -95,7 +97,7 @@ class Worker:
         self.transport = Transport(
             timeout_s=settings.http_timeout_s,
             body_limit=settings.http_body_limit,
-            base_urls={name: url for name in connectors() if (url := settings.base_url(name))},
+            base_urls=self.base_urls,
         )
         poller = Poller(self.desks, self.transport, self.outbox, retries=settings.retries)
         normalizer = Normalizer(self.outbox)
@@ -113,6 +115,17 @@ class Worker:
         self._sinking = asyncio.create_task(self.sink.run(), name="sink")
         self._sinking.add_done_callback(self._sink_ended)
         log.info("worker.opened", store=repr(self.store), keys=sum(len(desk.keys) for desk in self.desks.values()))
+
+    async def _open_store(self) -> Store:
+        """Open the store; a folder that a command has open for a moment is waited for."""
+        patience = asyncio.get_running_loop().time() + OWNED_S
+        while True:
+            try:
+                return await Store.open(self.settings.store_url)
+            except StoreOwned:
+                if asyncio.get_running_loop().time() > patience:
+                    raise
+                await asyncio.sleep(0.2)
 
     async def drain(self) -> None:
         """Take no more requests, finish calls under way, and let what was received reach the store."""

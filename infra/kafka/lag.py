@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from infra.kafka.admin import partition_counts
 from infra.kafka.connection import connected
@@ -74,3 +75,31 @@ async def _ends(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) ->
         if all(consumer.highwater(at) is not None for at in partitions):
             break
     return {at: max(ends[at], consumer.highwater(at) or 0) for at in partitions}
+
+
+async def unread(bootstrap: str, group: str, topic: str, *, within_s: float = 30.0) -> list[ConsumerRecord]:
+    """The records of `topic` that `group` has not committed, partition by partition, oldest first.
+
+    Joins no group and commits nothing.
+
+    Raises:
+        BrokerUnreachable: no server answered.
+        TimeoutError: they could not be read within `within_s` seconds.
+    """
+    waiting = {TopicPartition(topic, at.partition): at for at in await lag(bootstrap, group, [topic]) if at.behind}
+    found: list[ConsumerRecord] = []
+    if not waiting:
+        return found
+    async with (
+        AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer,
+        asyncio.timeout(within_s),
+    ):
+        consumer.assign(list(waiting))
+        for where, at in waiting.items():
+            consumer.seek(where, max(at.start, at.committed or 0))
+        while waiting:
+            for where, records in (await consumer.getmany(timeout_ms=FETCH_WAIT_MS)).items():
+                found += records
+                if where in waiting and records[-1].offset + 1 >= waiting[where].end:
+                    del waiting[where]
+    return sorted(found, key=lambda record: (record.partition, record.offset))

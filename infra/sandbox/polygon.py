@@ -7,16 +7,27 @@ previous-day bars at the close; `limit` counts base bars (minutes or days); `nex
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import cache
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
+from infra.sandbox import _polygon_reference as reference
+from infra.sandbox._polygon_answers import (
+    MARKETS,
+    BadParameter,
+    Row,
+    asked_day,
+    asked_number,
+    listed,
+    market_of,
+    next_url,
+    not_found,
+    request_id,
+    tickers,
+    with_cursor,
+)
+from infra.sandbox._polygon_financials import financials
 from infra.sandbox.actions import split_divisors
 from infra.sandbox.bars import NOTHING, Bar, Bars
 from infra.sandbox.calendars import SUNDAY
@@ -24,35 +35,13 @@ from infra.sandbox.errors import UnknownInstrument
 from infra.sandbox.limits import Limit, Plan
 from infra.sandbox.market import Quote
 from infra.sandbox.provider import Call, Provider, Reason, Refusal, Reply, Route, named_symbols
-from infra.sandbox.universe import Instrument, instruments
+from infra.sandbox.universe import Instrument
 from infra.sandbox.windows import SPANS, Grid, Page, Reading, read
 
 NEW_YORK = ZoneInfo("America/New_York")
 NS = 1_000_000
 PRICING = "https://polygon.io/pricing"
-EX_DATE_FROM = r"ex_dividend_date(\.gte?)?"
 EXCHANGES = {"XNAS": 12, "XNYS": 10, "ARCX": 11}
-
-
-class BadParameter(ValueError):
-    """A parameter Polygon would refuse with 400."""
-
-
-@cache
-def tickers() -> dict[str, Instrument]:
-    """Every instrument Polygon has, by its ticker."""
-    return {ticker: instrument for instrument in instruments().values() if (ticker := _ticker(instrument))}
-
-
-def _ticker(instrument: Instrument) -> str | None:
-    match instrument.asset_class:
-        case "crypto":
-            return "X:" + instrument.symbol.replace("-", "")
-        case "forex":
-            return "C:" + instrument.symbol.replace("/", "")
-        case "equity" | "etf" if instrument.currency == "USD":
-            return instrument.symbol
-    return None
 
 
 def _zone(instrument: Instrument) -> tzinfo:
@@ -61,11 +50,11 @@ def _zone(instrument: Instrument) -> tzinfo:
 
 def aggregates(call: Call) -> Reply:
     """`/v2/aggs/ticker/{ticker}/range/{multiplier}/{span}/{from}/{to}`; an unknown ticker has no bars."""
-    asked, instrument = _with_cursor(call), tickers().get(call.path["ticker"])
+    asked, instrument = with_cursor(call), tickers().get(call.path["ticker"])
     grid = _grid(call, _zone(instrument) if instrument else NEW_YORK)
     since = _moment(call.path["from"], "from", grid.zone)
     until = _moment(call.path["to"], "to", grid.zone, last=True)
-    limit, backward = _number(asked, "limit", 5000, 50_000), asked.get("sort", "asc") == "desc"
+    limit, backward = asked_number(asked, "limit", 5000, 50_000), asked.get("sort", "asc") == "desc"
     if since > until:
         raise BadParameter("The parameter 'to' cannot be a time that occurs before 'from'")
     reach = call.now - call.plan.history if call.plan.history else since
@@ -77,12 +66,14 @@ def aggregates(call: Call) -> Reply:
         reading = Reading(instrument, grid, start, end, limit, backward)
         page = read(call.market, reading, call.now, lambda bars: _adjusted(call, instrument, bars, asked))
     rows = [_row(bar) for bar in call.told(page.bars)]
+    if instrument and instrument.asset_class == "index":  # nobody trades an index itself
+        rows = [{name: row[name] for name in "ochlt"} for row in rows]
     body = _listed(call, rows[::-1] if backward else rows, asked)
     body |= {"ticker": call.path["ticker"], "queryCount": page.used, "count": len(rows)}
     if page.rest is not None:
         ends = (call.path["from"], page.rest - 1) if backward else (page.rest, call.path["to"])
         path = "/v2/aggs/ticker/{ticker}/range/{multiplier}/{span}".format_map(call.path)
-        body["next_url"] = f"{call.base_url}{path}/{ends[0]}/{ends[1]}?cursor={_cursor(asked)}"
+        body["next_url"] = next_url(call, f"{path}/{ends[0]}/{ends[1]}", asked)
     return Reply(body)
 
 
@@ -99,7 +90,7 @@ def previous_close(call: Call) -> Reply:
 
 def grouped_daily(call: Call) -> Reply:
     """`/v2/aggs/grouped/locale/{locale}/market/{market}/{date}`: one day of a whole market."""
-    market, day, rows = call.path["market"].lower(), _day(call.path["date"]), []
+    market, day, rows = call.path["market"].lower(), asked_day(call.path["date"]), []
     if market not in MARKETS:
         raise BadParameter(f"Invalid market: {market}")
     for ticker, instrument in tickers().items():
@@ -112,7 +103,7 @@ def grouped_daily(call: Call) -> Reply:
 
 def open_close(call: Call) -> Reply:
     """`/v1/open-close/{ticker}/{date}`."""
-    ticker, day = call.path["ticker"], _day(call.path["date"])
+    ticker, day = call.path["ticker"], asked_day(call.path["date"])
     if instrument := tickers().get(ticker):
         bars = call.market.daily(instrument.symbol, day, day, call.now)
         for bar in call.told(_adjusted(call, instrument, bars, call.query)):
@@ -120,7 +111,7 @@ def open_close(call: Call) -> Reply:
             beyond = {"afterHours": bar.close, "preMarket": bar.open}
             head = {"status": "OK", "from": day.isoformat(), "symbol": ticker}
             return Reply(head | prices | {"volume": bar.volume} | beyond)
-    return _not_found(call, "Data not found.")
+    return not_found(call, "Data not found.")
 
 
 def _adjusted(call: Call, instrument: Instrument, bars: Bars, asked: Mapping[str, str]) -> Bars:
@@ -155,8 +146,8 @@ def snapshot(call: Call) -> Reply:
     ticker = call.path["ticker"]
     row = _snapshot(call, ticker) if ticker in tickers() else None
     if row is None:
-        return _not_found(call, "Ticker not found.", status="NotFound")
-    return Reply({"status": "OK", "request_id": _request_id(call), "ticker": row})
+        return not_found(call, "Ticker not found.", status="NotFound")
+    return Reply({"status": "OK", "request_id": request_id(call), "ticker": row})
 
 
 def snapshots(call: Call) -> Reply:
@@ -165,7 +156,7 @@ def snapshots(call: Call) -> Reply:
     wanted = [ticker for ticker in call.query.get("tickers", "").split(",") if ticker]
     known = [name for name in wanted or tickers() if name in tickers() and tickers()[name].asset_class in classes]
     rows = [row for ticker in known if (row := _snapshot(call, ticker))]
-    return Reply({"status": "OK", "request_id": _request_id(call), "count": len(rows), "tickers": rows})
+    return Reply({"status": "OK", "request_id": request_id(call), "count": len(rows), "tickers": rows})
 
 
 def _snapshot(call: Call, ticker: str) -> dict[str, Any] | None:
@@ -205,6 +196,45 @@ def _nbbo(quote: Quote) -> dict[str, Any]:
     return {"P": quote.ask, "S": quote.ask_size, "p": quote.bid, "s": quote.bid_size}
 
 
+def universal_snapshot(call: Call) -> Reply:
+    """`/v3/snapshot?ticker.any_of=A,B` (of any market, an unknown one as an error), or all of a `type`."""
+    asked = with_cursor(call)
+    wanted = [ticker for ticker in asked.get("ticker.any_of", "").split(",") if ticker]
+    classes = MARKETS.get(asked.get("type", "all"), ())
+    names = wanted or [name for name, found in tickers().items() if found.asset_class in classes]
+    limit, after = asked_number(asked, "limit", 10, 250), int(asked.get("after", 0))
+    rows = [_universal(call, ticker) for ticker in names[after : after + limit]]
+    more = after + limit < len(names)
+    return listed(call, rows, {**asked, "limit": limit, "after": after + limit} if more else None)
+
+
+def _universal(call: Call, ticker: str) -> Row:
+    instrument = tickers().get(ticker)
+    quote = call.quote(instrument.symbol) if instrument else None
+    if instrument is None or quote is None:
+        return {"error": "NOT_FOUND", "message": "Ticker not found.", "ticker": ticker}
+    change, kind, stamp = quote.price - quote.prev_close, market_of(instrument), quote.ts * NS
+    row: Row = {"ticker": ticker, "name": instrument.name, "type": kind}
+    row["market_status"] = "open" if quote.live else "closed"
+    day = {"open": quote.today.open, "high": quote.today.high, "low": quote.today.low, "close": quote.price}
+    row["session"] = day | {
+        "change": round(change, 6),
+        "change_percent": round(100 * change / quote.prev_close, 6),
+        "previous_close": quote.prev_close,
+    }
+    if kind == "indices":
+        return row | {"value": quote.price, "timeframe": "REAL-TIME", "last_updated": stamp}
+    when = {"last_updated": stamp, "timeframe": "REAL-TIME"}
+    row["session"] |= {"volume": quote.today.volume}
+    if kind != "crypto":
+        sizes = {"bid_size": quote.bid_size, "ask_size": quote.ask_size} if kind == "stocks" else {}
+        row["last_quote"] = when | {"bid": quote.bid, "ask": quote.ask} | sizes
+    if kind != "fx":
+        where = {"size": 100, "exchange": EXCHANGES.get(instrument.exchange, 4), "conditions": [12]}
+        row["last_trade"] = when | {"price": quote.price, "id": str(quote.today.trades)} | where
+    return row
+
+
 def last_trade(call: Call) -> Reply:
     """`/v2/last/trade/{ticker}`; times in nanoseconds."""
     return _last(call, lambda quote: {"c": [12, 37], "p": quote.price, "s": 100, "r": 202})
@@ -220,11 +250,11 @@ def _last(call: Call, told: Callable[[Quote], dict[str, Any]]) -> Reply:
     instrument = tickers().get(ticker)
     quote = call.quote(instrument.symbol) if instrument else None
     if instrument is None or quote is None:
-        return _not_found(call, "Data not found.")
+        return not_found(call, "Data not found.")
     stamp = quote.ts * NS
     where = {"x": EXCHANGES.get(instrument.exchange, 4), "z": 3, "T": ticker, "i": str(quote.today.trades)}
     when = {"t": stamp + 310_617, "y": stamp, "f": stamp + 205_000, "q": quote.today.trades}
-    return Reply({"results": told(quote) | where | when, "status": "OK", "request_id": _request_id(call)})
+    return Reply({"results": told(quote) | where | when, "status": "OK", "request_id": request_id(call)})
 
 
 def last_crypto_trade(call: Call) -> Reply:
@@ -247,95 +277,9 @@ def _last_of_pair(call: Call, symbol: str, told: Callable[[Quote], dict[str, Any
     except UnknownInstrument:
         quote = None
     if quote is None:
-        return _not_found(call, "Data not found.")
+        return not_found(call, "Data not found.")
     last = told(quote) | {"timestamp": quote.ts}
-    return Reply({"status": "success", "request_id": _request_id(call), "symbol": symbol, "last": last})
-
-
-def splits(call: Call) -> Reply:
-    """`/v3/reference/splits`: newest first; `ticker`, `execution_date[.gte|.gt|.lte|.lt]`, `limit`."""
-
-    def rows(ticker: str, symbol: str) -> list[dict[str, Any]]:
-        return [
-            {
-                "execution_date": split.ex_date.isoformat(),
-                "split_from": split.ratio.denominator,
-                "split_to": split.ratio.numerator,
-                "ticker": ticker,
-            }
-            for split in call.market.splits(symbol, call.now)
-        ]
-
-    return _actions(call, rows, "execution_date")
-
-
-def dividends(call: Call) -> Reply:
-    """`/v3/reference/dividends`: newest first, as paid; `ticker`, `ex_dividend_date[.gte|…]`, `limit`."""
-    earliest = [value for name, value in _with_cursor(call).items() if re.fullmatch(EX_DATE_FROM, name)]
-    since = _day(max(earliest)) if earliest else date.min
-
-    def rows(ticker: str, symbol: str) -> list[dict[str, Any]]:
-        return [
-            {
-                "cash_amount": dividend.amount,
-                "currency": "USD",
-                "declaration_date": (dividend.ex_date - timedelta(days=21)).isoformat(),
-                "dividend_type": "CD",
-                "ex_dividend_date": dividend.ex_date.isoformat(),
-                "frequency": 4,
-                "pay_date": (dividend.ex_date + timedelta(days=14)).isoformat(),
-                "record_date": (dividend.ex_date + timedelta(days=1)).isoformat(),
-                "ticker": ticker,
-            }
-            for dividend in call.market.dividends(symbol, call.now, since)
-        ]
-
-    return _actions(call, rows, "ex_dividend_date")
-
-
-def _actions(call: Call, rows: Callable[[str, str], list[dict[str, Any]]], by: str) -> Reply:
-    asked = _with_cursor(call)
-    wanted = [asked["ticker"]] if "ticker" in asked else list(tickers())
-    found = [row for name in wanted if name in tickers() for row in rows(name, tickers()[name].symbol)]
-    found = [row for row in found if _in_range(row[by], asked, by)]
-    found.sort(key=lambda row: (row[by], row["ticker"]), reverse=asked.get("order", "desc") == "desc")
-    return _page(call, asked, found, default=10)
-
-
-def list_tickers(call: Call) -> Reply:
-    """`/v3/reference/tickers`: `ticker`, `market` (stocks, crypto, fx), `type` (CS, ETF), `limit`."""
-    asked = _with_cursor(call)
-    classes = MARKETS.get(asked.get("market", "all"), MARKETS["all"])
-    rows = [
-        _reference(ticker, instrument, call.now)
-        for ticker, instrument in sorted(tickers().items())
-        if instrument.asset_class in classes and asked.get("ticker", ticker) == ticker
-    ]
-    rows = [row for row in rows if row.get("type") == asked.get("type", row.get("type"))]
-    return _page(call, asked, rows, default=100)
-
-
-def _reference(ticker: str, instrument: Instrument, now: datetime) -> dict[str, Any]:
-    row: dict[str, Any] = {"ticker": ticker, "name": instrument.name, "active": True}
-    row["last_updated_utc"] = now.strftime("%Y-%m-%dT00:00:00Z")
-    if instrument.asset_class in ("equity", "etf"):
-        kind = "CS" if instrument.asset_class == "equity" else "ETF"
-        listing = {"primary_exchange": instrument.exchange, "type": kind, "currency_name": "usd"}
-        return row | {"market": "stocks", "locale": "us"} | listing
-    base, _, quoted = instrument.symbol.replace("-", "/").partition("/")
-    market = "crypto" if instrument.asset_class == "crypto" else "fx"
-    currencies = {"currency_symbol": quoted, "base_currency_symbol": base}
-    return row | {"market": market, "locale": "global"} | currencies
-
-
-def _page(call: Call, asked: Mapping[str, str], rows: Sequence[dict[str, Any]], default: int) -> Reply:
-    limit, after = _number(asked, "limit", default, 1000), int(asked.get("after", 0))
-    page = rows[after : after + limit]
-    body = {"results": page, "status": "OK", "request_id": _request_id(call), "count": len(page)}
-    if after + limit < len(rows):
-        cursor = _cursor({**asked, "limit": limit, "after": after + limit})
-        body["next_url"] = f"{call.base_url}{call.url_path}?cursor={cursor}"
-    return Reply(body)
+    return Reply({"status": "success", "request_id": request_id(call), "symbol": symbol, "last": last})
 
 
 def _grid(call: Call, zone: tzinfo) -> Grid:
@@ -360,61 +304,14 @@ def _moment(text: str, name: str, zone: tzinfo, last: bool = False) -> datetime:
     return day + timedelta(days=1, milliseconds=-1) if last else day
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise BadParameter(f"Could not parse the date: {text}. Use YYYY-MM-DD") from None
-
-
-def _number(asked: Mapping[str, str], name: str, default: int, largest: int) -> int:
-    text = asked.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= largest:
-        raise BadParameter(f"'{name}' must be a number between 1 and {largest}")
-    return int(text)
-
-
-def _in_range(day: str, asked: Mapping[str, str], name: str) -> bool:
-    return (
-        asked.get(name, day) == day
-        and asked.get(f"{name}.gte", day) <= day <= asked.get(f"{name}.lte", day)
-        and not (f"{name}.gt" in asked and day <= asked[f"{name}.gt"])
-        and not (f"{name}.lt" in asked and day >= asked[f"{name}.lt"])
-    )
-
-
-def _with_cursor(call: Call) -> dict[str, str]:
-    """The query, and what the cursor of a `next_url` carries of the first one; never the key."""
-    asked = {name: value for name, value in call.query.items() if name not in ("apiKey", "cursor")}
-    if "cursor" not in call.query:
-        return asked
-    try:
-        text = base64.urlsafe_b64decode(call.query["cursor"] + "==").decode()
-    except ValueError:
-        raise BadParameter("Invalid cursor") from None
-    return asked | dict(parse_qsl(text))
-
-
-def _cursor(kept: Mapping[str, object]) -> str:
-    return base64.urlsafe_b64encode(urlencode(kept).encode()).decode().rstrip("=")
-
-
 def _listed(call: Call, rows: list[dict[str, Any]], asked: Mapping[str, str]) -> dict[str, Any]:
     counts = {"queryCount": len(rows), "resultsCount": len(rows), "adjusted": asked.get("adjusted") != "false"}
-    return counts | ({"results": rows} if rows else {}) | {"status": "OK", "request_id": _request_id(call)}
-
-
-def _request_id(call: Call) -> str:
-    return hashlib.blake2b(f"{call.now}{call.url_path}{call.query}".encode(), digest_size=16).hexdigest()
-
-
-def _not_found(call: Call, message: str, status: str = "NOT_FOUND") -> Reply:
-    return Reply({"status": status, "request_id": _request_id(call), "message": message}, 404)
+    return counts | ({"results": rows} if rows else {}) | {"status": "OK", "request_id": request_id(call)}
 
 
 def _not_in_plan(call: Call) -> Reply:
     message = f"Your plan doesn't include this data timeframe. Please upgrade your plan at {PRICING}"
-    return Reply({"status": "NOT_AUTHORIZED", "request_id": _request_id(call), "message": message}, 403)
+    return Reply({"status": "NOT_AUTHORIZED", "request_id": request_id(call), "message": message}, 403)
 
 
 def _checked(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
@@ -424,7 +321,7 @@ def _checked(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
         try:
             return handler(call)
         except BadParameter as error:
-            return Reply({"status": "ERROR", "request_id": _request_id(call), "error": str(error)}, 400)
+            return Reply({"status": "ERROR", "request_id": request_id(call), "error": str(error)}, 400)
 
     return answer
 
@@ -440,7 +337,7 @@ def _refuse(refusal: Refusal) -> Reply:
         return Reply("404 page not found", 404, "text/plain")
     if refusal.reason is Reason.NOT_ENTITLED:
         message = f"You are not entitled to this data. Please upgrade your plan at {PRICING}"
-        return Reply({"status": "NOT_AUTHORIZED", "request_id": _request_id(call), "message": message}, 403)
+        return Reply({"status": "NOT_AUTHORIZED", "request_id": request_id(call), "message": message}, 403)
     status, error = {
         Reason.KEY_MISSING: (401, "API Key was not provided"),
         Reason.KEY_UNKNOWN: (401, "Unknown API Key"),
@@ -450,16 +347,8 @@ def _refuse(refusal: Refusal) -> Reply:
             f"continue. {PRICING}",
         ),
     }[refusal.reason]
-    return Reply({"status": "ERROR", "request_id": _request_id(call), "error": error}, status)
+    return Reply({"status": "ERROR", "request_id": request_id(call), "error": error}, status)
 
-
-MARKETS: Mapping[str, tuple[str, ...]] = {
-    "stocks": ("equity", "etf"),
-    "crypto": ("crypto",),
-    "forex": ("forex",),
-    "fx": ("forex",),
-    "all": ("equity", "etf", "crypto", "forex"),
-}
 
 PROVIDER = Provider(
     name="polygon",
@@ -476,9 +365,13 @@ PROVIDER = Provider(
             ("/v2/last/nbbo/{ticker}", last_quote, "last_quote"),
             ("/v1/last/crypto/{from}/{to}", last_crypto_trade, "last_crypto_trade"),
             ("/v1/last_quote/currencies/{from}/{to}", last_currency_quote, "last_currency_quote"),
-            ("/v3/reference/splits", splits, "splits"),
-            ("/v3/reference/dividends", dividends, "dividends"),
-            ("/v3/reference/tickers", list_tickers, "tickers"),
+            ("/v3/snapshot", universal_snapshot, "universal_snapshot"),
+            ("/v3/reference/splits", reference.splits, "splits"),
+            ("/v3/reference/dividends", reference.dividends, "dividends"),
+            ("/v3/reference/tickers", reference.list_tickers, "tickers"),
+            ("/v3/reference/tickers/{ticker}", reference.ticker_details, "ticker_details"),
+            ("/v2/reference/news", reference.news, "news"),
+            ("/vX/reference/financials", financials, "financials"),
         )
     ),
     key=_key,
@@ -486,10 +379,10 @@ PROVIDER = Provider(
     plans={
         "free": Plan(
             (Limit(5, "minute"),),
-            denies=frozenset({"snapshot", "snapshots", "last_trade", "last_quote"}),
+            denies=frozenset({"snapshot", "snapshots", "universal_snapshot", "last_trade", "last_quote"}),
             history=timedelta(days=730),
         ),
         "paid": Plan((Limit(100, "second"),)),
     },
-    symbols=named_symbols("ticker", "tickers"),
+    symbols=named_symbols("ticker", "tickers", "ticker.any_of"),
 )

@@ -1,4 +1,4 @@
-"""Yahoo Finance, which has no documentation: chart (v8) and quote (v7) as public clients know them.
+"""Yahoo Finance, which has no documentation: charts, quotes, summaries as public clients know them.
 
 Oddities played on purpose: prices as 32-bit floats, adjusted for splits as of now; a session's bar stamped at
 its opening, forex at London midnight; a live last row stamped with its own second; forex days without
@@ -8,93 +8,37 @@ symbols missing from a batch of quotes; a 404 that sets the cookie; robots refus
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.sandbox import _yahoo_company as company
+from infra.sandbox._yahoo_listings import EXCHANGES, LONDON, TYPES, listings, unit_of, zone_of
+from infra.sandbox._yahoo_search import search
+from infra.sandbox._yahoo_session import JSON, cookie, getcrumb, has_crumb, unauthorized
+from infra.sandbox._yahoo_statements import timeseries
 from infra.sandbox.actions import dividend_factors, split_divisors
 from infra.sandbox.bars import Bars, joined
 from infra.sandbox.calendars import MINUTE_MS, midnights, months, weeks
 from infra.sandbox.limits import Limit, Plan
 from infra.sandbox.market import Quote
 from infra.sandbox.provider import Call, Provider, Reason, Refusal, Reply, Route, named_symbols
-from infra.sandbox.universe import Instrument, instruments
+from infra.sandbox.universe import Instrument
 
-MINUTES = {"1m": 1, "2m": 2, "5m": 5, "15m": 15, "30m": 30, "60m": 60, "90m": 90, "1h": 60}
+MINUTES = {"1m": 1, "2m": 2, "5m": 5, "15m": 15, "30m": 30, "60m": 60, "90m": 90, "1h": 60, "4h": 240}
 DAYS = ("1d", "1wk", "1mo", "3mo")
-REACH_DAYS = {"1m": 30, "60m": 730, "1h": 730}  # how far back minutes reach; 60 for the others
+REACH_DAYS = {"1m": 30, "60m": 730, "1h": 730, "4h": 730}  # how far back minutes reach; 60 for the others
 ONE_MINUTE_DAYS = 8  # and how many of them one call may span
 RANGES = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
 RANGE = re.compile(r"(\d{1,3})(d|wk|mo|y)")
 RANGE_DAYS = {"wk": 7, "mo": 30.5, "y": 365.25}
-TYPES = {
-    "equity": ("EQUITY", "Equity"),
-    "etf": ("ETF", "ETF"),
-    "fund": ("MUTUALFUND", "Fund"),
-    "crypto": ("CRYPTOCURRENCY", "Cryptocurrency"),
-    "forex": ("CURRENCY", "Currency"),
-    "commodity": ("FUTURE", "Futures"),
-    "index": ("INDEX", "Index"),
-}
-EXCHANGES = {
-    "XNAS": ("NMS", "NasdaqGS"),
-    "XNYS": ("NYQ", "NYSE"),
-    "ARCX": ("PCX", "NYSEArca"),
-    "XLON": ("LSE", "LSE"),
-    "XTKS": ("JPX", "Tokyo"),
-    "XCME": ("CMX", "COMEX"),
-    "CRYPTO": ("CCC", "CCC"),
-    "FX": ("CCY", "CCY"),
-}
-SUFFIXES = {"XLON": ".L", "XTKS": ".T"}
-LONDON = ZoneInfo("Europe/London")
-JSON = "application/json;charset=utf-8"
-COOKIE = "A3"
 CODES = {400: "Bad Request", 404: "Not Found", 422: "Unprocessable Entity"}
 UNKNOWN = "No data found, symbol may be delisted"
 HOLLOW_DAYS = 97  # every so many days forex has a bar without prices
-
-
-@cache
-def listings() -> dict[str, Instrument]:
-    """Every instrument by Yahoo's symbol; all of the market is there."""
-    named: dict[str, Instrument] = {}
-    for instrument in instruments().values():
-        named |= dict.fromkeys(_symbols(instrument), instrument)
-    return named
-
-
-def _symbols(instrument: Instrument) -> tuple[str, ...]:
-    symbol = instrument.symbol
-    if instrument.asset_class == "forex":
-        pair = symbol.replace("/", "")
-        return (f"{pair}=X", f"{pair[3:]}=X") if pair.startswith("USD") else (f"{pair}=X",)
-    if instrument.asset_class == "commodity":
-        return (f"{symbol}=F",)
-    if instrument.exchange in SUFFIXES:
-        return (symbol.partition(".")[0] + SUFFIXES[instrument.exchange],)
-    return (symbol.replace(".", "-"),)
-
-
-def _unit(instrument: Instrument) -> tuple[str, float]:
-    """Yahoo's currency, perhaps a minor unit, and how many of it make the major one."""
-    if instrument.exchange == "XLON":
-        return "GBp", 100.0
-    if instrument.symbol in ("ZC", "ZW"):
-        return "USX", 100.0
-    return instrument.currency, 1.0
-
-
-def _zone(instrument: Instrument) -> ZoneInfo:
-    return LONDON if instrument.asset_class == "forex" else instrument.calendar.tz
 
 
 class ChartError(Exception):
@@ -164,7 +108,7 @@ def _range_start(call: Call, instrument: Instrument, span: str) -> datetime:
     if span == "max":
         return datetime.combine(instrument.listed, time(), UTC)
     if span == "ytd":
-        return datetime(call.now.year, 1, 1, tzinfo=_zone(instrument))
+        return datetime(call.now.year, 1, 1, tzinfo=zone_of(instrument))
     matched = RANGE.fullmatch(span)
     if not matched:
         raise ChartError(422, f"Invalid input - range={span}. Valid ranges: [{', '.join(RANGES)}]")
@@ -211,7 +155,7 @@ def _result(call: Call, asked: Chart) -> dict[str, Any]:
 
 def _days(call: Call, asked: Chart, quote: Quote) -> Bars:
     """Daily and longer bars. In longer ones a running day stands apart, in a last row of its own."""
-    instrument, zone = asked.instrument, _zone(asked.instrument)
+    instrument, zone = asked.instrument, zone_of(asked.instrument)
     first = np.array([asked.since.astimezone(zone).date()], "datetime64[D]")
     start = _windows(asked.interval, first)[0].item()
     bars = call.market.daily(instrument.symbol, start, asked.until.astimezone(zone).date(), call.now)
@@ -272,7 +216,7 @@ def _split_adjusted(call: Call, instrument: Instrument, bars: Bars) -> Bars:
 
 def _columns(call: Call, asked: Chart, bars: Bars) -> dict[str, list[Any]]:
     """Yahoo's columns, and `adjclose` among them. On some days forex has no prices at all."""
-    instrument, (_, unit) = asked.instrument, _unit(asked.instrument)
+    instrument, (_, unit) = asked.instrument, unit_of(asked.instrument)
     factors = dividend_factors(
         _last_days(asked.interval, bars.days), call.market.dividends(instrument.symbol, call.now)
     )
@@ -332,8 +276,8 @@ def _stamps(instrument: Instrument, days: NDArray[np.datetime64]) -> NDArray[np.
 
 
 def _meta(call: Call, asked: Chart, quote: Quote, bars: Bars) -> dict[str, Any]:
-    instrument, zone = asked.instrument, _zone(asked.instrument)
-    here, (currency, unit) = call.now.astimezone(zone), _unit(instrument)
+    instrument, zone = asked.instrument, zone_of(asked.instrument)
+    here, (currency, unit) = call.now.astimezone(zone), unit_of(instrument)
     opens, closes = call.market.session(instrument.symbol, call.now)
     offset = int((here.utcoffset() or timedelta()).total_seconds())  # today's, whatever season the bars are of
     period = {"timezone": here.tzname(), "gmtoffset": offset}
@@ -370,7 +314,7 @@ def _meta(call: Call, asked: Chart, quote: Quote, bars: Bars) -> dict[str, Any]:
 
 
 def _session(instrument: Instrument, quote: Quote) -> dict[str, Any]:
-    _, unit = _unit(instrument)
+    _, unit = unit_of(instrument)
     return {
         "regularMarketTime": quote.ts // 1000,
         "regularMarketPrice": _round(quote.price * unit),
@@ -383,7 +327,7 @@ def _session(instrument: Instrument, quote: Quote) -> dict[str, Any]:
 def _year(call: Call, instrument: Instrument) -> dict[str, float]:
     since, today = (call.now - timedelta(weeks=52)).date(), call.now.date()
     bars = call.market.daily(instrument.symbol, since, today, call.now)
-    bars, (_, unit) = _split_adjusted(call, instrument, bars), _unit(instrument)
+    bars, (_, unit) = _split_adjusted(call, instrument, bars), unit_of(instrument)
     high, low = float(bars.high.max()), float(bars.low.min())
     return {"fiftyTwoWeekHigh": _round(high * unit), "fiftyTwoWeekLow": _round(low * unit)}
 
@@ -394,8 +338,8 @@ def _round(price: float) -> float:
 
 def quotes(call: Call) -> Reply:
     """`/v7/finance/quote?symbols=A,B&crumb=`; unknown symbols are left out."""
-    if _crumb(call) is None or call.query.get("crumb") != _crumb(call):
-        return _unauthorized("Invalid Crumb")
+    if not has_crumb(call):
+        return unauthorized("Invalid Crumb")
     symbols = [symbol for symbol in call.query.get("symbols", "").split(",") if symbol]
     told = [_quote(call, symbol, listings()[symbol]) for symbol in symbols if symbol in listings()]
     return Reply({"quoteResponse": {"result": [row for row in told if row], "error": None}}, content_type=JSON)
@@ -405,8 +349,8 @@ def _quote(call: Call, symbol: str, instrument: Instrument) -> dict[str, Any] | 
     quote = call.quote(instrument.symbol)
     if quote is None:
         return None
-    currency, unit = _unit(instrument)
-    zone, (code, exchange) = _zone(instrument), EXCHANGES[instrument.exchange]
+    currency, unit = unit_of(instrument)
+    zone, (code, exchange) = zone_of(instrument), EXCHANGES[instrument.exchange]
     kind, shown = TYPES[instrument.asset_class]
     here, change = call.now.astimezone(zone), quote.price - quote.prev_close
     row = {
@@ -442,32 +386,6 @@ def _quote(call: Call, symbol: str, instrument: Instrument) -> dict[str, Any] | 
     return row | prices | {"bidSize": bid_size, "askSize": ask_size}
 
 
-def cookie(call: Call) -> Reply:
-    """`/`, which is fc.yahoo.com: nothing is there, but the cookie is set."""
-    value = hashlib.blake2b(f"{call.client}{call.now}".encode(), digest_size=12).hexdigest()
-    return Reply("", 404, "text/html", cookies={COOKIE: value})
-
-
-def getcrumb(call: Call) -> Reply:
-    """`/v1/test/getcrumb`: the crumb that belongs to the cookie, good for this day."""
-    if not call.cookies.get(COOKIE):
-        return _unauthorized("Invalid Cookie")
-    return Reply(_crumb(call), content_type="text/plain;charset=utf-8")
-
-
-def _crumb(call: Call) -> str | None:
-    value = call.cookies.get(COOKIE)
-    if not value:
-        return None
-    digest = hashlib.blake2b(f"{value}{call.now.date()}".encode(), digest_size=9).digest()
-    return base64.urlsafe_b64encode(digest).decode()[:11]
-
-
-def _unauthorized(description: str) -> Reply:
-    error = {"code": "Unauthorized", "description": description}
-    return Reply({"finance": {"result": None, "error": error}}, 401, JSON)
-
-
 def _turn_robots_away(call: Call) -> Reply | None:
     return None if "Mozilla" in call.headers.get("User-Agent", "") else _too_many()
 
@@ -488,6 +406,9 @@ PROVIDER = Provider(
     routes=(
         Route("/v8/finance/chart/{symbol}", chart, "chart"),
         Route("/v7/finance/quote", quotes, "quote"),
+        Route("/v10/finance/quoteSummary/{symbol}", company.summary, "summary"),
+        Route("/ws/fundamentals-timeseries/v1/finance/timeseries/{symbol}", timeseries, "timeseries"),
+        Route("/v1/finance/search", search, "search"),
         Route("/v1/test/getcrumb", getcrumb, "getcrumb", open=True),
         Route("/", cookie, "cookie", open=True),
     ),

@@ -17,6 +17,7 @@ from rich.table import Table
 from connectors import Call, ConnectorError
 from infra import settings
 from infra.clickhouse import StoreError
+from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings, SettingsInvalid
 
 P = ParamSpec("P")
@@ -36,7 +37,9 @@ def plainly(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
-        except (ConnectorError, StoreError, SettingsInvalid) as error:
+        except ConnectorError as error:
+            fail(str(error), 2)
+        except (BrokerUnreachable, StoreError, SettingsInvalid) as error:
             fail(str(error))
         except ValidationError as error:
             fail(explain(error))
@@ -105,7 +108,9 @@ def cell(value: Any) -> str:
             else f"{value:%Y-%m-%d %H:%M:%S}"
         )
     if isinstance(value, float):
-        return f"{value:,.4f}".rstrip("0").rstrip(".")
+        return f"{value:.2e}" if 0 < abs(value) < 0.001 else f"{value:,.4f}".rstrip("0").rstrip(".")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, str) and value.endswith("+00:00"):
+        return value.removesuffix("+00:00").removesuffix("T00:00:00").replace("T", " ")
     return str(value)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import click
 import orjson
-from aiokafka.errors import KafkaError
 
 from infra.clickhouse import Store
+from infra.kafka.connection import BrokerUnreachable, connected
 from infra.settings import Settings
 from streams import routing
 from streams.client import Client, Job, requests_for
@@ -50,7 +51,10 @@ def status(*, as_json: bool) -> None:
             for name, provider in live["providers"].items()
         ]
         show(("provider", "breaker", "calls", "failed", "keys"), rows)
-    show(("table", "rows"), found["tables"])
+    if found["tables"]:
+        show(("table", "rows"), found["tables"])
+    else:
+        click.echo(f"store: nothing in {settings.data_dir} yet; `tapestream up` starts everything")
 
 
 def _keys(keys: dict[str, Any]) -> str:
@@ -65,8 +69,7 @@ async def _status(settings: Settings) -> dict[str, Any]:
         found["worker"] = "ready" if found["live"]["ready"] else "starting"
     except (aiohttp.ClientError, TimeoutError, OSError):
         web_url = None
-    tables = await answer(settings, COUNTS)
-    found["tables"] = tables["rows"]
+    found["tables"] = (await answer(settings, COUNTS))["rows"]
     return found
 
 
@@ -88,6 +91,8 @@ async def answer(settings: Settings, sql: str) -> dict[str, Any]:
             if "error" in found:
                 fail(found["error"])
             return found
+        if not await asyncio.to_thread(Path(settings.store_url.removeprefix("chdb://")).is_dir):
+            return {"columns": (), "rows": [], "empty": True}
     async with await Store.open(settings.store_url, readonly=True) as store:
         rows = await store.query_user(sql)
         return {"columns": rows.columns, "rows": rows.rows}
@@ -103,7 +108,10 @@ def query(sql: str, *, as_json: bool) -> None:
     \b
     tapestream query "SELECT symbol, count() FROM daily_bars GROUP BY symbol"
     """
-    found = asyncio.run(answer(load_settings(), sql))
+    settings = load_settings()
+    found = asyncio.run(answer(settings, sql))
+    if found.get("empty"):
+        fail(f"there is no store in {settings.data_dir} yet: run `tapestream up`, or set DATA_DIR or CLICKHOUSE_URL")
     show(found["columns"], found["rows"], as_json=as_json)
 
 
@@ -137,8 +145,8 @@ def poll(
         fail(str(error))
     try:
         job = asyncio.run(_poll(settings, requests_for([(call, slip)])))
-    except KafkaError as error:
-        fail(f"no broker answers at {_where(settings)[1]}: {error}; start one with `tapestream up`")
+    except BrokerUnreachable as error:
+        fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
     records = sum(report.records for report in job.done.values())
     click.echo(
         f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests"
@@ -159,5 +167,8 @@ def usable(settings: Settings, provider: str) -> bool:
 
 
 async def _poll(settings: Settings, requests: list[Any]) -> Job:
-    async with Client(_where(settings)[1]) as client:
+    bootstrap = _where(settings)[1]
+    async with connected(bootstrap):
+        pass  # a broker that is away is told in one line
+    async with Client(bootstrap) as client:
         return await client.run(requests)

@@ -15,9 +15,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from connectors import Call, UnsupportedCall, connector, connectors
+from connectors import Call, Connector, UnsupportedCall, connector, connectors
 from infra._child import ChildFailed
 from infra._ports import PortBusy
+from infra.clickhouse import DATASET_TABLES
 from infra.settings import Settings
 from streams.client import Client, Job, requests_for
 from streams.commands._terms import fail, load_settings, plainly, show
@@ -32,23 +33,35 @@ QUOTED = {
     "crypto": ("BTC-USD", "ETH-USD"),
     "forex": ("EUR/USD", "USD/JPY"),
 }
-INTRADAY = {"1m": 1, "5m": 5, "1h": 20}
+RECENT = {"equity": "NVDA", "etf": "SPY", "crypto": "BTC-USD", "forex": "EUR/USD"}
+SAMPLE = {"equity": "AAPL", "etf": "SPY", "crypto": "BTC-USD", "forex": "EUR/USD"}
+MARKET = frozenset({"bars", "quote", "actions"})
+DATED = frozenset({"news", "earnings"})
+INTRADAY = {"1m": 4, "5m": 5, "1h": 20}
 """Interval to calendar days back."""
 SETTLE_S = 120.0
 QUESTIONS = (
     (
-        "Bars in the store, by share and provider",
+        "Daily history in the store, by share and provider",
         "SELECT symbol, source, adjustment, count() AS days, min(ts) AS first, max(ts) AS last "
-        "FROM daily_bars GROUP BY symbol, source, adjustment ORDER BY symbol, source",
+        "FROM daily_bars WHERE asset_class = 'equity' AND ts < '2013-03-02' GROUP BY ALL ORDER BY symbol, source",
     ),
     (
-        "Apple through its 2-for-1 split of 2005-02-28, as both providers tell it",
-        "SELECT ts, source, round(close, 4) AS close, volume FROM daily_bars "
-        "WHERE symbol = 'AAPL' AND ts >= '2005-02-24' AND ts < '2005-03-03' ORDER BY ts, source",
+        "Do the providers agree? Closes of the same day, brought back to the price as traded",
+        "WITH splits AS (SELECT symbol, groupUniqArray((ex_date, assumeNotNull(ratio))) AS list FROM actions "
+        "WHERE kind = 'split' AND source = 'polygon' GROUP BY symbol) "
+        "SELECT symbol, max(sources) AS providers, count() AS days, max(spread) AS largest_relative_difference FROM "
+        "(SELECT symbol, day, count() AS sources, max(traded) / min(traded) - 1 AS spread FROM "
+        "(SELECT bar.symbol AS symbol, bar.ts AS day, bar.close * if(bar.adjustment = 'split', "
+        "arrayFold((product, split) -> product * if(split.1 > toDate(bar.ts), split.2, 1.), list, 1.), 1.) AS traded "
+        "FROM daily_bars AS bar LEFT JOIN splits ON splits.symbol = bar.symbol "
+        "WHERE bar.asset_class IN ('equity', 'etf')) "
+        "GROUP BY symbol, day HAVING sources > 1) GROUP BY symbol ORDER BY symbol",
     ),
     (
-        "The latest quotes",
-        "SELECT symbol, asset_class, source, ts, price, bid, ask, currency FROM latest_quotes ORDER BY symbol, source",
+        "The latest quotes of one share, one coin and one currency pair",
+        "SELECT symbol, source, ts, price, bid, ask, currency FROM latest_quotes "
+        "WHERE symbol IN ('AAPL', 'BTC-USD', 'EUR/USD') ORDER BY symbol, source",
     ),
 )
 
@@ -114,26 +127,71 @@ def _providers(settings: Settings, *, sandbox: bool) -> list[str]:
 
 
 def _calls(names: list[str]) -> Iterator[tuple[Call, tuple[str, ...]]]:
-    """Every provider is asked for itself: the store then holds each one's view of the same days."""
-    now = datetime.now(UTC)
-    first, last = (round(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() * 1000) for day in HISTORY)
-    wanted = [
-        *(Call(dataset="bars", symbols=(s,), interval="1d", start=first, end=last) for s in SHARES),
-        *(Call(dataset="actions", symbols=(s,), kind=kind) for s in SHARES for kind in ("split", "dividend")),
-        *(
-            Call(dataset="bars", symbols=(s,), interval=interval, start=_ms(now - timedelta(days=days)), end=_ms(now))
-            for s in SHARES[:2]
-            for interval, days in INTRADAY.items()
-        ),
-        *(Call(dataset="quote", symbols=symbols, asset_class=kind) for kind, symbols in QUOTED.items()),
-    ]
+    """Every provider is asked for itself: the store then holds each one's view of the same things."""
     for name in names:
-        for call in wanted:
-            try:
-                connector(name).split(call)
-            except UnsupportedCall:
-                continue
-            yield call, (name,)
+        declared = connector(name)
+        wanted = (*_daily_calls(declared), *_market_calls(), *_company_calls(declared))
+        yield from ((call, (name,)) for call in wanted if _sells(declared, call))
+
+
+def _sells(declared: Connector, call: Call) -> bool:
+    try:
+        return bool(declared.split(call))
+    except UnsupportedCall:
+        return False
+
+
+def _daily_calls(declared: Connector) -> Iterator[Call]:
+    """Daily history as traded where the provider sells it so, otherwise as it gives it."""
+    first, last = (_ms(datetime.fromisoformat(f"{day}T00:00:00+00:00")) for day in HISTORY)
+    for share in SHARES:
+        call = Call(dataset="bars", symbols=(share,), interval="1d", start=first, end=last, adjustment="raw")
+        yield call if _sells(declared, call) else call.model_copy(update={"adjustment": None})
+
+
+def _market_calls() -> Iterator[Call]:
+    """Corporate actions, recent intraday bars, quotes."""
+    today = _today()  # whole days: the same day asks for the same bars again
+    for share in SHARES:
+        yield Call(dataset="actions", symbols=(share,))
+    for share in SHARES[:2]:
+        for interval, days in INTRADAY.items():
+            since = _ms(today - timedelta(days=days))
+            yield Call(dataset="bars", symbols=(share,), interval=interval, start=since, end=_ms(today))
+    for asset_class, symbols in QUOTED.items():
+        yield Call(dataset="quote", symbols=symbols, asset_class=asset_class)
+    for asset_class, symbol in RECENT.items():
+        since = _ms(today - timedelta(days=30))
+        yield Call(
+            dataset="bars", symbols=(symbol,), asset_class=asset_class, interval="1d", start=since, end=_ms(today)
+        )
+
+
+def _company_calls(declared: Connector) -> Iterator[Call]:
+    """One call for each further endpoint that a call can reach: facts of one share or fund, and the universe."""
+    today = _today()
+    by_symbol = {endpoint.dataset for endpoint in declared.endpoints if endpoint.routed and endpoint.batch}
+    for endpoint in declared.endpoints:
+        whole_market = endpoint.batch == 0
+        if endpoint.dataset in MARKET or (whole_market and endpoint.dataset in by_symbol):
+            continue
+        for asset_class in (name for name in endpoint.asset_classes if name in SAMPLE):
+            call = Call(
+                dataset=endpoint.dataset,
+                symbols=() if whole_market else (SAMPLE[asset_class],),
+                asset_class=asset_class,
+                kind=endpoint.kinds[0] if endpoint.kinds else None,
+                query=SAMPLE[asset_class] if whole_market else None,
+                start=_ms(today - timedelta(days=30)) if endpoint.dataset in DATED else None,
+                end=_ms(today) if endpoint.dataset in DATED else None,
+            )
+            if endpoint.serves(call) and declared.route(call) is endpoint:
+                yield call
+                break
+
+
+def _today() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _ms(moment: datetime) -> int:
@@ -207,13 +265,26 @@ async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> Non
         rows.append((name, len(done), calls, records, bars, rejects, round(tally.ended[name], 1)))
     titles = ("provider", "requests", "calls in store", "records", "bars in store", "rejects", "seconds")
     show(titles, rows, title="What was collected")
+    show(*await _matrix(url, sorted(tally.requests)), title="Rows in the store, by dataset and provider")
     for failure in job.failures:
         what = f"{failure.provider} {failure.dataset} {' '.join(failure.symbols)}"
         console.print(f"unserved: {what}: {failure.outcome} {failure.reason}", markup=False)
     for title, sql in QUESTIONS:
         console.print(f"\n{title}\n  {sql}", highlight=False, markup=False)
         found = await ask_query(url, sql)
+        if "error" in found:
+            fail(found["error"])
         show(found["columns"], found["rows"])
+
+
+async def _matrix(url: str, names: list[str]) -> tuple[list[str], list[list[Any]]]:
+    """Rows of every dataset's table by provider; nothing where there are none."""
+    rows: list[list[Any]] = []
+    for dataset, table in DATASET_TABLES.items():
+        found = await ask_query(url, f"SELECT source, count() FROM {table} GROUP BY source")  # noqa: S608
+        counts = {source: int(count) for source, count in found["rows"]}
+        rows.append([dataset, *(counts.get(name) for name in names)])
+    return ["dataset", *names], rows
 
 
 async def _number(url: str, sql: str) -> int:

@@ -31,7 +31,7 @@ class KeyUsage:
     """One key: recent calls (ms UTC, weight) for the rolling windows, counts since each calendar window's start.
 
     `rest_until` (ms UTC) is set by a refusal: the key is not asked before; `rejected` takes it out for good.
-    `refused_datasets` are those its plan does not sell.
+    `unsold` are the endpoints that its plan does not sell.
     """
 
     recent: tuple[tuple[int, float], ...] = ()
@@ -39,7 +39,7 @@ class KeyUsage:
     """(per, window start ms, weight used) of each calendar window."""
     rest_until: int = 0
     rejected: bool = False
-    refused_datasets: frozenset[str] = frozenset()
+    unsold: frozenset[str] = frozenset()
 
 
 def wait_ms(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int) -> int:
@@ -100,9 +100,9 @@ def reject(usage: KeyUsage) -> KeyUsage:
     return replace(usage, rejected=True)
 
 
-def refuse_dataset(usage: KeyUsage, dataset: str) -> KeyUsage:
-    """Remember that the key's plan does not sell `dataset`."""
-    return replace(usage, refused_datasets=usage.refused_datasets | {dataset})
+def unsell(usage: KeyUsage, endpoint: str) -> KeyUsage:
+    """Remember that the key's plan does not sell `endpoint`."""
+    return replace(usage, unsold=usage.unsold | {endpoint})
 
 
 def window_start(window: Window, now: int) -> int:

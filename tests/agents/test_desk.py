@@ -90,15 +90,24 @@ def test_a_refused_session_of_a_keyless_provider_takes_nothing_out():
     assert ask(desk) == "yahoo#1"
 
 
-def test_a_plan_that_does_not_sell_a_dataset_is_remembered_per_key_and_dataset():
+def test_a_plan_that_does_not_sell_an_endpoint_is_remembered_per_key_and_endpoint():
     desk = desk_of(2)
     ask(desk, NotEntitled("upgrade"), dataset="quote")
+    assert desk.unsold == frozenset()
 
     assert {ask(desk, dataset="quote") for _ in range(3)} == {"polygon#2"}
     assert {ask(desk, dataset="bars") for _ in range(4)} == {"polygon#1", "polygon#2"}
     ask(desk, NotEntitled("upgrade"), dataset="quote")
-    with pytest.raises(NoKey, match="no plan of polygon's keys sells quote"):
+    with pytest.raises(NoKey, match="no plan of polygon's keys sells its endpoint 'quote'"):
         desk.turn("quote", 1, NOON)
+    assert desk.unsold == {"quote"}
+
+
+def test_a_slice_that_is_not_sold_is_not_held_against_the_endpoint():
+    desk = desk_of(1)
+    ask(desk, NotEntitled("recent data", slice_only=True), dataset="bars")
+
+    assert ask(desk, dataset="bars") == "polygon#1"
 
 
 def test_without_keys_the_variable_to_set_is_named():

@@ -293,4 +293,4 @@ async def test_tickers_are_paged(get):
 
     assert sorted(row["ticker"] for part in parts for row in part) == sorted(tickers())
     assert "SPY" in {row["ticker"] for row in funds}
-    assert {row["market"] for part in parts for row in part} == {"stocks", "crypto", "fx"}
+    assert {row["market"] for part in parts for row in part} == {"stocks", "crypto", "fx", "indices"}

@@ -18,7 +18,7 @@ PREV = "/polygon/v2/aggs/ticker/AAPL/prev"
 
 @pytest.fixture
 async def sandbox():
-    keys = {"polygon": {"alpha": [Limit(2, "minute"), Limit(3, "day")], "beta": None}}
+    keys = {"polygon": {"first-key": [Limit(2, "minute"), Limit(3, "day")], "second-key": None}}
     async with Sandbox(SandboxSettings(keys=keys, clock=Clock(NOW, rate=0))) as sandbox:
         yield sandbox
 
@@ -29,7 +29,7 @@ async def http(sandbox):
         yield http
 
 
-async def status(http, path, key="alpha"):
+async def status(http, path, key="first-key"):
     async with http.get(path, params={"apiKey": key}) as response:
         await response.read()
         return response.status
@@ -48,10 +48,10 @@ async def test_limits_refuse_exactly_the_one_too_many(sandbox, http):
 
 
 async def test_calls_are_counted_by_key_and_endpoint_and_keys_are_never_shown(sandbox, http):
-    for key in ("alpha", "alpha", "alpha", "beta", "gamma"):
+    for key in ("first-key", "first-key", "first-key", "second-key", "third-key"):
         await status(http, PREV, key)
-    await status(http, "/polygon/v3/reference/splits", "beta")
-    await status(http, "/polygon/v99/nothing", "beta")
+    await status(http, "/polygon/v3/reference/splits", "second-key")
+    await status(http, "/polygon/v99/nothing", "second-key")
 
     async with http.get("/_sandbox/calls?log=5") as response:
         body, text = await response.json(), await response.text()
@@ -66,19 +66,19 @@ async def test_calls_are_counted_by_key_and_endpoint_and_keys_are_never_shown(sa
     assert calls["polygon#1"]["endpoints"] == {"prev": {"received": 3, "accepted": 2, "refused": 1}}
     assert body["quotas"]["polygon"]["polygon#1"][0]["used"] == 2
     assert [call["endpoint"] for call in body["log"]] == ["prev", "prev", "prev", "splits", "unknown path"]
-    assert not any(key in text for key in ("alpha", "beta", "gamma"))
+    assert not any(key in text for key in ("first-key", "second-key", "third-key"))
     assert body["calls"] == sandbox.calls()
 
 
 async def test_faults_are_set_shown_and_lifted_over_http(sandbox, http):
     async with http.post("/_sandbox/faults", json=[{"kind": "status", "provider": "polygon", "next": 2}]) as response:
         assert response.status == 200
-    broken = await status(http, PREV, "beta")
+    broken = await status(http, PREV, "second-key")
     async with http.get("/_sandbox/faults") as response:
         (left,) = await response.json()
     async with http.delete("/_sandbox/faults") as response:
         assert await response.json() == []
-    healed = await status(http, PREV, "beta")
+    healed = await status(http, PREV, "second-key")
 
     assert (broken, left["next"], healed) == (503, 1, 200)
 

@@ -40,7 +40,6 @@ REQUESTS = st.builds(
     slip=st.lists(TEXT, min_size=1, max_size=4).map(tuple),
     tried=HOPS,
     page=st.none() | PAGES,
-    cut=st.booleans(),
     deadline=MS | st.none(),
 )
 MESSAGES = st.one_of(
@@ -119,12 +118,12 @@ def test_the_head_of_the_slip_owns_the_mailbox():
 
 def test_children_have_the_same_ids_whenever_the_parent_is_handled_again():
     first, again = request(), PollRequest.decode(request().encode())
-    children = [first.child(number, cut=True) for number in range(3)]
+    children = [first.child(number) for number in range(3)]
 
-    assert children == [again.child(number, cut=True) for number in range(3)]
+    assert children == [again.child(number) for number in range(3)]
     assert [child.request_id for child in children] == ["r/0", "r/1", "r/2"]
     assert children[1].child(4).request_id == "r/1/4"
-    assert all(child.cut and child.job_id == "j" for child in children)
+    assert all(child.job_id == "j" for child in children)
 
 
 @given(page=PAGES)

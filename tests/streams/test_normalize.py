@@ -32,6 +32,7 @@ CONNECTOR = Connector(
     title="Faulty",
     base_url="https://faulty.example",
     docs="https://faulty.example/docs",
+    mailbox=31,
     auth=Auth(),
     symbols=Symbols(spell=lambda symbol, _: symbol, canonical=lambda text, kind: (text, kind)),
     endpoints=(

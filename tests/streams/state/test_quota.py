@@ -251,7 +251,7 @@ def test_refusals_rest_reject_and_narrow_a_key():
     assert quota.wait_ms(rested, [], 1, NOON) == 500
     assert quota.wait_ms(rested, [], 1, NOON + 500) == 0
     assert quota.wait_ms(quota.reject(KeyUsage()), [], 1, NOON) == NEVER
-    assert quota.refuse_dataset(quota.refuse_dataset(KeyUsage(), "bars"), "news").refused_datasets == {"bars", "news"}
+    assert quota.unsell(quota.unsell(KeyUsage(), "bars"), "news").unsold == {"bars", "news"}
 
 
 @given(offset=st.timedeltas(timedelta(0), timedelta(days=1)))

@@ -1,0 +1,461 @@
+"""The only outbound HTTP, against a real server on loopback."""
+
+import asyncio
+import gzip
+import zlib
+from contextlib import asynccontextmanager
+
+import brotli
+import orjson
+import pytest
+from aiohttp import web
+
+from agents._http import AGENT, Transport
+from connectors import Connector, Endpoint, Request
+from connectors._connector import Symbols
+from connectors._errors import ProviderUnavailable
+from connectors._vocabulary import Auth, Handshake
+
+KEY = "sesame/0123+45="
+QUOTED = "sesame%2F0123%2B45%3D"
+ASK = Request(endpoint="quote", path="/quote", params={"symbol": "BRK.B"})
+BY_HEADER = Auth(headers={"X-Api-Key": "{key}"})
+BY_QUERY = Auth(query="apikey")
+
+
+def provider(auth=BY_HEADER, **more):
+    return Connector(
+        name="example",
+        title="Example",
+        base_url="http://127.0.0.1:9",
+        docs="https://example.org",
+        auth=auth,
+        symbols=Symbols(spell=lambda symbol, _: symbol, canonical=lambda text, kind: (text, kind)),
+        endpoints=tuple(
+            Endpoint(
+                name=name, dataset="quote", path=f"/{name}", build=lambda *_: {}, parse=lambda _: iter(()), docs=""
+            )
+            for name in ("quote", "open", "upload")
+        ),
+        mailbox=31,
+        **more,
+    )
+
+
+class Server:
+    """A loopback server that answers with `reply(request)` and keeps what it was asked."""
+
+    def __init__(self, reply):
+        self._reply = reply
+        self.asked = []
+
+    async def _handle(self, request):
+        self.asked.append((request.method, request.path, dict(request.query), request.headers, await request.read()))
+        return await self._reply(request)
+
+    async def start(self):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def stop(self):
+        await self._runner.cleanup()
+
+
+@pytest.fixture
+async def serve():
+    servers = []
+
+    async def start(reply):
+        servers.append(await Server(reply).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        await server.stop()
+
+
+@asynccontextmanager
+async def transport(url, timeout_s=20.0, body_limit=1_000_000):
+    found = Transport(timeout_s=timeout_s, body_limit=body_limit, base_urls={"example": url})
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+async def fetch(url, auth=BY_HEADER, request=ASK, key=KEY, connector=None, **options):
+    async with transport(url, **options) as found:
+        return await found.fetch(connector or provider(auth), request, key)
+
+
+async def fine(_):
+    return web.json_response({"ok": True})
+
+
+def replying(**response):
+    async def reply(_):
+        return web.Response(**response)
+
+    return reply
+
+
+async def test_an_answer_comes_as_received_with_its_times(serve):
+    server = await serve(replying(body=b" {\xff} ", status=418, content_type="application/json"))
+
+    fetched = await fetch(server.url)
+
+    assert (fetched.answer.status, fetched.answer.body) == (418, b" {\xff} ")
+    assert fetched.answer.headers["content-type"] == "application/json"
+    assert fetched.url == f"{server.url}/quote?symbol=BRK.B"
+    assert fetched.answer.observed_at == fetched.started_at + fetched.latency_ms
+
+
+async def test_a_key_travels_in_its_header(serve):
+    server = await serve(fine)
+    await fetch(server.url, BY_HEADER)
+
+    ((method, path, query, headers, _),) = server.asked
+    assert (method, path, query) == ("GET", "/quote", {"symbol": "BRK.B"})
+    assert headers["X-Api-Key"] == KEY
+
+
+async def test_a_key_travels_in_the_query(serve):
+    server = await serve(fine)
+    await fetch(server.url, BY_QUERY)
+
+    ((_, _, query, headers, _),) = server.asked
+    assert query == {"symbol": "BRK.B", "apikey": KEY}
+    assert not any(KEY in value for value in headers.values())
+
+
+async def test_both_halves_of_a_key_have_their_place(serve):
+    server = await serve(fine)
+    await fetch(server.url, Auth(headers={"Key-Id": "{id}", "Secret": "{secret}"}), key="id-0001:sesame")
+
+    ((_, _, _, headers, _),) = server.asked
+    assert (headers["Key-Id"], headers["Secret"]) == ("id-0001", "sesame")
+
+
+async def test_a_providers_own_headers_are_sent_and_a_browsers_otherwise(serve):
+    server = await serve(fine)
+    await fetch(server.url)
+    await fetch(server.url, connector=provider(headers={"User-Agent": "Own/1.0"}))
+
+    assert [asked[3]["User-Agent"] for asked in server.asked] == [AGENT, "Own/1.0"]
+
+
+async def test_a_body_is_posted_as_json(serve):
+    server = await serve(fine)
+    await fetch(server.url, request=Request(endpoint="upload", path="/upload", method="POST", body=[{"symbol": "A"}]))
+
+    ((method, path, _, headers, body),) = server.asked
+    assert (method, path, headers["Content-Type"]) == ("POST", "/upload", "application/json")
+    assert orjson.loads(body) == [{"symbol": "A"}]
+
+
+@pytest.mark.parametrize("auth", [BY_HEADER, BY_QUERY])
+async def test_a_key_that_the_provider_repeats_is_kept_nowhere(serve, auth):
+    async def repeat(request):
+        said = f"Key {KEY} at {request.url} has no plan"
+        return web.Response(text=said, status=403, headers={"X-Ratelimit-Key": KEY, "Location": f"/?apikey={QUOTED}"})
+
+    server = await serve(repeat)
+    fetched = await fetch(server.url, auth)
+
+    kept = repr(fetched)
+    assert "***" in kept
+    assert KEY not in kept
+    assert QUOTED not in kept
+    assert "sesame" not in kept
+
+
+async def test_either_half_of_a_key_is_hidden(serve):
+    server = await serve(replying(body=b"unknown id-00000001, or wrong sesame-secret"))
+    fetched = await fetch(server.url, key="id-00000001:sesame-secret")
+
+    assert fetched.answer.body == b"unknown ***, or wrong ***"
+
+
+async def test_a_key_that_is_a_word_hides_no_words(serve):
+    server = await serve(replying(body=b"the demo key is for AAPL only"))
+
+    assert (await fetch(server.url, key="demo")).answer.body == b"the demo key is for AAPL only"
+
+
+async def test_errors_do_not_show_the_key(serve):
+    async def loop(_):
+        return web.Response(status=302, headers={"Location": f"/quote?apikey={QUOTED}"})
+
+    server = await serve(loop)
+    with pytest.raises(ProviderUnavailable) as caught:
+        await fetch(server.url, BY_QUERY)
+
+    assert caught.value.reason.startswith("example /quote: TooManyRedirects: more than 5 redirects")
+    assert "sesame" not in caught.value.reason
+    assert caught.value.__cause__ is None
+
+
+async def test_only_headers_that_matter_are_kept(serve):
+    headers = {"Retry-After": "7", "X-RateLimit-Remaining": "3", "Set-Cookie": "a=secret", "X-Powered-By": "toil"}
+    server = await serve(replying(headers=headers))
+    kept = (await fetch(server.url)).answer.headers
+
+    assert {"retry-after": "7", "x-ratelimit-remaining": "3"}.items() <= kept.items()
+    assert not {"set-cookie", "x-powered-by"} & kept.keys()
+
+
+# -- redirects -------------------------------------------------------------------------------------------------------
+
+
+def redirecting(*steps):
+    """Answer the first call with a redirect to the first of `steps`, and so on; then with a 200."""
+    left = list(steps)
+
+    async def reply(_):
+        if left:
+            return web.Response(status=307, headers={"Location": left.pop(0)})
+        return web.json_response({"ok": True})
+
+    return reply
+
+
+@pytest.mark.parametrize("auth", [BY_HEADER, BY_QUERY])
+async def test_a_redirect_to_another_host_loses_the_key_for_good(serve, auth):
+    other = await serve(redirecting("/again"))
+    server = await serve(redirecting(f"{other.url}/elsewhere?page=2"))
+
+    fetched = await fetch(server.url, auth, connector=provider(auth, headers={"User-Agent": "Own/1.0"}))
+
+    assert fetched.answer.status == 200
+    assert [asked[1] for asked in other.asked] == ["/elsewhere", "/again"]
+    for _, _, query, headers, _ in other.asked:
+        assert KEY not in [*query.values(), *headers.values()]
+        assert headers["User-Agent"] == "Own/1.0"
+
+
+async def test_a_redirect_on_the_same_host_keeps_the_header(serve):
+    server = await serve(redirecting("/moved"))
+    await fetch(server.url, BY_HEADER)
+
+    assert [(asked[1], asked[3]["X-Api-Key"]) for asked in server.asked] == [("/quote", KEY), ("/moved", KEY)]
+
+
+# -- size, time, encodings -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "br"])
+async def test_a_body_above_the_limit_is_refused_however_small_it_travels(serve, encoding):
+    body = b"0" * 50_001
+    sent = {None: bytes, "gzip": gzip.compress, "br": brotli.compress}[encoding](body)
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    server = await serve(replying(body=sent, headers=headers))
+
+    with pytest.raises(ProviderUnavailable, match="body is larger than 50000 bytes"):
+        await fetch(server.url, body_limit=50_000)
+    assert len((await fetch(server.url, body_limit=50_001)).answer.body) == 50_001
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"), [("gzip", gzip.compress), ("br", brotli.compress), ("deflate", zlib.compress)]
+)
+async def test_compressed_bodies_are_read(serve, encoding, compress):
+    server = await serve(replying(body=compress(b'{"a": 1}' * 1000), headers={"Content-Encoding": encoding}))
+
+    assert (await fetch(server.url)).answer.body == b'{"a": 1}' * 1000
+    assert {"gzip", "br"} <= set(server.asked[0][3]["Accept-Encoding"].split(", "))
+
+
+async def test_a_body_that_is_not_what_its_encoding_says_is_no_answer(serve):
+    server = await serve(replying(body=b"plain", headers={"Content-Encoding": "gzip"}))
+
+    with pytest.raises(ProviderUnavailable, match="DecodingError"):
+        await fetch(server.url)
+
+
+async def test_the_time_limit_holds_for_the_whole_call_not_for_each_byte(serve):
+    async def drip(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b".")
+            await asyncio.sleep(0.02)
+
+    server = await serve(drip)
+    with pytest.raises(ProviderUnavailable, match="TimeoutError"):
+        await fetch(server.url, timeout_s=0.2)
+
+
+async def test_a_provider_that_never_answers_is_unavailable(serve):
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    server = await serve(hang)
+    with pytest.raises(ProviderUnavailable, match=r"example /quote: \w*Timeout"):
+        await fetch(server.url, timeout_s=0.2)
+
+
+# -- broken connections ----------------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        HEAD + b"Content-Length: 100\r\n\r\n" + b'{"half": ',
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{" + b"....\r\n",
+        b"\x16\x03\x01 this is no HTTP\r\n\r\n",
+    ],
+    ids=["closed", "cut in the head", "cut body", "cut chunks", "another protocol"],
+)
+async def test_a_connection_that_breaks_is_unavailable(sent):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ProviderUnavailable, match="example /quote: "):
+            await fetch(f"http://127.0.0.1:{port}")
+
+
+async def test_nobody_listening_is_unavailable(serve):
+    server = await serve(fine)
+    await server.stop()
+
+    with pytest.raises(ProviderUnavailable, match="ConnectError"):
+        await fetch(server.url)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[", "http://"])
+async def test_a_url_that_is_none_is_unavailable(url):
+    with pytest.raises(ProviderUnavailable):
+        await fetch(url)
+
+
+async def test_after_a_broken_call_the_next_one_is_served(serve):
+    broken = [True]
+
+    async def once(request):
+        if broken.pop() if broken else False:
+            request.transport.abort()
+        return web.json_response({"ok": True})
+
+    server = await serve(once)
+    async with transport(server.url) as found:
+        with pytest.raises(ProviderUnavailable):
+            await found.fetch(provider(), ASK, KEY)
+        assert (await found.fetch(provider(), ASK, KEY)).answer.status == 200
+
+
+# -- sessions --------------------------------------------------------------------------------------------------------
+
+
+class Yard:
+    """A provider that hands out a cookie, and for the cookie a token."""
+
+    def __init__(self):
+        self.sessions = 0
+        self.refuse_with = None
+
+    async def reply(self, request):
+        cookie = request.cookies.get("session")
+        if request.path == "/":
+            self.sessions += 1
+            response = web.Response()
+            response.set_cookie("session", f"s{self.sessions}")
+            return response
+        if request.path == "/token":
+            if self.refuse_with:
+                return web.Response(**self.refuse_with)
+            return web.Response(text=f"crumb-of-{cookie}\n")
+        return web.Response(text=f"served {cookie} for {request.query.get('crumb')}")
+
+
+BY_SESSION = Auth(
+    handshake=Handshake(
+        cookie_url="http://127.0.0.1:9/", token_path="/token", token_param="crumb", endpoints=frozenset({"quote"})
+    )
+)
+
+
+def paths(server):
+    return [asked[1] for asked in server.asked]
+
+
+async def test_a_session_is_opened_once_and_its_token_travels_and_stays_secret(serve):
+    yard = Yard()
+    server = await serve(yard.reply)
+    connector = provider(BY_SESSION, headers={"User-Agent": "Own/1.0"})
+    async with transport(server.url) as found:
+        fetched = await asyncio.gather(*(found.fetch(connector, ASK, "") for _ in range(5)))
+
+    assert sorted(paths(server)) == ["/", *["/quote"] * 5, "/token"]
+    assert {item.answer.body for item in fetched} == {b"served s1 for ***"}
+    assert {asked[2]["crumb"] for asked in server.asked if asked[1] == "/quote"} == {"crumb-of-s1"}
+    assert {asked[3]["User-Agent"] for asked in server.asked} == {"Own/1.0"}
+    assert "crumb" not in fetched[0].url
+
+
+async def test_a_forgotten_session_is_opened_anew_with_a_new_cookie(serve):
+    yard = Yard()
+    server = await serve(yard.reply)
+    async with transport(server.url) as found:
+        await found.fetch(provider(BY_SESSION), ASK, "")
+        found.forget_session("example")
+        await found.fetch(provider(BY_SESSION), ASK, "")
+
+    assert paths(server) == ["/", "/token", "/quote"] * 2
+    assert "session" not in server.asked[3][3].get("Cookie", "")
+    assert server.asked[-1][2]["crumb"] == "crumb-of-s2"
+
+
+async def test_endpoints_outside_the_session_open_none(serve):
+    server = await serve(Yard().reply)
+    await fetch(server.url, BY_SESSION, request=Request(endpoint="open", path="/open"), key="")
+
+    assert paths(server) == ["/open"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"status": 429, "text": "Too Many Requests"},
+        {"status": 200, "text": ""},
+        {"status": 200, "text": "<html><body>Please consent first</body></html>"},
+        {"status": 302, "headers": {"Location": "/consent"}},
+    ],
+    ids=["refused", "empty", "a page", "a redirect"],
+)
+async def test_a_session_that_cannot_be_opened_is_unavailable_and_tried_again(serve, refusal):
+    yard = Yard()
+    server = await serve(yard.reply)
+    async with transport(server.url) as found:
+        yard.refuse_with = refusal
+        with pytest.raises(ProviderUnavailable, match=r"example session: HTTP \d+ without a token"):
+            await found.fetch(provider(BY_SESSION), ASK, "")
+        yard.refuse_with = None
+        fetched = await found.fetch(provider(BY_SESSION), ASK, "")
+
+    assert fetched.answer.status == 200
+    assert paths(server).count("/quote") == 1
+
+
+async def test_opening_a_session_is_part_of_the_time_limit(serve):
+    async def hang(request):
+        if request.path == "/token":
+            await asyncio.Event().wait()
+        return web.Response()
+
+    server = await serve(hang)
+    with pytest.raises(ProviderUnavailable, match="Timeout"):
+        await fetch(server.url, BY_SESSION, key="", timeout_s=0.2)

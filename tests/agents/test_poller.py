@@ -1,0 +1,294 @@
+"""What becomes of a poll request: every one ends in one report, every call in another, and nothing is lost between."""
+
+import asyncio
+from itertools import pairwise
+
+import orjson
+import pytest
+from aiohttp import web
+
+from agents.poller import PENDING_S
+from connectors import Call, Connector, Endpoint, Request, connector
+from connectors._connector import Symbols
+from connectors._errors import Pending, ProviderUnavailable
+from connectors._vocabulary import Auth
+from infra.sandbox import Fault
+from streams import topics
+from streams.messages import Page, PollDone, PollRequest, RawMeta
+from streams.state.breaker import Policy
+from streams.state.quota import Window
+
+DOWN = ProviderUnavailable("HTTP 503")
+QUOTES = Call(dataset="quote", symbols=("KO", "NOPE"))
+
+
+# -- served ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_served_request_leaves_the_answer_the_call_and_the_report(scene):
+    scene = scene()
+    done = await scene.handle()
+
+    (call,), (raw,) = scene.outbox.calls, scene.outbox.to(topics.RAW_RESPONSES)
+    meta = RawMeta.decode(raw.headers["meta"])
+    assert (done.outcome, done.children, done.rejects, done.tried) == ("records", 0, 0, ())
+    assert done.records == len(orjson.loads(raw.value)["results"]) > 10
+    assert raw.key == "KO"
+    assert (meta.call, meta.page.endpoint, meta.status, meta.provider) == (scene.daily, "aggregates", 200, "polygon")
+    assert (call.call_id, call.key_label, call.request_id) == (meta.call_id, "polygon#1", "r")
+    assert (call.status, call.outcome, call.bytes, call.cost_calls) == (200, "records", len(raw.value), 1)
+    assert scene.outbox.to(topics.API_CALLS)[0].partition == topics.mailbox("polygon")
+    assert scene.time.slept == []
+
+
+async def test_no_key_is_in_anything_that_is_sent(scene):
+    scene = scene(keys=("wrong-key-0001", "good-key-0001"))
+    await scene.handle()
+    await scene.handle(QUOTES)
+
+    sent = b"".join(record.value + b"".join((record.headers or {}).values()) for record in scene.outbox.sent)
+    assert b"key-0001" not in sent
+
+
+async def test_a_further_page_becomes_a_child_that_is_asked_as_it_stands(scene):
+    scene = scene()
+    planned = connector("polygon").request(scene.daily)
+    page = Page(endpoint=planned.endpoint, path=planned.path, params={**planned.params, "limit": "5"})
+    done = await scene.handle(page=page)
+
+    (child,) = scene.outbox.children
+    assert (done.outcome, done.children) == ("records", 1)
+    assert (child.request_id, child.slip) == ("r/0", ("polygon",))
+    assert child.page.params["cursor"]
+    await scene.receive(child.encode())
+    assert [call.outcome for call in scene.outbox.calls] == ["records", "records"]
+    first, second = (orjson.loads(record.value)["results"] for record in scene.outbox.to(topics.RAW_RESPONSES))
+    assert first[-1]["t"] < second[0]["t"]
+
+
+async def test_symbols_missing_from_a_batch_go_to_the_next_provider(scene):
+    scene = scene()
+    done = await scene.handle(QUOTES, ("polygon", "yahoo"))
+
+    (child,) = scene.outbox.children
+    assert (done.outcome, done.records) == ("records", 1)
+    assert (child.request_id, child.slip, child.call.symbols) == ("r/1", ("yahoo",), ("NOPE",))
+    assert [(hop.provider, hop.outcome) for hop in child.tried] == [("polygon", "UnknownSymbol")]
+    assert child.page is None
+
+
+async def test_symbols_missing_from_the_last_providers_batch_are_done_with(scene):
+    scene = scene()
+
+    assert (await scene.handle(QUOTES)).outcome == "records"
+    assert scene.outbox.children == []
+
+
+async def test_rejected_rows_are_counted(scene, sandbox):
+    sandbox.misbehave(Fault("high_below_low", provider="polygon", next=1))
+    scene = scene()
+    done = await scene.handle()
+
+    assert (done.outcome, done.rejects) == ("records", 1)
+
+
+async def test_a_request_of_many_calls_is_cut_into_children(scene):
+    scene = scene()
+    minutes = scene.daily.model_copy(update={"interval": "1m", "symbols": ("KO", "PEP")})
+    done = await scene.handle(minutes, ("yahoo",))
+
+    children = scene.outbox.children
+    assert (done.outcome, done.reason) == ("Cut", "6 calls")
+    assert [child.request_id for child in children] == [f"r/{i}" for i in range(6)]
+    assert all(connector("yahoo").split(child.call) == [child.call] for child in children)
+    for symbol in ("KO", "PEP"):
+        ranges = [(child.call.start, child.call.end) for child in children if child.call.symbols == (symbol,)]
+        assert (ranges[0][0], ranges[-1][1]) == (scene.daily.start, scene.daily.end)
+        assert all(end == start for (_, end), (start, _) in pairwise(ranges))
+    assert scene.outbox.calls == []
+
+
+async def test_a_request_handled_again_causes_the_same_children(scene):
+    first, again = scene(), scene()
+    for one in (first, again):
+        await one.handle(QUOTES, ("polygon", "yahoo"))
+
+    assert first.outbox.children == again.outbox.children
+
+
+# -- not asked at all ------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_key_nothing_is_asked(scene):
+    scene = scene(keys=())
+    done = await scene.handle(slip=("polygon", "yahoo"))
+
+    assert (done.outcome, done.reason) == ("NoKey", "no key for polygon: set POLYGON_KEYS")
+    assert scene.outbox.calls == []
+    assert [child.slip for child in scene.outbox.children] == [("yahoo",)]
+
+
+async def test_a_request_past_its_deadline_expires(scene):
+    scene = scene()
+    done = await scene.handle(slip=("polygon", "yahoo"), deadline=scene.time.now)
+
+    assert (done.outcome, done.children) == ("Expired", 0)
+    assert scene.outbox.calls == []
+
+
+async def test_a_request_that_would_wait_past_its_deadline_expires_at_once(scene, sandbox):
+    sandbox.misbehave(Fault("rate_limit", provider="polygon", retry_after_s=30))
+    scene = scene()
+    done = await scene.handle(deadline=scene.time.now + 20_000)
+
+    assert done.outcome == "Expired"
+    assert scene.time.slept == []
+
+
+async def test_a_long_wait_passes_the_request_on(scene):
+    scene = scene(windows=[Window(1, "day")])
+    await scene.handle()
+    done = await scene.handle(slip=("polygon", "yahoo"))
+
+    assert done.outcome == "Busy"
+    assert done.reason.startswith("polygon is free in ")
+    assert len(scene.outbox.calls) == 1
+    assert [child.slip for child in scene.outbox.children] == [("yahoo",)]
+
+
+async def test_the_last_provider_is_waited_for_to_the_moment(scene):
+    scene = scene(windows=[Window(2, "minute")])
+    for _ in range(4):
+        await scene.handle()
+
+    assert scene.time.slept == [60.0]
+    assert len(scene.outbox.calls) == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call(dataset="insider", symbols=("KO",)),
+        Call(dataset="bars", symbols=("not a symbol",), interval="1d"),
+    ],
+)
+async def test_what_a_provider_does_not_sell_is_passed_on(scene, call):
+    scene = scene()
+    done = await scene.handle(call, ("polygon", "yahoo"))
+
+    assert done.outcome == "Unsupported"
+    assert scene.outbox.calls == []
+    assert len(scene.outbox.children) == 1
+
+
+async def test_an_unknown_provider_is_passed_by(scene):
+    scene = scene()
+    done = await scene.handle(slip=("reuters", "polygon"))
+
+    assert (done.outcome, done.reason) == ("Unsupported", "unknown provider 'reuters'")
+    assert [child.slip for child in scene.outbox.children] == [("polygon",)]
+
+
+# -- faults ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{", b'{"request_id": "r"}'])
+async def test_what_is_no_request_becomes_a_letter(scene, value):
+    scene = scene()
+    await scene.receive(value)
+
+    (letter,) = scene.outbox.letters
+    assert (letter.stage, letter.rule, letter.raw_topic, letter.raw_offset) == (
+        "message",
+        "message",
+        "poll.requests",
+        9,
+    )
+    assert len(scene.outbox.sent) == 1
+
+
+async def test_a_slip_that_leads_to_nobody_becomes_a_letter(scene):
+    scene = scene(keys=())
+    done = await scene.handle(slip=("polygon", "reuters"))
+
+    assert done.outcome == "Fault"
+    assert [(letter.stage, letter.rule) for letter in scene.outbox.letters] == [("poll", "fault")]
+
+
+async def test_an_answer_that_the_broker_refuses_becomes_a_letter(scene):
+    scene = scene(refuse=topics.RAW_RESPONSES)
+    done = await scene.handle()
+
+    assert done.outcome == "Fault"
+    assert "MessageSizeTooLarge" in scene.outbox.letters[0].reason
+
+
+def provider(read=lambda _: iter(()), refusal=lambda _: None):
+    return Connector(
+        name="example",
+        title="Example",
+        base_url="http://127.0.0.1:9",
+        docs="https://example.org",
+        auth=Auth(),
+        symbols=Symbols(spell=lambda symbol, _: symbol, canonical=lambda text, kind: (text, kind)),
+        refusal=refusal,
+        mailbox=topics.MAILBOXES - 1,
+        endpoints=(
+            Endpoint(name="quote", dataset="quote", path="/quote", build=lambda *_: {}, parse=read, docs="", batch=9),
+        ),
+    )
+
+
+async def fine(_):
+    return web.json_response({"ok": True})
+
+
+async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answering):
+    def broken(_):
+        raise RuntimeError("a bug of this connector")
+
+    scene = await answering(fine, extra=[provider(broken)], policy=Policy(failure_threshold=1, recovery_ms=1))
+    desk = scene.desks["example"]
+    desk.end(desk.begin("example#1", 1, scene.time.now - 10), "quote", DOWN, scene.time.now - 5)
+    done = await scene.handle(QUOTES, ("example",))
+
+    assert (done.outcome, done.reason) == ("Fault", "RuntimeError: a bug of this connector")
+    assert [(letter.rule, letter.provider, letter.request_id) for letter in scene.outbox.letters] == [
+        ("fault", "example", "r")
+    ]
+    assert desk.turn("quote", 1, scene.time.now).wait_ms == 0
+
+
+async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
+    arrived = asyncio.Event()
+
+    async def hang(_):
+        arrived.set()
+        await asyncio.sleep(3600)
+
+    scene = await answering(hang, extra=[provider()], policy=Policy(failure_threshold=1, recovery_ms=1))
+    desk = scene.desks["example"]
+    desk.end(desk.begin("example#1", 1, scene.time.now - 10), "quote", DOWN, scene.time.now - 5)
+    task = asyncio.create_task(scene.handle(QUOTES, ("example",)))
+    await arrived.wait()
+    assert desk.turn("quote", 1, scene.time.now).wait_ms == 1_000
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert desk.turn("quote", 1, scene.time.now).wait_ms == 0
+    assert scene.outbox.sent == []
+
+
+async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
+    poll = Request(endpoint="quote", path="/progress/7", params={"format": "json"})
+    scene = await answering(fine, extra=[provider(refusal=lambda _: Pending("still running", poll=poll))])
+    request = PollRequest(request_id="r", job_id="j", call=QUOTES, slip=("yahoo",))
+    desk = scene.desks["yahoo"] = scene.desks.pop("example")  # a child needs the mailbox of a known provider
+    await scene.receive(request.encode())
+
+    (child,), (done,) = scene.outbox.children, scene.outbox.read(topics.POLL_DONE, PollDone)
+    assert desk.breaker.failed == 0
+    assert (done.outcome, done.children) == ("Pending", 1)
+    assert (child.page.request(), child.slip) == (poll, ("yahoo",))
+    assert scene.time.slept == [PENDING_S]

@@ -1,0 +1,184 @@
+"""The sink against a real broker and the real store engine: nothing is acknowledged that is not safe."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.sink import GROUP, Sink
+from infra.clickhouse import Store, StoreUnavailable, migrate
+from infra.kafka.admin import ensure_topics
+from streams import topics
+from streams.outbox import Outbox
+
+pytestmark = pytest.mark.pipeline
+
+BARS = topics.MARKET["bars"]
+ACTIONS = topics.MARKET["actions"]
+ENVELOPE = {"asset_class": "equity", "source": "polygon", "observed_at": 1_700_000_000_000, "request_id": "r"}
+
+
+def frame(symbol, days):
+    series = {name: [1.5] * days for name in ("open", "high", "low", "close")}
+    absent = dict.fromkeys(("vwap", "trades", "adj_close", "quote_volume"))
+    return {
+        **ENVELOPE,
+        **{"symbol": symbol, "interval": "1d", "adjustment": "split", "currency": "USD"},
+        **{"ts": [day * 86_400_000 for day in range(days)], "volume": [None] * days},
+        **series,
+        **absent,
+    }
+
+
+def split(symbol, day):
+    names = ("amount", "amount_adjusted", "currency", "record_date", "pay_date", "declared_date")
+    return {**ENVELOPE, "symbol": symbol, "kind": "split", "ex_date": day, "ratio": 2.0, **dict.fromkeys(names)}
+
+
+class Unreachable:
+    """The real store, away for its first inserts."""
+
+    def __init__(self, store, times):
+        self._store = store
+        self.times = times
+        self.refused = asyncio.Event()
+
+    async def insert(self, table, columns):
+        if self.times:
+            self.times -= 1
+            self.refused.set()
+            raise StoreUnavailable("the server is away")
+        return await self._store.insert(table, columns)
+
+
+@pytest.fixture
+async def store(tmp_path):
+    async with await Store.open(f"chdb://{tmp_path}/store") as found:
+        await migrate(found)
+        yield found
+
+
+@pytest.fixture
+async def outbox(embedded_broker):
+    await ensure_topics(embedded_broker, topics.SPECS)
+    found = Outbox(embedded_broker)
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@asynccontextmanager
+async def sinking(bootstrap, store, outbox, **sizes):
+    sink = Sink(bootstrap, store, outbox, **{"batch_rows": 50_000, "batch_age_s": 0.05, **sizes})
+    await sink.start()
+    task = asyncio.create_task(sink.run())
+    try:
+        yield sink
+    finally:
+        await sink.stop()
+        await task
+
+
+async def until(reached):
+    async with asyncio.timeout(30):
+        while not await reached():
+            await asyncio.sleep(0.02)
+
+
+async def count(store, table):
+    return (await store.query(f"SELECT count() FROM {table}")).rows[0][0]
+
+
+async def committed(bootstrap, topic):
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        found = [await consumer.committed(TopicPartition(topic, p)) for p in range(topics.SYMBOL_PARTITIONS)]
+    finally:
+        await consumer.stop()
+    return sum(offset or 0 for offset in found)
+
+
+async def test_frames_become_rows_and_a_replay_changes_nothing(embedded_broker, store, outbox):
+    async with sinking(embedded_broker, store, outbox):
+        for _ in range(2):
+            await asyncio.gather(
+                *(outbox.send(BARS, orjson.dumps(frame(f"S{i}", 200)), key=f"S{i}") for i in range(20))
+            )
+
+        async def stored():
+            return (await store.query("SELECT count() FROM bars_log")).rows[0][0] and await count(
+                store, "bars"
+            ) == 4_000
+
+        await until(stored)
+
+    assert await count(store, "bars") == 4_000
+    assert await committed(embedded_broker, BARS) == 40
+    nulls = (await store.query("SELECT countIf(volume IS NULL AND vwap IS NULL) FROM bars")).rows[0][0]
+    assert nulls == 4_000
+
+
+async def test_a_batch_is_cut_at_its_size(embedded_broker, store, outbox):
+    await asyncio.gather(*(outbox.send(BARS, orjson.dumps(frame(f"S{i}", 100)), key=f"S{i}") for i in range(30)))
+
+    async with sinking(embedded_broker, store, outbox, batch_rows=1_000, batch_age_s=3600):
+
+        async def three_batches():
+            return await count(store, "bars") == 3_000
+
+        await until(three_batches)
+
+
+async def test_a_store_that_is_away_stops_the_commit_and_loses_nothing(embedded_broker, store, outbox):
+    away = Unreachable(store, times=2)
+    await outbox.send(BARS, orjson.dumps(frame("A", 10)), key="A")
+
+    async with sinking(embedded_broker, away, outbox) as sink:
+        await asyncio.wait_for(away.refused.wait(), 30)
+        assert sink.waiting_for_store
+        assert await committed(embedded_broker, BARS) == 0
+
+        async def stored():
+            return await count(store, "bars") == 10
+
+        await until(stored)
+
+    assert not sink.waiting_for_store
+    assert await committed(embedded_broker, BARS) == 1
+
+
+async def test_a_refused_row_goes_to_the_dead_letters_and_its_siblings_are_stored(embedded_broker, store, outbox):
+    good = [split(f"S{i}", "2024-06-10") for i in range(9)]
+    for record in [*good[:4], split("BAD", "2500-01-01"), *good[4:]]:  # the store's dates end in 2299
+        await outbox.send(ACTIONS, orjson.dumps(record), key="one partition")
+
+    async with sinking(embedded_broker, store, outbox):
+
+        async def stored():
+            return await count(store, "actions") == 9 and await count(store, "dead_letters") == 1
+
+        await until(stored)
+
+    letter = (await store.query("SELECT stage, rule, raw_topic, raw_offset, row FROM dead_letters")).rows[0]
+    assert letter[:4] == ("sink", "store_refused", ACTIONS, 4)
+    assert orjson.loads(letter[4])["symbol"] == "BAD"
+    assert await committed(embedded_broker, ACTIONS) == 10
+
+
+async def test_a_record_that_is_none_of_ours_goes_to_the_dead_letters(embedded_broker, store, outbox):
+    for value in (b"not json", b"[]", b'{"ts": [1]}', orjson.dumps({**frame("A", 3), "close": [1.0]})):
+        await outbox.send(BARS, value, key="A")
+    await outbox.send(BARS, orjson.dumps(frame("A", 3)), key="A")
+
+    async with sinking(embedded_broker, store, outbox):
+
+        async def stored():
+            return await count(store, "bars") == 3 and await count(store, "dead_letters") == 4
+
+        await until(stored)
+
+    rules = (await store.query("SELECT DISTINCT stage, rule FROM dead_letters")).rows
+    assert rules == [("sink", "message")]

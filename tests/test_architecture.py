@@ -1,0 +1,178 @@
+"""The house rules that a reader relies on, held by reading the source: who imports what, and how long things are."""
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("agents", "connectors", "infra", "streams")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+LONGEST_MODULE, LONGEST_FUNCTION = 500, 50
+
+PURE = [path for path in SOURCES if path.is_relative_to(ROOT / "connectors") or path.parent.name == "state"]
+HARMLESS = {
+    *("__future__", "collections", "csv", "dataclasses", "datetime", "decimal", "enum", "functools", "hashlib", "html"),
+    *(
+        "io",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "string",
+        "types",
+        "typing",
+        "unicodedata",
+        "urllib",
+        "zoneinfo",
+    ),
+    *("orjson", "pydantic"),
+}
+"""What pure code may import: nothing here knows a socket, a clock, the environment or a log."""
+CLOCKS = {"now", "utcnow", "today"}
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path):
+    """Names of the modules that a file imports, wherever the statement stands."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}: write imports in full"
+            yield node.module
+
+
+def importers(name):
+    return {relative(path) for path in SOURCES if any(found.split(".")[0] == name for found in imports(path))}
+
+
+def functions(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def length(function):
+    docstring = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (len(docstring.splitlines()) if docstring else 0)
+
+
+@pytest.mark.parametrize("path", PURE, ids=relative)
+def test_pure_code_imports_nothing_impure(path):
+    allowed = HARMLESS | ({"connectors"} if path.is_relative_to(ROOT / "connectors") else {"streams"})
+    if path == ROOT / "connectors" / "__init__.py":
+        allowed |= {"importlib", "pathlib"}  # it finds its siblings
+
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
+
+
+@pytest.mark.parametrize("path", PURE, ids=relative)
+def test_pure_code_asks_no_clock(path):
+    calls = (node.func for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
+
+    assert [ast.unparse(call) for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCKS] == []
+
+
+def test_outbound_http_is_one_module():
+    assert importers("httpx") == {"agents/_http.py"}
+
+
+def test_imports_point_one_way():
+    above = {
+        "infra": {"agents", "connectors", "streams"},
+        "connectors": {"agents", "infra", "streams"},
+        "streams": {"agents"},
+    }
+    for package, forbidden in above.items():
+        for name in forbidden:
+            found = {path for path in importers(name) if path.startswith(f"{package}/")}
+            assert found <= {"streams/topology.py"}, f"{package} must not import {name}"
+
+
+def test_faust_is_met_in_the_streams_and_their_pages_only():
+    assert importers("faust") <= {"agents/monitor.py", "streams/application.py", "streams/topology.py"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_modules_and_functions_are_short(path):
+    tree = tree_of(path)
+
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+    assert {node.name: length(node) for node in functions(tree) if length(node) > LONGEST_FUNCTION} == {}
+
+
+def undocumented(node, inside=""):
+    """Public names below `node` without a docstring; what is defined in a function is nobody's business."""
+    for child in node.body:
+        if not isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or child.name.startswith("_"):
+            continue
+        if not ast.get_docstring(child) and not _stands_for_another(child):
+            yield inside + child.name
+        if isinstance(child, ast.ClassDef):
+            yield from undocumented(child, f"{inside}{child.name}.")
+
+
+def _stands_for_another(node):
+    """An overload or an override is described by what it stands for."""
+    return any(ast.unparse(mark).split(".")[-1] in {"overload", "override"} for mark in node.decorator_list)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_public_names_are_described(path):
+    tree = tree_of(path)
+
+    assert ast.get_docstring(tree), "a module says what it owns"
+    if not path.stem.startswith("_") or path.stem == "__init__":
+        assert list(undocumented(tree)) == []
+
+
+def test_no_module_is_a_drawer():
+    drawers = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
+
+    assert [relative(path) for path in SOURCES if drawers & set(path.stem.strip("_").split("_"))] == []
+
+
+def test_all_packages_are_this_distribution_s_own():
+    owners = importlib.metadata.packages_distributions()
+
+    assert {name: set(owners[name]) for name in PACKAGES} == {name: {"tapestream"} for name in PACKAGES}
+    for name in PACKAGES:
+        assert Path(__import__(name).__file__).is_relative_to(ROOT)
+
+
+def test_every_package_is_typed_and_declared():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {relative(path.parent).replace("/", ".") for path in SOURCES if path.name == "__init__.py"}
+
+    assert found == set(declared)
+    assert {relative(path.parent) for path in SOURCES} == {name.replace(".", "/") for name in found}
+    assert [name for name in PACKAGES if not (ROOT / name / "py.typed").is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import streams", {"faust", "aiokafka", "infra", "connectors", "pydantic", "asyncio"}),
+        ("import connectors", {"faust", "aiokafka", "infra", "streams", "asyncio", "httpx"}),
+        ("import streams.commands.normalize", {"faust", "httpx", "chdb"}),
+        ("import streams.validate", {"faust", "aiokafka", "infra", "httpx"}),
+    ],
+)
+def test_importing_stays_light(statement, unwanted):
+    program = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert unwanted & set(done.stdout.split()) == set()
