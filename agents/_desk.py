@@ -93,7 +93,35 @@ class Desk:
         """Record how the call ended: what it says of the key, and of the provider's health."""
         outcome = refusal.name if refusal else "records"
         self.breaker = breakers.end(self.breaker, self.policy, outcome, now, call.number)
-        usage = self.usage[call.label]
+        self.usage[call.label] = self._told(self.usage[call.label], endpoint, refusal, now)
+
+    def replay(self, label: str, weight: float, outcome: str, retry_after: float | None, started_at: int) -> None:
+        """Count a call of an earlier life of the worker: its cost, and the rest that its refusal asked for.
+
+        Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
+        """
+        if label not in self.usage:
+            return
+        usage = quota.spend(self.usage[label], self.windows, weight, started_at)
+        if outcome == "RateLimited":
+            usage = self._told(usage, "", errors.RateLimited(retry_after=retry_after), started_at)
+        elif outcome == "QuotaExhausted":
+            usage = self._told(usage, "", errors.QuotaExhausted(), started_at)
+        self.usage[label] = usage
+
+    def horizon(self, now: int) -> int:
+        """Ms UTC since which calls still count in some window."""
+        return min(
+            (
+                now - quota.ROLLING_MS[window.per]
+                if window.per in quota.ROLLING_MS
+                else quota.window_start(window, now)
+                for window in self.windows
+            ),
+            default=now,
+        )
+
+    def _told(self, usage: KeyUsage, endpoint: str, refusal: Refusal | None, now: int) -> KeyUsage:
         match refusal:
             case errors.RateLimited():
                 seconds = refusal.retry_after
@@ -105,7 +133,7 @@ class Desk:
                 usage = quota.reject(usage)
             case errors.NotEntitled() if not refusal.slice_only:
                 usage = quota.unsell(usage, endpoint)
-        self.usage[call.label] = usage
+        return usage
 
     def _why_none(self, endpoint: str, weight: float) -> str:
         name = self.connector.name

@@ -64,6 +64,7 @@ class Transport:
         client = self._client(connector.name)
         base = self._base(connector, request.endpoint)
         params, headers = connector.auth.place(key)
+        request = connector.auth.address(request, key)
         handshake = connector.auth.handshake
         url = (
             base

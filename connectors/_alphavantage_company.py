@@ -1,18 +1,14 @@
-"""What Alpha Vantage says of companies: actions, fundamentals, insiders, news and the universe.
-
-Its forty functions do not fit one file: symbols, bars, quotes, refusals and the declaration are in `alphavantage`.
-"""
+"""What Alpha Vantage says of companies: fundamentals, reports, news, insiders and the universe."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from connectors import _errors as errors
+from connectors._alphavantage_names import ASSET_TYPES, ITEMS, NO_METRIC, RATINGS, TIMES_OF_DAY, day, table
+from connectors._alphavantage_requests import NEWS_ROWS
 from connectors._connector import Parse
 from connectors._fields import (
     cik,
@@ -22,164 +18,19 @@ from connectors._fields import (
     iso_time,
     named,
     number,
+    outflows,
     price,
     row_id,
     size,
-    snake,
     text,
     utc_date,
 )
 from connectors._reading import Reading
-from connectors._records import (
-    Action,
-    Asset,
-    AssetClass,
-    Earnings,
-    Insider,
-    Metrics,
-    News,
-    Profile,
-    Recommendation,
-    Statement,
-)
+from connectors._records import Asset, Earnings, Insider, Metrics, News, Profile, Recommendation, Statement
 from connectors._symbols import us_exchange
-from connectors._vocabulary import Call, Item, LeftOut
+from connectors._vocabulary import Item, LeftOut
 
 StatementKind = Literal["income", "balance", "cash_flow"]
-
-NEWS_ROWS = 1000
-ITEMS = MappingProxyType(
-    {
-        "totalRevenue": "revenue",
-        "costofGoodsAndServicesSold": "cost_of_goods_and_services_sold",
-        "incomeTaxExpense": "income_tax",
-        "cashAndCashEquivalentsAtCarryingValue": "cash_and_equivalents",
-        "currentNetReceivables": "receivables",
-        "totalCurrentAssets": "current_assets",
-        "currentAccountsPayable": "payables",
-        "totalCurrentLiabilities": "current_liabilities",
-        "totalShareholderEquity": "total_equity",
-        "commonStockSharesOutstanding": "shares_outstanding",
-        "operatingCashflow": "operating_cash_flow",
-        "depreciationDepletionAndAmortization": "depreciation_and_amortization",
-        "capitalExpenditures": "capital_expenditure",
-        "cashflowFromInvestment": "investing_cash_flow",
-        "cashflowFromFinancing": "financing_cash_flow",
-        "dividendPayout": "dividends_paid",
-        "paymentsForRepurchaseOfCommonStock": "share_repurchases",
-        "changeInCashAndCashEquivalents": "net_change_in_cash",
-    }
-)
-OUTFLOWS = ("capital_expenditure", "dividends_paid", "share_repurchases")  # given as positive numbers
-RATINGS = MappingProxyType(
-    {
-        "AnalystRatingStrongBuy": "strong_buy",
-        "AnalystRatingBuy": "buy",
-        "AnalystRatingHold": "hold",
-        "AnalystRatingSell": "sell",
-        "AnalystRatingStrongSell": "strong_sell",
-    }
-)
-NO_METRIC = frozenset({"CIK", "SharesOutstanding", "MarketCapitalization", "AnalystTargetPrice", *RATINGS})
-ASSET_TYPES: Mapping[str, AssetClass] = MappingProxyType(
-    {"Stock": "equity", "Equity": "equity", "ETF": "etf", "Mutual Fund": "fund"}
-)
-TIMES_OF_DAY: Mapping[str | None, Literal["bmo", "amc"]] = MappingProxyType({"pre-market": "bmo", "post-market": "amc"})
-
-
-# -- shapes shared with bars and quotes ------------------------------------------------------------------------------
-
-
-def is_csv(reading: Reading) -> bool:
-    """Tell CSV from JSON: a refusal is JSON even where CSV was asked."""
-    return reading.answer.body.lstrip()[:1] not in (b"{", b"[")
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"05. previous close": ...}` and `{"previousClose": ...}` alike become `{"previous_close": ...}`."""
-    return {_name(key): value for key, value in row.items()}
-
-
-@lru_cache(maxsize=512)
-def _name(key: str) -> str:
-    return snake(re.sub(r"^\d+[a-z]?\. ", "", key))
-
-
-def table(
-    reading: Reading, read: Callable[[dict[str, Any]], Item | None], *columns: str, member: str
-) -> Iterator[Item]:
-    """Read the rows of a CSV with `columns`, or of a JSON object's `member`; their names are plain."""
-    rows = reading.csv(*columns) if is_csv(reading) else reading.json[member]
-    yield from reading.rows(rows, lambda row: read(plain(row)))
-
-
-# -- requests --------------------------------------------------------------------------------------------------------
-
-
-def articles(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
-    coin = spelled[0].partition("/")[0]
-    prefix = {"crypto": "CRYPTO:", "forex": "FOREX:"}.get(call.asset_class, "")
-    params = {"tickers": prefix + coin, "limit": str(min(call.limit or NEWS_ROWS, NEWS_ROWS))}
-    if call.start is not None:
-        params |= {"time_from": _minute(call.start), "sort": "EARLIEST"}
-    if call.end is not None:
-        params["time_to"] = _minute(call.end - 1)
-    return params
-
-
-def _minute(ms: int) -> str:
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms):%Y%m%dT%H%M}"
-
-
-def horizon(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
-    return {"horizon": "12month"}
-
-
-def listed(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
-    params = {"state": "delisted" if call.kind == "delisted" else "active"}
-    return params if call.end is None else {**params, "date": utc_date(call.end - 1)}
-
-
-def keywords(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
-    if not call.query:
-        raise errors.UnsupportedCall("alphavantage searches symbols by keywords: give a query")
-    return {"keywords": call.query}
-
-
-# -- corporate actions -----------------------------------------------------------------------------------------------
-
-
-def dividends(reading: Reading) -> Iterator[Item]:
-    """Amounts are as paid; old rows know only their ex-date."""
-
-    def read(row: dict[str, Any]) -> Action:
-        return Action(
-            **reading.of(reading.object.get("symbol")),
-            kind="dividend",
-            ex_date=_day(row, "ex_dividend_date"),
-            amount=number(row["amount"]),
-            record_date=iso_date(row.get("record_date")),
-            pay_date=iso_date(row.get("payment_date")),
-            declared_date=iso_date(row.get("declaration_date")),
-        )
-
-    yield from table(reading, read, "ex_dividend_date", "amount", member="data")
-
-
-def splits(reading: Reading) -> Iterator[Item]:
-    """`split_factor` is new shares per old."""
-
-    def read(row: dict[str, Any]) -> Action:
-        envelope = reading.of(reading.object.get("symbol"))
-        return Action(**envelope, kind="split", ex_date=_day(row, "effective_date"), ratio=number(row["split_factor"]))
-
-    yield from table(reading, read, "effective_date", "split_factor", member="data")
-
-
-def _day(row: Mapping[str, Any], name: str) -> str:
-    if (day := iso_date(row[name])) is None:
-        raise errors.FieldError("date", f"{name} is absent")
-    return day
 
 
 # -- fundamentals ----------------------------------------------------------------------------------------------------
@@ -253,7 +104,7 @@ def shares(reading: Reading) -> Iterator[Item]:
     def read(row: dict[str, Any]) -> Metrics | None:
         values = {name: count for name, count in named(row, {}).items() if count}
         envelope = reading.of(reading.object.get("symbol"))
-        return Metrics(**envelope, kind="key_metrics", period="Q", as_of=_day(row, "date"), values=values)
+        return Metrics(**envelope, kind="key_metrics", period="Q", as_of=day(row, "date"), values=values)
 
     yield from table(reading, read, "date", "shares_outstanding_basic", member="data")
 
@@ -266,7 +117,7 @@ def estimates(reading: Reading) -> Iterator[Item]:
             **reading.of(reading.json["symbol"]),
             kind="estimates",
             period="FY" if "year" in row["horizon"] else "Q",
-            as_of=_day(row, "date"),
+            as_of=day(row, "date"),
             values=named(row, {}),
         )
 
@@ -283,7 +134,7 @@ def statement(kind: StatementKind) -> Parse:
             **reading.of(reading.json["symbol"]),
             statement=kind,
             period=period,
-            fiscal_date=_day(row, "fiscalDateEnding"),
+            fiscal_date=day(row, "fiscalDateEnding"),
             currency=currency(row.get("reportedCurrency")),
             items=items,
         )
@@ -296,8 +147,7 @@ def statement(kind: StatementKind) -> Parse:
 
 
 def _items(row: dict[str, Any]) -> dict[str, float]:
-    items = named(row, ITEMS)
-    items |= {name: -abs(items[name]) or 0.0 for name in OUTFLOWS if name in items}
+    items = outflows(named(row, ITEMS))
     return {name: value for name, value in items.items() if value or name != "shares_outstanding"}
 
 
@@ -308,7 +158,7 @@ def earnings(reading: Reading) -> Iterator[Item]:
         return Earnings(
             **reading.of(reading.json["symbol"]),
             period="Q",
-            fiscal_date=_day(row, "fiscal_date_ending"),
+            fiscal_date=day(row, "fiscal_date_ending"),
             report_date=iso_date(row.get("reported_date")),
             time_of_day=TIMES_OF_DAY.get(text(row.get("report_time"))),
             eps_actual=number(row.get("reported_eps")),
@@ -327,7 +177,7 @@ def calendar(reading: Reading) -> Iterator[Item]:
             **reading.of(row["symbol"]),
             period="Q",
             fiscal_date=iso_date(row.get("fiscal_date_ending")),
-            report_date=_day(row, "report_date"),
+            report_date=day(row, "report_date"),
             time_of_day=TIMES_OF_DAY.get(text(row.get("time_of_the_day"))),
             eps_estimate=number(row.get("estimate")),
             currency=currency(row.get("currency")),

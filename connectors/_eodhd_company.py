@@ -1,4 +1,4 @@
-"""What EODHD says of a company: the fundamentals document, the calendars, the insiders. Pure.
+"""What EODHD says of a company: the fundamentals document, the calendars, the insiders, the news. Pure.
 
 One document answers several datasets, and which sections it has depends on `General.Type`:
 https://eodhd.com/financial-apis/stock-etfs-fundamental-data-feeds
@@ -10,14 +10,27 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from connectors import _eodhd_names as names
 from connectors import _errors as errors
 from connectors import _fields as field
 from connectors._eodhd_rows import Row, known, money, page, values
 from connectors._reading import Reading
-from connectors._records import Earnings, Envelope, FiscalPeriod, Insider, Metrics, Profile, Recommendation, Statement
+from connectors._records import (
+    Earnings,
+    Envelope,
+    FiscalPeriod,
+    Insider,
+    Metrics,
+    News,
+    Profile,
+    Recommendation,
+    Statement,
+)
 from connectors._vocabulary import Item, LeftOut
+
+UTC = ZoneInfo("UTC")
 
 
 def _profile(envelope: Envelope, document: Row) -> Profile:
@@ -192,9 +205,6 @@ def parse_bulk_fundamentals(reading: Reading) -> Iterator[Item]:
         yield page(reading, "offset", int(reading.params.get("offset", "0")) + len(documents))
 
 
-# -- calendar and insiders --------------------------------------------------------------------------------------------
-
-
 def parse_calendar(reading: Reading) -> Iterator[Item]:
     rows = known(reading.json["earnings"], "code", "report_date")
     yield from reading.rows(rows, lambda row: _report(reading.of(row["code"]), row))
@@ -264,3 +274,26 @@ def parse_form4(reading: Reading) -> Iterator[Item]:
     offset = int(reading.params.get("page[offset]", "0")) + len(filings)
     if filings and offset < reading.json["meta"]["total"]:
         yield page(reading, "page[offset]", offset)
+
+
+def _article(reading: Reading, row: Row) -> News:
+    link, mood = field.text(row.get("link")), row.get("sentiment")
+    return News(
+        **reading.source(),
+        id=field.row_id(link or f"{row['date']} {row['title']}"),
+        ts=field.iso_time(row["date"], UTC),
+        title=field.text(row["title"]),
+        summary=field.text(row.get("content")),
+        url=link,
+        symbols=reading.symbols(row.get("symbols")),
+        sentiment=field.number(mood.get("polarity")) if isinstance(mood, dict) else None,
+    )
+
+
+def parse_news(reading: Reading) -> Iterator[Item]:
+    articles = known(reading.json, "date", "title")
+    yield from reading.rows(articles, lambda row: _article(reading, row))
+    limit, offset = int(reading.params.get("limit", "50")), int(reading.params.get("offset", "0"))
+    read, wanted = offset + len(articles), reading.call.limit
+    if articles and len(articles) >= limit and (wanted is None or read < wanted):
+        yield page(reading, "offset", read)

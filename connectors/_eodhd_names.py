@@ -16,6 +16,8 @@ StatementKind = Literal["income", "balance", "cash_flow"]
 MetricsKind = Literal["key_metrics", "ratios", "etf"]
 TimeOfDay = Literal["bmo", "amc"]
 
+PERIODS = MappingProxyType({"1d": "d", "1w": "w", "1mo": "m"})
+
 MARKETS: Mapping[AssetClass, str] = MappingProxyType(
     {"crypto": "CC", "forex": "FOREX", "index": "INDX", "commodity": "COMM"}
 )
@@ -171,7 +173,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     raise FieldError("symbol", f"{spelling!r:.40} is listed on {suffix!r:.20}, an exchange of unknown MIC")
 
 
-def exchange(call: Call) -> str:
+def exchange_code(call: Call) -> str:
     """Give the exchange code that a whole-market call is about; all of the US by default. Raises `UnsupportedCall`."""
     if market := MARKETS.get(call.asset_class):
         return market

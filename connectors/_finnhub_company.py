@@ -1,14 +1,10 @@
-"""What Finnhub says of companies and funds: facts, statements, earnings, analysts, insiders, news, lists."""
+"""What Finnhub says of companies and funds: facts, metrics, earnings, analysts, insiders, news."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from connectors._connector import Parse
-from connectors._errors import FieldError
 from connectors._fields import (
     cik,
     country,
@@ -17,10 +13,8 @@ from connectors._fields import (
     iso_date,
     iso_time,
     millis,
-    minor,
     named,
     number,
-    outflows,
     price,
     row_id,
     scaled,
@@ -29,76 +23,13 @@ from connectors._fields import (
     text,
     utc_date,
 )
-from connectors._finnhub_names import ASSET_TYPES, BALANCE, CASH_FLOW, EXCHANGES, INCOME, MILLIONS
-from connectors._reading import Reading, objects
-from connectors._records import (
-    Action,
-    Asset,
-    Earnings,
-    FiscalPeriod,
-    Insider,
-    Metrics,
-    News,
-    Profile,
-    Recommendation,
-    Statement,
-)
+from connectors._finnhub_names import EXCHANGES, MILLIONS
+from connectors._reading import Reading
+from connectors._records import Earnings, Insider, Metrics, News, Profile, Recommendation
 from connectors._symbols import split_listing
-from connectors._vocabulary import Item, LeftOut
+from connectors._vocabulary import Item
 
 MILLION = 1e6
-Read = Callable[[Reading, dict[str, Any]], Item | Iterator[Item] | None]
-
-
-def each(read: Read, wrapper: str | None = None) -> Parse:
-    """Read a list of rows, bare or under the name `wrapper`; null is an empty one."""
-
-    def parse(reading: Reading) -> Iterator[Item]:
-        found = reading.json[wrapper] if wrapper else reading.json
-        rows, strays = objects([] if found is None else found)
-        yield from strays
-        yield from reading.rows(rows, lambda row: read(reading, row))
-
-    return parse
-
-
-def one(read: Read) -> Parse:
-    """Read an object; an empty one is the answer about an unknown symbol."""
-
-    def parse(reading: Reading) -> Iterator[Item]:
-        rows, _ = objects([reading.json])
-        if rows != [{}]:
-            yield from reading.rows(rows, lambda row: read(reading, row))
-
-    return parse
-
-
-# -- corporate actions -----------------------------------------------------------------------------------------------
-
-
-def dividend(reading: Reading, row: dict[str, Any]) -> Action:
-    """Read a dividend; `adjustedAmount` is adjusted for later splits."""
-    factor = minor(row.get("currency"))
-    return Action(
-        **reading.of(row["symbol"] or ""),
-        kind="dividend",
-        ex_date=iso_date(row["date"]),
-        amount=scaled(number(row.get("amount")), factor),
-        amount_adjusted=scaled(number(row.get("adjustedAmount")), factor),
-        currency=currency(row.get("currency")),
-        record_date=iso_date(row.get("recordDate")),
-        pay_date=iso_date(row.get("payDate")),
-        declared_date=iso_date(row.get("declarationDate")),
-    )
-
-
-def split(reading: Reading, row: dict[str, Any]) -> Action:
-    """Read a split of `fromFactor` old shares into `toFactor` new ones."""
-    ratio = round(row["toFactor"] / row["fromFactor"], 12)
-    return Action(**reading.of(row["symbol"] or ""), kind="split", ex_date=iso_date(row["date"]), ratio=ratio)
-
-
-# -- facts -----------------------------------------------------------------------------------------------------------
 
 
 def _in_units(value: Any) -> float | None:
@@ -190,86 +121,6 @@ def _series(reading: Reading, series: dict[str, list[Any]], period: Literal["FY"
         return Metrics(**envelope, kind="ratios", period=period, as_of=iso_date(as_of), values=values)
 
     yield from reading.rows(sorted(by_date), read)
-
-
-# -- statements ------------------------------------------------------------------------------------------------------
-
-StatementKind = Literal["income", "balance", "cash_flow"]
-SECTIONS: tuple[tuple[str, StatementKind, Mapping[str, str]], ...] = (
-    ("ic", "income", INCOME),
-    ("bs", "balance", BALANCE),
-    ("cf", "cash_flow", CASH_FLOW),
-)
-
-
-def reported(reading: Reading) -> Iterator[Item]:
-    """Read filings: three statements each, in US GAAP concepts."""
-    filings, strays = objects(reading.json["data"] or [])
-    yield from strays
-    for section, statement, names in SECTIONS:
-        yield from reading.rows(filings, partial(_statement, reading, section, statement, names))
-
-
-def _statement(
-    reading: Reading, section: str, statement: StatementKind, names: Mapping[str, str], filing: dict[str, Any]
-) -> Statement | None:
-    if not (facts := (filing["report"] or {}).get(section)):
-        return None
-    values, unit = _concepts(facts)
-    return Statement(
-        **reading.of(filing["symbol"] or ""),
-        statement=statement,
-        period=_period(filing, flows=statement != "balance"),
-        fiscal_date=iso_date(filing["endDate"]),
-        filed_date=iso_date(filing.get("filedDate")),
-        currency=unit,
-        items=outflows(_items(values, names)),
-    )
-
-
-def _concepts(facts: Any) -> tuple[dict[str, Any], str | None]:
-    """Give (values by concept without its taxonomy, the currency of the first amount).
-
-    The facts are a list; the documentation shows an object.
-    """
-    if isinstance(facts, dict):
-        return facts, None
-    values: dict[str, Any] = {}
-    for fact in facts:
-        values.setdefault(fact["concept"].rpartition("_")[2].rpartition(":")[2], fact.get("value"))
-    units = (currency(fact.get("unit")) for fact in facts if len(str(fact.get("unit"))) == 3)
-    return values, next(units, None)
-
-
-def _items(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, float]:
-    renamed: dict[str, str] = {}
-    for concept, name in names.items():
-        if concept in values and name not in renamed.values():
-            renamed[concept] = name
-    return named(values, renamed)
-
-
-MONTH_DAYS = 30.4
-
-
-def _period(row: dict[str, Any], *, flows: bool) -> FiscalPeriod:
-    """Flows of a quarterly filing add up since the fiscal year's start: half a year is H1, nine months are nothing.
-
-    Raises `FieldError` (rule `period`).
-    """
-    if (quarter := row["quarter"]) == 0:
-        return "FY"
-    quarters: dict[Any, FiscalPeriod] = {1: "Q1", 2: "Q2", 3: "Q3", 4: "Q4"}
-    if quarter not in quarters:
-        raise FieldError("period", f"quarter was {quarter!r:.20}, not 0 to 4")
-    months = 3
-    if flows and (first := iso_date(row.get("startDate"))) and (last := iso_date(row["endDate"])):
-        months = round((date.fromisoformat(last) - date.fromisoformat(first)).days / MONTH_DAYS)
-    if months <= 4:
-        return quarters[quarter]
-    if quarter == 2 and months in {5, 6, 7}:
-        return "H1"
-    raise FieldError("period", f"the figures of quarter {quarter} cover {months} months: no fiscal period")
 
 
 # -- earnings, analysts, insiders, news ------------------------------------------------------------------------------
@@ -408,38 +259,4 @@ def article(reading: Reading, row: dict[str, Any]) -> News:
         url=text(row.get("url")),
         publisher=text(row.get("source")),
         symbols=reading.symbols(filter(None, related.split(","))),
-    )
-
-
-# -- the universe ----------------------------------------------------------------------------------------------------
-
-
-def listing(reading: Reading, row: dict[str, Any]) -> Asset:
-    """Read an instrument of an exchange's list, or of a search, which says neither currency nor exchange."""
-    return Asset(
-        **reading.of(row["symbol"] or "", ASSET_TYPES.get(str(row.get("type")))),
-        name=text(row.get("description")),
-        exchange=text(row.get("mic")),
-        currency=currency(row.get("currency")),
-        isin=text(row.get("isin")),
-        figi=text(row.get("figiComposite")) or text(row.get("figi")),
-        provider_symbol=row["symbol"],
-    )
-
-
-def pair(reading: Reading, row: dict[str, Any]) -> Asset | LeftOut:
-    """Read a pair by `displaySymbol`, for `symbol` may be a number; contracts on indices and the like are left out."""
-    try:
-        envelope = reading.of(row["displaySymbol"] or "")
-    except FieldError:
-        if isinstance(row["displaySymbol"], str) and "/" in row["displaySymbol"]:
-            return LeftOut()
-        raise
-    exchange, colon, _ = str(row["symbol"]).partition(":")
-    return Asset(
-        **envelope,
-        name=text(row.get("description")),
-        exchange=exchange if colon else None,
-        currency=envelope["symbol"].replace("/", "-").rpartition("-")[2],
-        provider_symbol=row["symbol"],
     )

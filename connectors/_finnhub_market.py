@@ -1,4 +1,4 @@
-"""What Finnhub says of prices: candles, quotes, rates. Its clocks and units: see `finnhub`."""
+"""What Finnhub says of markets: candles, quotes, rates, actions, listings. Its clocks and units: see `finnhub`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors import _errors as errors
-from connectors._fields import cells, millis, period_start, price, times
-from connectors._finnhub_names import DAILY, RESOLUTIONS, SHARES
+from connectors._fields import (
+    cells,
+    currency,
+    iso_date,
+    millis,
+    minor,
+    number,
+    period_start,
+    price,
+    scaled,
+    text,
+    times,
+)
+from connectors._finnhub_names import ASSET_TYPES, DAILY, RESOLUTIONS, SHARES
 from connectors._reading import Reading
-from connectors._records import Adjustment, Envelope, Quote
-from connectors._vocabulary import DAY_MS, BarColumns, Item
+from connectors._records import Action, Adjustment, Asset, Envelope, Quote
+from connectors._vocabulary import DAY_MS, BarColumns, Item, LeftOut
 
 HALF_DAY_MS = DAY_MS // 2
 
@@ -89,3 +101,62 @@ def rates(reading: Reading) -> Iterator[Item]:
         return Quote(**envelope, ts=observed, ts_estimated=True, price=last, currency=rate[0])
 
     yield from reading.rows(list(reading.json["quote"].items()), read)
+
+
+# -- corporate actions -------------------------------------------------------------------------------------------------
+
+
+def dividend(reading: Reading, row: dict[str, Any]) -> Action:
+    """Read a dividend; `adjustedAmount` is adjusted for later splits."""
+    factor = minor(row.get("currency"))
+    return Action(
+        **reading.of(row["symbol"] or ""),
+        kind="dividend",
+        ex_date=iso_date(row["date"]),
+        amount=scaled(number(row.get("amount")), factor),
+        amount_adjusted=scaled(number(row.get("adjustedAmount")), factor),
+        currency=currency(row.get("currency")),
+        record_date=iso_date(row.get("recordDate")),
+        pay_date=iso_date(row.get("payDate")),
+        declared_date=iso_date(row.get("declarationDate")),
+    )
+
+
+def split(reading: Reading, row: dict[str, Any]) -> Action:
+    """Read a split of `fromFactor` old shares into `toFactor` new ones."""
+    ratio = round(row["toFactor"] / row["fromFactor"], 12)
+    return Action(**reading.of(row["symbol"] or ""), kind="split", ex_date=iso_date(row["date"]), ratio=ratio)
+
+
+# -- listings ----------------------------------------------------------------------------------------------------------
+
+
+def listing(reading: Reading, row: dict[str, Any]) -> Asset:
+    """Read an instrument of an exchange's list, or of a search, which says neither currency nor exchange."""
+    return Asset(
+        **reading.of(row["symbol"] or "", ASSET_TYPES.get(str(row.get("type")))),
+        name=text(row.get("description")),
+        exchange=text(row.get("mic")),
+        currency=currency(row.get("currency")),
+        isin=text(row.get("isin")),
+        figi=text(row.get("figiComposite")) or text(row.get("figi")),
+        provider_symbol=row["symbol"],
+    )
+
+
+def pair(reading: Reading, row: dict[str, Any]) -> Asset | LeftOut:
+    """Read a pair by `displaySymbol`, for `symbol` may be a number; contracts on indices and the like are left out."""
+    try:
+        envelope = reading.of(row["displaySymbol"] or "")
+    except errors.FieldError:
+        if isinstance(row["displaySymbol"], str) and "/" in row["displaySymbol"]:
+            return LeftOut()
+        raise
+    exchange, colon, _ = str(row["symbol"]).partition(":")
+    return Asset(
+        **envelope,
+        name=text(row.get("description")),
+        exchange=exchange if colon else None,
+        currency=envelope["symbol"].replace("/", "-").rpartition("-")[2],
+        provider_symbol=row["symbol"],
+    )

@@ -1,11 +1,8 @@
-"""What Financial Modeling Prep says of companies: actions, facts, analysts, insiders, news, lists.
-
-Every answer is a list of rows, newest first; a row names its symbol.
-"""
+"""What Financial Modeling Prep says of companies: earnings, facts, statements, analysts, insiders, news."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from connectors._connector import Parse
@@ -27,12 +24,10 @@ from connectors._fields import (
     text,
     utc_date,
 )
-from connectors._fmp_names import EXCHANGE_CLASSES, NO_ITEMS, pair_currency
-from connectors._reading import Reading, objects
+from connectors._fmp_names import NO_ITEMS, exchange_mic, share_class
+from connectors._fmp_rows import each
+from connectors._reading import Reading
 from connectors._records import (
-    Action,
-    Asset,
-    AssetClass,
     Earnings,
     Insider,
     Metrics,
@@ -41,66 +36,10 @@ from connectors._records import (
     Recommendation,
     Statement,
 )
-from connectors._symbols import split_listing, us_exchange
 from connectors._vocabulary import Item
 
-LAST_PAGE = 100  # the highest page documented: https://site.financialmodelingprep.com/developer/docs/stable/stock-news
 StatementKind = Literal["income", "balance", "cash_flow"]
 MetricsKind = Literal["ratios", "key_metrics", "dcf"]
-Read = Callable[[Reading, dict[str, Any]], Item | Iterator[Item] | None]
-
-
-def each(read: Read) -> Parse:
-    """Read a list of rows; the retired v3's histories hold it beside the symbol of all."""
-
-    def parse(reading: Reading) -> Iterator[Item]:
-        body = reading.json
-        shared = {"symbol": body["symbol"]} if isinstance(body, dict) and "historical" in body else {}
-        rows, strays = objects(body["historical"] if shared else body)
-        yield from strays
-        yield from reading.rows([{**shared, **row} for row in rows], lambda row: read(reading, row))
-
-    return parse
-
-
-def paged(parse: Parse, date_name: str, most: int) -> Parse:
-    """Follow a full page until the range asked for is covered; without a start the first page is all."""
-
-    def parse_page(reading: Reading) -> Iterator[Item]:
-        yield from parse(reading)
-        start, page = reading.call.start, int(reading.params.get("page", 0))
-        rows, _ = objects(reading.json)
-        full = len(rows) >= int(reading.params.get("limit", most))
-        if not full or start is None or reading.call.limit or page >= LAST_PAGE:
-            return
-        first = reading.params.get("from") or utc_date(start)
-        if min(str(row.get(date_name)) for row in rows)[:10] >= first:
-            yield reading.following(page=str(page + 1))
-
-    return parse_page
-
-
-# -- corporate actions, earnings -------------------------------------------------------------------------------------
-
-
-def dividend(reading: Reading, row: dict[str, Any]) -> Action:
-    """Read a dividend: `dividend` is as paid, `adjDividend` adjusted for later splits."""
-    return Action(
-        **reading.of(row["symbol"] or ""),
-        kind="dividend",
-        ex_date=iso_date(row["date"]),
-        amount=number(row.get("dividend")),
-        amount_adjusted=number(row.get("adjDividend")),
-        record_date=iso_date(row.get("recordDate")),
-        pay_date=iso_date(row.get("paymentDate")),
-        declared_date=iso_date(row.get("declarationDate")),
-    )
-
-
-def split(reading: Reading, row: dict[str, Any]) -> Action:
-    """Read a split: numerator new shares for denominator old ones."""
-    ratio = round(row["numerator"] / row["denominator"], 12)
-    return Action(**reading.of(row["symbol"] or ""), kind="split", ex_date=iso_date(row["date"]), ratio=ratio)
 
 
 def earnings(reading: Reading, row: dict[str, Any]) -> Earnings:
@@ -118,21 +57,14 @@ def earnings(reading: Reading, row: dict[str, Any]) -> Earnings:
 # -- companies and funds ---------------------------------------------------------------------------------------------
 
 
-def _exchange(symbol: str, code: Any) -> str | None:
-    """A listing abroad carries its venue in its symbol."""
-    listing = split_listing(symbol)
-    return listing[1].mic if listing else us_exchange(text(code))
-
-
 def profile(reading: Reading, row: dict[str, Any]) -> Profile:
     """Read a company; the retired v3 says `mktCap`, and has the exchange's full name where its code stands now."""
-    kind: AssetClass | None = "etf" if row.get("isEtf") is True else "fund" if row.get("isFund") is True else None
-    envelope = reading.of(row["symbol"] or "", kind)
+    envelope = reading.of(row["symbol"] or "", share_class(row))
     return Profile(
         **envelope,
         ts=reading.answer.observed_at,
         name=text(row.get("companyName")),
-        exchange=_exchange(envelope["symbol"], row.get("exchangeShortName") or row.get("exchange")),
+        exchange=exchange_mic(envelope["symbol"], row.get("exchangeShortName") or row.get("exchange")),
         country=country(row.get("country")),
         currency=currency(row.get("currency")),
         sector=text(row.get("sector")),
@@ -330,25 +262,3 @@ def news(reading: Reading) -> Iterator[Item]:
         else:
             articles[item.id] = item
     yield from articles.values()
-
-
-# -- the universe ----------------------------------------------------------------------------------------------------
-
-
-def asset(reading: Reading, row: dict[str, Any]) -> Asset:
-    """Read one instrument of any list; lists differ in the fields they hold, and ignore the symbol asked for."""
-    code = row.get("exchangeShortName") or row.get("exchange")
-    kind: AssetClass | None = "etf" if row.get("isEtf") is True else "fund" if row.get("isFund") is True else None
-    envelope = reading.of(row["symbol"] or "", kind or EXCHANGE_CLASSES.get(str(code)))
-    active = row.get("isActivelyTrading")
-    return Asset(
-        **envelope,
-        name=text(row.get("companyName", row.get("name"))),
-        exchange=_exchange(envelope["symbol"], code),
-        currency=currency(row.get("currency")) or pair_currency(envelope),
-        country=country(row.get("country")),
-        active=active if isinstance(active, bool) else None,
-        listed_date=iso_date(row.get("ipoDate")),
-        delisted_date=iso_date(row.get("delistedDate")),
-        provider_symbol=row["symbol"],
-    )

@@ -1,4 +1,4 @@
-"""What Financial Modeling Prep says of prices: bars and quotes. Its clocks and units: see `fmp`."""
+"""What Financial Modeling Prep says of markets: bars, quotes, actions, listings. Its clocks: see `fmp`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,24 @@ from typing import Any
 
 from connectors import _errors as errors
 from connectors._connector import Parse
-from connectors._fields import NEW_YORK, cells, days, millis, number, price, scaled, size, wall_times
-from connectors._fmp_names import INTERVALS, UNADJUSTED, pair_currency
+from connectors._fields import (
+    NEW_YORK,
+    cells,
+    country,
+    currency,
+    days,
+    iso_date,
+    millis,
+    number,
+    price,
+    scaled,
+    size,
+    text,
+    wall_times,
+)
+from connectors._fmp_names import EXCHANGE_CLASSES, INTERVALS, UNADJUSTED, exchange_mic, pair_currency, share_class
 from connectors._reading import Reading, objects
-from connectors._records import INTERVAL_MS, Adjustment, Envelope, Quote
+from connectors._records import INTERVAL_MS, Action, Adjustment, Asset, Envelope, Quote
 from connectors._vocabulary import BarColumns, Item
 
 HOUR_MS = INTERVAL_MS["1h"]
@@ -168,4 +182,48 @@ def after_hours(reading: Reading, row: dict[str, Any]) -> Quote | None:
         bid_size=size(row.get("bidSize")) if bid else None,
         ask_size=size(row.get("askSize")) if ask else None,
         volume=number(row.get("volume")),
+    )
+
+
+# -- corporate actions -------------------------------------------------------------------------------------------------
+
+
+def dividend(reading: Reading, row: dict[str, Any]) -> Action:
+    """Read a dividend: `dividend` is as paid, `adjDividend` adjusted for later splits."""
+    return Action(
+        **reading.of(row["symbol"] or ""),
+        kind="dividend",
+        ex_date=iso_date(row["date"]),
+        amount=number(row.get("dividend")),
+        amount_adjusted=number(row.get("adjDividend")),
+        record_date=iso_date(row.get("recordDate")),
+        pay_date=iso_date(row.get("paymentDate")),
+        declared_date=iso_date(row.get("declarationDate")),
+    )
+
+
+def split(reading: Reading, row: dict[str, Any]) -> Action:
+    """Read a split: numerator new shares for denominator old ones."""
+    ratio = round(row["numerator"] / row["denominator"], 12)
+    return Action(**reading.of(row["symbol"] or ""), kind="split", ex_date=iso_date(row["date"]), ratio=ratio)
+
+
+# -- listings ----------------------------------------------------------------------------------------------------------
+
+
+def asset(reading: Reading, row: dict[str, Any]) -> Asset:
+    """Read one instrument of any list; lists differ in the fields they hold, and ignore the symbol asked for."""
+    code = row.get("exchangeShortName") or row.get("exchange")
+    envelope = reading.of(row["symbol"] or "", share_class(row) or EXCHANGE_CLASSES.get(str(code)))
+    active = row.get("isActivelyTrading")
+    return Asset(
+        **envelope,
+        name=text(row.get("companyName", row.get("name"))),
+        exchange=exchange_mic(envelope["symbol"], code),
+        currency=currency(row.get("currency")) or pair_currency(envelope),
+        country=country(row.get("country")),
+        active=active if isinstance(active, bool) else None,
+        listed_date=iso_date(row.get("ipoDate")),
+        delisted_date=iso_date(row.get("delistedDate")),
+        provider_symbol=row["symbol"],
     )

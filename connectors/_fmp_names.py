@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from connectors._errors import FieldError, UnsupportedSymbol
+from connectors._fields import text
 from connectors._records import AssetClass, Envelope
-from connectors._symbols import FOREX, PAIR, dashed, undashed
+from connectors._symbols import FOREX, PAIR, dashed, split_listing, undashed, us_exchange
 
 SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 UNADJUSTED: tuple[AssetClass, ...] = ("crypto", "forex", "commodity", "index")
+ALL: tuple[AssetClass, ...] = (*SHARES, *UNADJUSTED)
 
 INTRADAY: Mapping[str, str] = MappingProxyType(
     {"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min", "1h": "1hour", "4h": "4hour"}
@@ -73,6 +76,17 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     if found is None:
         raise FieldError("symbol", f"{spelling!r:.40} is no {asset_class} of a known form or venue")
     return found, asset_class
+
+
+def exchange_mic(symbol: str, code: Any) -> str | None:
+    """Give the MIC of a listing: abroad its symbol carries the venue, in the US `code` names it."""
+    listing = split_listing(symbol)
+    return listing[1].mic if listing else us_exchange(text(code))
+
+
+def share_class(row: Mapping[str, Any]) -> AssetClass | None:
+    """Give `etf` or `fund` where the row's flags say so; None of all else."""
+    return "etf" if row.get("isEtf") is True else "fund" if row.get("isFund") is True else None
 
 
 def pair_currency(envelope: Envelope) -> str | None:

@@ -1,14 +1,11 @@
-"""How Polygon names things: symbols, intervals, markets, asset types, statement items."""
+"""How Polygon names things: intervals, markets, asset types, statement items, paths. Data only."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from connectors._errors import FieldError, UnsupportedSymbol
 from connectors._records import AssetClass, FiscalPeriod
-from connectors._symbols import split_pair
 
 SHARES: tuple[AssetClass, ...] = ("equity", "etf")
 PAIRS: tuple[AssetClass, ...] = ("crypto", "forex")
@@ -180,42 +177,3 @@ ENDPOINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Path of each endpoint, and its page below the documentation (a retired one's is its successor's)."""
-
-INDICES = MappingProxyType({"GSPC": "SPX", "IXIC": "COMP"})
-_FROM_INDEX = {theirs: ours for ours, theirs in INDICES.items()}
-_SUFFIX = {"PR": "p", "RT": "r", "WI": "w"}  # preferred, rights, when issued
-_FROM_SUFFIX = {**{theirs: ours for ours, theirs in _SUFFIX.items()}, "-": "PR"}  # the retired lists write AAIC-B
-_SHARE = re.compile(r"([A-Z0-9]{1,12})(?:\.(PR|RT|WI)([A-Z]?))?(\.[A-Z]{1,3})?")
-_SPELLED = re.compile(r"([A-Z0-9]{1,12})(?:([prw-])([A-Z]?))?(\.[A-Z]{1,3})?")
-
-
-def spell(symbol: str, asset_class: AssetClass) -> str:
-    """`BTC-USD` -> `X:BTCUSD`, `EUR/USD` -> `C:EURUSD`, `PEB.PRE` -> `PEBpE`. Raises `UnsupportedSymbol`."""
-    match asset_class:
-        case "crypto" if found := re.fullmatch(r"([A-Z0-9]+)-([A-Z]{3,4})", symbol):
-            return f"X:{found[1]}{found[2]}"
-        case "forex" if found := re.fullmatch(r"([A-Z]{3})/([A-Z]{3})", symbol):
-            return f"C:{found[1]}{found[2]}"
-        case "index" if found := re.fullmatch(r"\^([A-Z0-9]+)", symbol):
-            return f"I:{INDICES.get(found[1], found[1])}"
-        case "equity" | "etf" if found := _SHARE.fullmatch(symbol):
-            root, kind, series, rest = found.groups(default="")
-            return f"{root}{_SUFFIX.get(kind, '')}{series}{rest}"
-    raise UnsupportedSymbol(f"polygon cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs, indices")
-
-
-def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
-    """`X:BTCUSD` -> (`BTC-USD`, crypto), `PEBpE` -> (`PEB.PRE`, as asked). Raises `FieldError`."""
-    prefix, colon, rest = spelling.rpartition(":")
-    if prefix == "X" and (pair := split_pair(rest)):
-        return "-".join(pair), "crypto"
-    if prefix == "C" and re.fullmatch(r"[A-Z]{6}", rest):
-        return f"{rest[:3]}/{rest[3:]}", "forex"
-    if prefix == "I" or (asset_class == "index" and not colon):
-        return f"^{_FROM_INDEX.get(rest, rest)}", "index"
-    if re.fullmatch(r"[A-Z0-9]+[-/][A-Z]{3,4}", spelling):  # v1 answers: BTC-USD, AUD/USD
-        return spelling, "forex" if "/" in spelling else "crypto"
-    if not colon and (found := _SPELLED.fullmatch(spelling)):
-        root, kind, series, rest = found.groups(default="")
-        return f"{root}{'.' + _FROM_SUFFIX[kind] if kind else ''}{series}{rest}", asset_class
-    raise FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")

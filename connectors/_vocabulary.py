@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -81,6 +81,8 @@ class Auth:
     query: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     handshake: Handshake | None = None
+    account: str | None = None
+    """A field of requests that names the part of an account a key belongs to: the id of an `id:secret` key."""
 
     @property
     def keyless(self) -> bool:
@@ -95,8 +97,23 @@ class Auth:
     def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
         """Give (query parameters, headers) that carry `key`. They must never be logged."""
         ident, _, secret = key.partition(":")
-        headers = {name: text.format(key=key, id=ident, secret=secret) for name, text in self.headers.items()}
+        parts = {"key": key, "id": ident, "secret": secret, "token": secret or key}
+        headers = {name: text.format(**parts) for name, text in self.headers.items()}
         return ({self.query: key} if self.query else {}), headers
+
+    def address(self, request: Request, key: str) -> Request:
+        """Give the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
+        ident, paired, _ = key.partition(":")
+        if not (self.account and paired):
+            return request
+        own = {self.account: ident}
+        body = (
+            {**request.body, **own}
+            if isinstance(request.body, Mapping) and self.account in request.body
+            else request.body
+        )
+        params = {**request.params, **own} if self.account in request.params else request.params
+        return replace(request, params=params, body=body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

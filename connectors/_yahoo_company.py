@@ -1,22 +1,16 @@
-"""What Yahoo says about companies and funds: quoteSummary modules, statements, search.
-
-Numbers come plain or as `{raw, fmt}`, whether or not `formatted=false` was asked; `{}` is nothing.
-"""
+"""What Yahoo says about companies and funds: the modules of quoteSummary, and search."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Any
 
 from connectors._errors import FieldError, MalformedPayload
 from connectors._fields import (
     currency,
     integer,
-    iso_date,
     millis,
     minor,
     named,
@@ -30,65 +24,29 @@ from connectors._fields import (
     utc_date,
 )
 from connectors._reading import Reading
-from connectors._records import (
-    Asset,
-    Earnings,
-    FiscalPeriod,
-    Insider,
-    Metrics,
-    News,
-    Profile,
-    Recommendation,
-    Statement,
-)
+from connectors._records import Asset, Earnings, FiscalPeriod, Insider, Metrics, News, Profile, Recommendation
 from connectors._symbols import split_listing
 from connectors._vocabulary import Item, LeftOut
-from connectors._yahoo_names import (
-    COUNTRIES,
-    ESTIMATES,
-    EXCHANGES,
-    HISTORY,
-    HISTORY_ITEMS,
-    KINDS,
-    NO_METRICS,
-    OUTFLOWS,
-    STATEMENT_OF,
-    STATEMENTS,
-    Kind,
-)
+from connectors._yahoo_market import read_quote
+from connectors._yahoo_names import COUNTRIES, ESTIMATES, EXCHANGES, KINDS, NO_METRICS
+from connectors._yahoo_rows import Modules, plain, raw, read_date, required
+from connectors._yahoo_statements import read_history
 
-Modules = Mapping[str, Mapping[str, Any]]
+# -- quoteSummary: one answer with many modules ----------------------------------------------------------------------
 
 
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give `row` with `{raw, fmt}` as its raw value and `{}` as None."""
-    return {name: _plain(value) for name, value in row.items()}
+def parse_summary(reading: Reading) -> Iterator[Item]:
+    """One answer with many modules: the dataset asked for takes those it knows."""
+    for modules in reading.json["quoteSummary"]["result"] or []:
+        yield from SUMMARIES[reading.call.dataset](reading, modules)
 
 
-def _plain(value: Any) -> Any:
-    return value.get("raw") if isinstance(value, dict) and (not value or "raw" in value) else value
+def _read_price(reading: Reading, modules: Modules) -> Iterator[Item]:
+    if traded := modules.get("price"):
+        yield read_quote(reading, traded)
 
 
-def _date(value: Any) -> str | None:
-    """Read a date that Yahoo gives as seconds at midnight UTC, or as an ISO text."""
-    value = _plain(value)
-    if isinstance(value, str):
-        return iso_date(value)
-    ms = millis(value, "s")
-    return None if ms is None else utc_date(ms)
-
-
-def _exchange(symbol: str, code: Any) -> str | None:
-    if listing := split_listing(symbol):
-        return listing[1].mic
-    found = text(code)
-    return EXCHANGES.get(found, found) if found else None
-
-
-# -- quoteSummary modules --------------------------------------------------------------------------------------------
-
-
-def read_profile(reading: Reading, modules: Modules) -> Iterator[Item]:
+def _read_profile(reading: Reading, modules: Modules) -> Iterator[Item]:
     """`assetProfile` has no name and no size; those are `price`'s and `defaultKeyStatistics`'."""
     about, traded = plain(modules.get("assetProfile") or {}), plain(modules.get("price") or {})
     envelope = reading.of()
@@ -105,11 +63,11 @@ def read_profile(reading: Reading, modules: Modules) -> Iterator[Item]:
         description=text(about.get("longBusinessSummary")),
         employees=integer(about.get("fullTimeEmployees")) or None,
         market_cap=size(traded.get("marketCap")),
-        shares_outstanding=size(_plain((modules.get("defaultKeyStatistics") or {}).get("sharesOutstanding"))),
+        shares_outstanding=size(raw((modules.get("defaultKeyStatistics") or {}).get("sharesOutstanding"))),
     )
 
 
-def read_metrics(reading: Reading, modules: Modules) -> Iterator[Item]:
+def _read_metrics(reading: Reading, modules: Modules) -> Iterator[Item]:
     """Fractions, percentages and money stand side by side, as Yahoo gives them."""
     today = utc_date(reading.answer.observed_at)
     for kind, names in (("key_metrics", ("defaultKeyStatistics", "summaryDetail")), ("ratios", ("financialData",))):
@@ -134,7 +92,7 @@ def _estimates(reading: Reading, row: dict[str, Any]) -> Metrics | None:
         for item, name in names.items()
         if (value := number(parts[module].get(item))) is not None
     }
-    as_of = _date(row.get("endDate"))
+    as_of = read_date(row.get("endDate"))
     if not values or as_of is None:
         return None
     period: FiscalPeriod = "FY" if str(row["period"]).endswith("y") else "Q"
@@ -142,7 +100,7 @@ def _estimates(reading: Reading, row: dict[str, Any]) -> Metrics | None:
     return Metrics(**reading.of(), kind="estimates", period=period, as_of=as_of, currency=unit, values=values)
 
 
-def read_earnings(reading: Reading, modules: Modules) -> Iterator[Item]:
+def _read_earnings(reading: Reading, modules: Modules) -> Iterator[Item]:
     """`earningsHistory` names the quarters' ends; without it the calendar quarters of the `earnings` charts stand."""
     history = (modules.get("earningsHistory") or {}).get("history")
     if history:
@@ -158,7 +116,7 @@ def _reported(reading: Reading, row: dict[str, Any]) -> Earnings:
     return Earnings(
         **reading.of(),
         period="Q",
-        fiscal_date=_required(_date(row.get("quarter")), "quarter"),
+        fiscal_date=required(read_date(row.get("quarter")), "quarter"),
         eps_actual=number(row.get("epsActual")),
         eps_estimate=number(row.get("epsEstimate")),
         surprise_pct=None if surprise is None else surprise * 100,  # a fraction, whatever its name says
@@ -195,7 +153,7 @@ def _quarter_end(label: str) -> str:
 
 def _announced(reading: Reading, coming: dict[str, Any]) -> Iterator[Item]:
     """Two dates are a window in which a report is guessed to fall: no date of a report."""
-    days = {_date(at) for at in coming.get("earningsDate") or []}
+    days = {read_date(at) for at in coming.get("earningsDate") or []}
     if len(days) == 1 and (day := days.pop()):
         yield Earnings(
             **reading.of(),
@@ -205,17 +163,11 @@ def _announced(reading: Reading, coming: dict[str, Any]) -> Iterator[Item]:
         )
 
 
-def _required(day: str | None, name: str) -> str:
-    if day is None:
-        raise FieldError("date", f"{name} is absent")
-    return day
-
-
 DIRECTIONS = {"sale": -1, "purchase": 1, "conversion": 1, "stock award": 1}
 """Beginnings of `transactionText`: shares are always positive. A gift, or no text, has no direction."""
 
 
-def read_insider(reading: Reading, modules: Modules) -> Iterator[Item]:
+def _read_insider(reading: Reading, modules: Modules) -> Iterator[Item]:
     """`insiderTransactions`: who, when, and a text that hides direction and price."""
     rows = (modules.get("insiderTransactions") or {}).get("transactions") or []
     yield from reading.rows(rows, lambda row: _transaction(reading, plain(row)))
@@ -230,7 +182,7 @@ def _transaction(reading: Reading, row: dict[str, Any]) -> Insider:
     return Insider(
         **reading.of(),
         id=row_id(*(row.get(name) for name in columns)),
-        transaction_date=_date(row.get("startDate")),
+        transaction_date=read_date(row.get("startDate")),
         name=text(row.get("filerName")),
         role=text(row.get("filerRelation")),
         shares=shares * sign if shares is not None and sign else None,
@@ -239,7 +191,7 @@ def _transaction(reading: Reading, row: dict[str, Any]) -> Insider:
     )
 
 
-def read_recommendations(reading: Reading, modules: Modules) -> Iterator[Item]:
+def _read_recommendations(reading: Reading, modules: Modules) -> Iterator[Item]:
     """Counts by month, the running month with the price targets, and single firms' changes."""
     trend = (modules.get("recommendationTrend") or {}).get("trend") or []
     targets = _targets(modules)
@@ -264,7 +216,7 @@ def _consensus(reading: Reading, row: dict[str, Any], targets: dict[str, Any]) -
     now = datetime.fromtimestamp(reading.answer.observed_at / 1000, UTC)
     year, month = divmod(now.year * 12 + now.month - 1 + int(match[1]), 12)
     names = ("strongBuy", "buy", "hold", "sell", "strongSell")
-    counts = {snake(name): integer(_plain(row.get(name))) for name in names}
+    counts = {snake(name): integer(raw(row.get(name))) for name in names}
     return Recommendation(
         **reading.of(),
         kind="consensus",
@@ -286,80 +238,15 @@ def _change(reading: Reading, row: dict[str, Any]) -> Recommendation:
     )
 
 
-def read_history(reading: Reading, modules: Modules) -> Iterator[Item]:
-    """The retired statement modules: since 2024 nearly empty, and `{raw: 0, fmt: null}` stands for nothing."""
-    for name, (statement, rows, period) in HISTORY.items():
-        if module := modules.get(name):
-            yield from reading.rows(module[rows], partial(_past, reading, statement, period))
-
-
-def _past(reading: Reading, statement: Kind, period: FiscalPeriod, row: dict[str, Any]) -> Statement | None:
-    told = {name: value for name, value in row.items() if not (isinstance(value, dict) and value.get("fmt") is None)}
-    items = named(plain(told), HISTORY_ITEMS, skip=frozenset({"endDate", "maxAge"}))
-    if not items:
-        return None
-    day = _required(_date(row.get("endDate")), "endDate")
-    return Statement(**reading.of(), statement=statement, period=period, fiscal_date=day, items=_outflows(items))
-
-
-def _outflows(items: dict[str, float]) -> dict[str, float]:
-    return {name: -abs(value) or 0.0 if name in OUTFLOWS else value for name, value in items.items()}
-
-
-# -- statements ------------------------------------------------------------------------------------------------------
-
-PERIODS: dict[str, FiscalPeriod] = {"annual": "FY", "quarterly": "Q", "trailing": "TTM"}
-
-
-@dataclass(slots=True)
-class _Sheet:
-    """A statement while its items come in, each in a series of its own."""
-
-    currency: str | None = None
-    items: dict[str, float] = field(default_factory=dict)
-
-
-Sheets = dict[tuple[Kind, str, str], _Sheet]
-
-
-def parse_statements(reading: Reading) -> Iterator[Item]:
-    """One series per item, turned into one statement per date; which fiscal quarter it is, is not said."""
-    sheets: Sheets = {}
-    series = list(_series(reading))
-    kinds = {STATEMENT_OF[item] for _, item, _ in series if item in STATEMENT_OF}
-    only = kinds.pop() if len(kinds) == 1 else None
-    for span, item, rows in series:
-        yield from reading.rows(rows, partial(_enter, sheets, STATEMENT_OF.get(item, only), span, item))
-    for (kind, span, day), sheet in sorted(sheets.items()):
-        yield Statement(
-            **reading.of(),
-            statement=kind,
-            period=PERIODS[span],
-            fiscal_date=day,
-            currency=sheet.currency,
-            items=_outflows(sheet.items),
-        )
-
-
-def _series(reading: Reading) -> Iterator[tuple[str, str, Any]]:
-    """Give (`annual`, `TotalRevenue`, rows) of each series that has any."""
-    for result in reading.json["timeseries"]["result"] or []:
-        match = re.fullmatch("(annual|quarterly|trailing)([A-Z].*)", result["meta"]["type"][0])
-        if match and result.get(match[0]):
-            yield match[1], match[2], result[match[0]]
-
-
-def _enter(sheets: Sheets, kind: Kind | None, span: str, item: str, row: dict[str, Any] | None) -> None:
-    """Enter one value into its sheet. An item we did not ask for belongs to the only statement of the answer."""
-    if row is None:
-        return
-    if kind is None:
-        raise FieldError("item", f"{item!r:.60} is an item of no known statement")
-    day = _required(iso_date(row["asOfDate"]), "asOfDate")
-    value = number(_plain(row["reportedValue"]))
-    if value is not None:
-        sheet = sheets.setdefault((kind, span, day), _Sheet(currency(row.get("currencyCode"))))
-        sheet.items[STATEMENTS[kind].get(item) or snake(item)] = value
+SUMMARIES = {
+    "quote": _read_price,
+    "profile": _read_profile,
+    "statements": read_history,
+    "metrics": _read_metrics,
+    "earnings": _read_earnings,
+    "insider": _read_insider,
+    "recommendations": _read_recommendations,
+}
 
 
 # -- search ----------------------------------------------------------------------------------------------------------
@@ -398,3 +285,10 @@ def _article(reading: Reading, row: dict[str, Any]) -> News:
         publisher=text(row.get("publisher")),
         symbols=reading.symbols(row.get("relatedTickers")),
     )
+
+
+def _exchange(symbol: str, code: Any) -> str | None:
+    if listing := split_listing(symbol):
+        return listing[1].mic
+    found = text(code)
+    return EXCHANGES.get(found, found) if found else None

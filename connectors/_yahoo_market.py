@@ -23,24 +23,12 @@ from connectors._fields import (
     times,
 )
 from connectors._reading import Reading
-from connectors._records import Action, AssetClass, Envelope, Quote
+from connectors._records import Action, Envelope, Quote
 from connectors._symbols import split_listing
 from connectors._vocabulary import BarColumns, Call, Item, Missing
-from connectors._yahoo_company import plain
+from connectors._yahoo_names import CODES, SHARES
+from connectors._yahoo_rows import plain
 
-SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
-CODES = {
-    "1m": "1m",
-    "5m": "5m",
-    "15m": "15m",
-    "30m": "30m",
-    "1h": "1h",
-    "4h": "4h",
-    "1d": "1d",
-    "1w": "1wk",
-    "1mo": "1mo",
-}
-"""Canonical interval -> Yahoo's."""
 INTERVALS = {**{code: interval for interval, code in CODES.items()}, "60m": "1h"}
 DATED = frozenset({"1d", "1w", "1mo"})
 ROUND_LOT = 100  # the sizes of a US share's bid and ask are in round lots

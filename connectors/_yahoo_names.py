@@ -1,4 +1,4 @@
-"""How Yahoo names things: items of statements, exchanges, kinds of instruments, countries. Data only."""
+"""How Yahoo names things: intervals, items of statements, exchanges, kinds of instruments, countries. Data only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from connectors._fields import snake
 from connectors._records import AssetClass, FiscalPeriod
 
 Kind = Literal["income", "balance", "cash_flow"]
+
+SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
+CODES = {
+    "1m": "1m",
+    "5m": "5m",
+    "15m": "15m",
+    "30m": "30m",
+    "1h": "1h",
+    "4h": "4h",
+    "1d": "1d",
+    "1w": "1wk",
+    "1mo": "1mo",
+}
+"""Canonical interval -> Yahoo's."""
 
 _CANONICAL: dict[Kind, dict[str, str]] = {
     "income": {
@@ -80,7 +94,6 @@ STATEMENTS: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
 STATEMENT_OF: Mapping[str, Kind] = MappingProxyType(
     {item: kind for kind, names in STATEMENTS.items() for item in names}
 )
-OUTFLOWS = frozenset({"capital_expenditure", "dividends_paid", "share_repurchases"})
 
 HISTORY: Mapping[str, tuple[Kind, str, FiscalPeriod]] = MappingProxyType(
     {

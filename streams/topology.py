@@ -19,11 +19,13 @@ from agents.sink import Sink
 from connectors import connectors
 from infra import telemetry
 from infra.clickhouse import Store, StoreError, StoreOwned, migrate
+from infra.clickhouse.queries import calls_since
 from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams import application, topics
 from streams.mailbox import Mailboxes
+from streams.messages import now_ms
 from streams.normalize import Normalizer
 from streams.outbox import Outbox
 from streams.state.quota import Window
@@ -89,6 +91,7 @@ class Worker:
             await ensure_topics(settings.bootstrap, topics.SPECS)
             self.store = await self._open_store()
             await migrate(self.store)
+            await self._replay_calls(self.store)
         except (BrokerUnreachable, TopicMismatch, TopicRefused, StoreError) as error:
             if self.store:
                 await self.store.close()
@@ -115,6 +118,15 @@ class Worker:
         self._sinking = asyncio.create_task(self.sink.run(), name="sink")
         self._sinking.add_done_callback(self._sink_ended)
         log.info("worker.opened", store=repr(self.store), keys=sum(len(desk.keys) for desk in self.desks.values()))
+
+    async def _replay_calls(self, store: Store) -> None:
+        """Count again what earlier lives spent in the windows that still run: a restart gives no second quota."""
+        now = now_ms()
+        since = min((desk.horizon(now) for desk in self.desks.values()), default=now)
+        for call in await calls_since(store, since):
+            desk = self.desks.get(call.provider)
+            if desk and call.key_label:
+                desk.replay(call.key_label, call.cost_calls, call.outcome, call.retry_after_s, call.started_at)
 
     async def _open_store(self) -> Store:
         """Open the store; a folder that a command has open for a moment is waited for."""

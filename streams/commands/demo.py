@@ -36,10 +36,22 @@ QUOTED = {
 RECENT = {"equity": "NVDA", "etf": "SPY", "crypto": "BTC-USD", "forex": "EUR/USD"}
 SAMPLE = {"equity": "AAPL", "etf": "SPY", "crypto": "BTC-USD", "forex": "EUR/USD"}
 MARKET = frozenset({"bars", "quote", "actions"})
-DATED = frozenset({"news", "earnings"})
+DATED = {"news": 30, "earnings": 100}
+"""Datasets that are asked by date: calendar days back; a quarter holds an earnings report."""
 INTRADAY = {"1m": 4, "5m": 5, "1h": 20}
 """Interval to calendar days back."""
 SETTLE_S = 120.0
+AGREEMENT = (
+    "WITH splits AS (SELECT symbol, groupUniqArray((ex_date, assumeNotNull(ratio))) AS list FROM actions "
+    "WHERE kind = 'split' AND source = 'polygon' GROUP BY symbol) "
+    "SELECT symbol, max(sources) AS providers, count() AS days, max(spread) AS largest_relative_difference FROM "
+    "(SELECT symbol, day, count() AS sources, max(traded) / min(traded) - 1 AS spread FROM "
+    "(SELECT bar.symbol AS symbol, bar.ts AS day, bar.close * if(bar.adjustment = 'split', "
+    "arrayFold((product, split) -> product * if(split.1 > toDate(bar.ts), split.2, 1.), list, 1.), 1.) AS traded "
+    "FROM daily_bars AS bar LEFT JOIN splits ON splits.symbol = bar.symbol "
+    "WHERE bar.asset_class IN ('equity', 'etf')) "
+    "GROUP BY symbol, day HAVING sources > 1) GROUP BY symbol ORDER BY symbol"
+)
 QUESTIONS = (
     (
         "Daily history in the store, by share and provider",
@@ -48,15 +60,7 @@ QUESTIONS = (
     ),
     (
         "Do the providers agree? Closes of the same day, brought back to the price as traded",
-        "WITH splits AS (SELECT symbol, groupUniqArray((ex_date, assumeNotNull(ratio))) AS list FROM actions "
-        "WHERE kind = 'split' AND source = 'polygon' GROUP BY symbol) "
-        "SELECT symbol, max(sources) AS providers, count() AS days, max(spread) AS largest_relative_difference FROM "
-        "(SELECT symbol, day, count() AS sources, max(traded) / min(traded) - 1 AS spread FROM "
-        "(SELECT bar.symbol AS symbol, bar.ts AS day, bar.close * if(bar.adjustment = 'split', "
-        "arrayFold((product, split) -> product * if(split.1 > toDate(bar.ts), split.2, 1.), list, 1.), 1.) AS traded "
-        "FROM daily_bars AS bar LEFT JOIN splits ON splits.symbol = bar.symbol "
-        "WHERE bar.asset_class IN ('equity', 'etf')) "
-        "GROUP BY symbol, day HAVING sources > 1) GROUP BY symbol ORDER BY symbol",
+        AGREEMENT,
     ),
     (
         "The latest quotes of one share, one coin and one currency pair",
@@ -126,7 +130,7 @@ def _providers(settings: Settings, *, sandbox: bool) -> list[str]:
     return [name for name in connectors() if usable(settings, name)]
 
 
-def _calls(names: list[str]) -> Iterator[tuple[Call, tuple[str, ...]]]:
+def calls(names: list[str]) -> Iterator[tuple[Call, tuple[str, ...]]]:
     """Every provider is asked for itself: the store then holds each one's view of the same things."""
     for name in names:
         declared = connector(name)
@@ -182,7 +186,7 @@ def _company_calls(declared: Connector) -> Iterator[Call]:
                 asset_class=asset_class,
                 kind=endpoint.kinds[0] if endpoint.kinds else None,
                 query=SAMPLE[asset_class] if whole_market else None,
-                start=_ms(today - timedelta(days=30)) if endpoint.dataset in DATED else None,
+                start=_ms(today - timedelta(days=DATED[endpoint.dataset])) if endpoint.dataset in DATED else None,
                 end=_ms(today) if endpoint.dataset in DATED else None,
             )
             if endpoint.serves(call) and declared.route(call) is endpoint:
@@ -200,7 +204,7 @@ def _ms(moment: datetime) -> int:
 
 async def _collect(stack: Stack, names: list[str], tally: Tally, console: Console) -> Job:
     assert stack.address
-    requests = requests_for(_calls(names))
+    requests = requests_for(calls(names))
     async with Client(stack.address.kafka_url.partition("://")[2]) as client:
         if not console.is_terminal:
             return await client.run(requests, _plain(tally, console))

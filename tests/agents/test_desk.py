@@ -162,3 +162,22 @@ def test_a_clock_that_steps_back_holds_a_key_up_for_one_window_at_most():
 
     assert desk.turn("bars", 1, NOON - 3_600_000).wait_ms == 60_000
     assert desk.turn("bars", 1, NOON - 3_540_000).wait_ms == 0
+
+
+def test_an_earlier_lifes_calls_count_in_the_windows_that_still_run():
+    windows = (Window(5, "minute"), Window(100, "day"))
+    fresh, again = desk_of(1, windows), desk_of(1, windows)
+    for second in range(5):
+        fresh.begin(fresh.turn("bars", 1, NOON + second).label, 1, NOON + second)
+        again.replay("polygon#1", 1, "records", None, NOON + second)
+
+    assert again.turn("bars", 1, NOON + 10).wait_ms == fresh.turn("bars", 1, NOON + 10).wait_ms > 0
+    assert again.horizon(NOON) == min(NOON - 60_000, window_end(windows[1], NOON) - 86_400_000)
+
+
+def test_an_earlier_lifes_refusal_still_rests_the_key():
+    desk = desk_of(1)
+    desk.replay("polygon#1", 1, "RateLimited", 90.0, NOON)
+    desk.replay("polygon#9", 1, "records", None, NOON)
+
+    assert desk.turn("bars", 1, NOON + 10_000).wait_ms == 80_000

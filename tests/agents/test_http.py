@@ -141,6 +141,22 @@ async def test_both_halves_of_a_key_have_their_place(serve):
     assert (headers["Key-Id"], headers["Secret"]) == ("id-0001", "sesame")
 
 
+@pytest.mark.parametrize(
+    ("key", "zone", "bearer"), [("token-0001", "usual", "token-0001"), ("mine:token-0001", "mine", "token-0001")]
+)
+async def test_a_key_may_name_the_part_of_the_account_it_belongs_to(serve, key, zone, bearer):
+    server = await serve(fine)
+    auth = Auth(headers={"Authorization": "Bearer {token}"}, account="zone")
+    request = Request(
+        endpoint="upload", path="/upload", method="POST", params={"zone": "usual"}, body={"zone": "usual", "n": 1}
+    )
+    await fetch(server.url, auth, key=key, request=request)
+
+    ((_, _, query, headers, body),) = server.asked
+    assert (query["zone"], orjson.loads(body)) == (zone, {"zone": zone, "n": 1})
+    assert headers["Authorization"] == f"Bearer {bearer}"
+
+
 async def test_a_providers_own_headers_are_sent_and_a_browsers_otherwise(serve):
     server = await serve(fine)
     await fetch(server.url)

@@ -172,6 +172,19 @@ async def test_a_stop_leaves_everything_received_in_the_store(pipeline_embedded)
     assert answered == await pipeline.rows("SELECT DISTINCT source, symbol FROM daily_bars ORDER BY ALL")
 
 
+async def test_a_restart_gives_no_second_quota(pipeline_embedded):
+    pipeline = pipeline_embedded
+    await pipeline.poll((daily("IBM"), ("polygon",)), (daily("AAPL"), ("polygon",)))
+    await pipeline.worker.stop(15)
+
+    pipeline.environment["POLYGON_LIMITS"] = "2/day"
+    await pipeline.start()
+    job = await pipeline.poll((daily("MSFT"), PROVIDERS))
+
+    outcomes = [(report.provider, report.outcome) for report in job.done.values()]
+    assert outcomes == [("polygon", "Busy"), ("yahoo", "records")]
+
+
 async def test_a_strategy_sees_single_bars(pipeline_embedded):
     pipeline = pipeline_embedded
     seen = []

@@ -1,87 +1,23 @@
-"""Polygon's lists and slow data: corporate actions, news, statements, profiles, the universe.
+"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://polygon.io/docs.
 
-Documentation: https://polygon.io/docs. Retired shapes (v1 and v2 of the reference paths) are read, never asked.
+Retired shapes (v1 and v2 of the reference paths) are read, never asked.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from connectors import _errors as errors
 from connectors import _fields as read
-from connectors._connector import Parse
 from connectors._polygon_names import ASSET_TYPES, FLAT, OUTSIDE, PERIODS, SECTIONS
+from connectors._polygon_rows import Row, each
 from connectors._reading import Reading
-from connectors._records import Action, Asset, News, Profile, Statement
+from connectors._records import Asset, News, Profile, Statement
 from connectors._symbols import us_exchange
-from connectors._vocabulary import Item, LeftOut, Next, Request
-
-Row = dict[str, Any]
+from connectors._vocabulary import Item, LeftOut
 
 
-def results(reading: Reading) -> list[Any]:
-    """An empty range has no `results` at all. Raises `MalformedPayload` for a body that is no answer."""
-    body = reading.json
-    if not {"results", "status", "resultsCount"} & set(body):
-        raise errors.MalformedPayload(f"neither results nor status in {list(body)!r:.120}")
-    found = body.get("results") or []
-    if not isinstance(found, list):
-        raise errors.MalformedPayload(f"results is {type(found).__name__}, not a list")
-    return found
-
-
-def follow(reading: Reading) -> Iterator[Item]:
-    """`next_url` names another host and lacks the key: only its path and query are used."""
-    if url := read.text(reading.json.get("next_url")):
-        parts = urlsplit(url)
-        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
-        yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
-
-
-def each(one: Callable[[Reading, Row], Item | Iterator[Item] | None]) -> Parse:
-    """Make a parser of a reader of one row of `results`."""
-
-    def parse(reading: Reading) -> Iterator[Item]:
-        yield from reading.rows(results(reading), lambda row: one(reading, row))
-        yield from follow(reading)
-
-    return parse
-
-
-def dividend(reading: Reading, row: Row) -> Action:
-    """v3 uses snake_case, the retired v2 camelCase; amounts are as paid."""
-
-    def day(new: str, old: str) -> str | None:
-        return read.iso_date(row.get(new, row.get(old)))
-
-    return Action(
-        **reading.of(row["ticker"]),
-        kind="dividend",
-        ex_date=day("ex_dividend_date", "exDate"),
-        amount=read.number(row.get("cash_amount", row.get("amount"))),
-        currency=read.currency(row.get("currency")),
-        record_date=day("record_date", "recordDate"),
-        pay_date=day("pay_date", "paymentDate"),
-        declared_date=day("declaration_date", "declaredDate"),
-    )
-
-
-def split(reading: Reading, row: Row) -> Action:
-    """v3 gives both sides; the retired v2 gives old/new, the inverse of our ratio."""
-    new, old = (row["split_to"], row["split_from"]) if "split_to" in row else (1, row["ratio"])
-    above, below = read.number(new), read.number(old)
-    return Action(
-        **reading.of(row["ticker"]),
-        kind="split",
-        ex_date=read.iso_date(row.get("execution_date", row.get("exDate"))),
-        ratio=round(above / below, 12) if above and below else None,
-    )
-
-
-def article(reading: Reading, row: Row) -> News:
+def _article(reading: Reading, row: Row) -> News:
     """`insights` judge in words, not in numbers: no sentiment."""
     return News(
         **reading.source(),
@@ -95,7 +31,10 @@ def article(reading: Reading, row: Row) -> News:
     )
 
 
-def filing(reading: Reading, row: Row) -> Iterator[Statement]:
+parse_news = each(_article)
+
+
+def _filing(reading: Reading, row: Row) -> Iterator[Statement]:
     """One filing holds every statement; it may lack the ticker, and has sections that are none of ours."""
     for section, (statement, names) in SECTIONS.items():
         found = row["financials"].get(section) or {}
@@ -112,7 +51,10 @@ def filing(reading: Reading, row: Row) -> Iterator[Statement]:
             )
 
 
-def flat_filing(reading: Reading, row: Row) -> Iterator[Statement]:
+parse_filings = each(_filing)
+
+
+def _flat_filing(reading: Reading, row: Row) -> Iterator[Statement]:
     """The retired v2: one flat object; the restated periods YA, QA and TA are left out."""
     for statement, names in FLAT.items() if row["period"] in PERIODS else ():
         if items := read.named({name: row.get(name) for name in names}, names):
@@ -124,6 +66,9 @@ def flat_filing(reading: Reading, row: Row) -> Iterator[Statement]:
                 filed_date=read.iso_date(row.get("dateKey")),
                 items=items,
             )
+
+
+parse_flat_filings = each(_flat_filing)
 
 
 def parse_profile(reading: Reading) -> Iterator[Item]:
@@ -157,7 +102,7 @@ def parse_profile(reading: Reading) -> Iterator[Item]:
     )
 
 
-def asset(reading: Reading, row: Row) -> Item:
+def _asset(reading: Reading, row: Row) -> Item:
     """v3 names the MIC and the FIGI; the retired v2 has its own exchange codes and keeps identifiers in `codes`."""
     if row.get("type") in OUTSIDE or str(row["ticker"]).startswith("O:"):
         return LeftOut()
@@ -175,8 +120,11 @@ def asset(reading: Reading, row: Row) -> Item:
     )
 
 
+parse_tickers = each(_asset)
+
+
 def parse_tickers_v2(reading: Reading) -> Iterator[Item]:
     body = reading.json
-    yield from reading.rows(body["tickers"], lambda row: asset(reading, row))
+    yield from reading.rows(body["tickers"], lambda row: _asset(reading, row))
     if body["page"] * body["perPage"] < body["count"]:
         yield reading.following(page=str(body["page"] + 1))
