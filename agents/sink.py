@@ -116,6 +116,8 @@ class Sink:
             await self._flush(topic)
 
     async def _flush_due(self) -> None:
+        if self._flushing and self._flushing.done():
+            self._flushing.result()  # a batch that could not be stored ends the sink now, not with the next batch
         now = time.monotonic()
         for topic, batch in list(self._open.items()):
             if now - batch.opened_at >= self._batch_age_s:

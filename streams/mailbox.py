@@ -43,12 +43,13 @@ class Mailbox:
     """One partition's events: at most `window` in work, the others waiting, all acknowledged in order.
 
     `work` must not raise; what it raises all the same leaves the event unacknowledged, so that it comes
-    again after a restart, and stops the mailbox: nothing behind it is acknowledged either.
+    again after a restart, and stops the mailbox: nothing behind it is acknowledged either. `on_fault` is told.
     """
 
     work: Callable[[Any], Awaitable[None]]
     window: int
     on_change: Callable[[Mailbox], None] | None = None
+    on_fault: Callable[[BaseException], None] | None = None
     acked: int = -1
     """Highest acknowledged offset."""
     _entries: deque[_Entry] = field(default_factory=deque)
@@ -89,6 +90,8 @@ class Mailbox:
         if not task.cancelled() and (error := task.exception()):
             log.error("mailbox.stuck", error=repr(error), exc_info=error)
             self._closed = True
+            if self.on_fault:
+                self.on_fault(error)
         while self._entries and (head := self._entries[0].task) and head.done():
             if head.cancelled() or head.exception():
                 break
@@ -106,8 +109,17 @@ class Mailboxes:
     A partition with `high` events waiting is no longer fetched until half of them are done; the others go on.
     """
 
-    def __init__(self, work: Callable[[Any], Awaitable[None]], *, window: int, high: int, consumer: Any) -> None:
+    def __init__(
+        self,
+        work: Callable[[Any], Awaitable[None]],
+        *,
+        window: int,
+        high: int,
+        consumer: Any,
+        on_fault: Callable[[BaseException], None] | None = None,
+    ) -> None:
         self._work = work
+        self._on_fault = on_fault
         self._window = window
         self._high = high
         self._consumer = consumer
@@ -120,7 +132,10 @@ class Mailboxes:
         box = self._boxes.get(where)
         if box is None:
             box = self._boxes[where] = Mailbox(
-                self._work, self._window, on_change=lambda changed: self._reopen(where, changed)
+                self._work,
+                self._window,
+                on_change=lambda changed: self._reopen(where, changed),
+                on_fault=self._on_fault,
             )
         box.put(event)
         if len(box) >= self._high:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,8 +106,20 @@ class Worker:
         poller = Poller(self.desks, self.transport, self.outbox, retries=settings.retries)
         normalizer = Normalizer(self.outbox)
         consumer = self.app.consumer
-        self.requests = Mailboxes(poller.handle, window=settings.poller_window, high=MAILBOX_HIGH, consumer=consumer)
-        self.responses = Mailboxes(normalizer.handle, window=NORMALIZE_WINDOW, high=MAILBOX_HIGH, consumer=consumer)
+        self.requests = Mailboxes(
+            poller.handle,
+            window=settings.poller_window,
+            high=MAILBOX_HIGH,
+            consumer=consumer,
+            on_fault=lambda error: self._fail("poller", error),
+        )
+        self.responses = Mailboxes(
+            normalizer.handle,
+            window=NORMALIZE_WINDOW,
+            high=MAILBOX_HIGH,
+            consumer=consumer,
+            on_fault=lambda error: self._fail("normalizer", error),
+        )
         self.sink = Sink(
             settings.bootstrap,
             self.store,
@@ -163,7 +176,10 @@ class Worker:
         if self.store:
             await self.store.close()
         if self._failure:
-            raise SystemExit(f"tapestream: {self._failure}")
+            # everything is stored and closed; Faust's own way out hangs when its stop raises (tried)
+            sys.stderr.write(f"tapestream: {self._failure}\n")
+            sys.stderr.flush()
+            os._exit(1)
 
     def ready(self) -> bool:
         """True when this worker owns mailboxes and takes their requests."""
@@ -188,10 +204,14 @@ class Worker:
         return not self.behind() and not self.outbox.waiting
 
     def _sink_ended(self, task: asyncio.Task[None]) -> None:
-        """A sink that cannot go on ends the worker: somebody has to look, and nothing is acknowledged meanwhile."""
         if not task.cancelled() and (error := task.exception()):
-            self._failure = f"the sink failed: {error}"
-            log.error("sink.failed", error=str(error), exc_info=error)
+            self._fail("sink", error)
+
+    def _fail(self, actor: str, error: BaseException) -> None:
+        """An actor that cannot go on ends the worker: somebody has to look, and nothing more is acknowledged."""
+        if not self._failure:
+            self._failure = f"the {actor} failed: {error}"
+            log.error("worker.failed", actor=actor, error=str(error), exc_info=error)
             os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -96,6 +96,12 @@ async def pipeline(broker, tmp_path):
 
 
 @pytest.fixture
+def start_pipeline():
+    """The pipeline as a context manager, for tests that prepare something before the worker starts."""
+    return running
+
+
+@pytest.fixture
 async def pipeline_on_apache(apache_kafka, tmp_path):
     async with running(apache_kafka, tmp_path) as found:
         yield found

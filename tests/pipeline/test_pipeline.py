@@ -11,6 +11,7 @@ from importlib.resources import files
 import pytest
 
 from connectors import Call
+from infra.clickhouse import Store, migrate
 from infra.sandbox import Fault
 from streams.client import Client, requests_for, subscribe
 
@@ -170,6 +171,19 @@ async def test_a_stop_leaves_everything_received_in_the_store(pipeline_embedded)
     assert await pipeline.value("SELECT count() FROM raw_responses") == received
     answered = await pipeline.rows("SELECT DISTINCT provider, symbols[1] FROM raw_responses ORDER BY ALL")
     assert answered == await pipeline.rows("SELECT DISTINCT source, symbol FROM daily_bars ORDER BY ALL")
+
+
+async def test_a_sink_that_cannot_go_on_ends_the_worker_with_one_clear_line(start_pipeline, embedded_broker, tmp_path):
+    async with await Store.open(f"chdb://{tmp_path}/store") as store:
+        await migrate(store)
+        await store.execute("RENAME TABLE bars_log TO somewhere_else")
+
+    async with start_pipeline(embedded_broker, tmp_path) as pipeline, Client(pipeline.bootstrap) as client:
+        await client.run(requests_for([(daily("IBM", "2013-01-01"), ("polygon",))]))
+        code = await asyncio.wait_for(pipeline.worker.wait(), 20)
+
+    assert code == 1
+    assert "the sink failed" in (tmp_path / "worker.log").read_text().splitlines()[-1]
 
 
 async def test_a_restart_gives_no_second_quota(pipeline_embedded):
