@@ -224,16 +224,11 @@ class Poller:
 
     async def _without_key(self, desk: Desk, request: PollRequest, reason: str) -> None:
         """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
-        try:
-            desk.connector.route(request.call, desk.unsold)
-        except UnsupportedCall:
+        if desk.unsold and desk.connector.sells(request.call, desk.unsold):
+            await self._publish([request.child(0, page=None)])
+            await self._done(request, "NotEntitled", reason=reason, children=1)
+        else:
             await self._pass_on(request, "NoKey", reason)
-            return
-        if not desk.unsold:
-            await self._pass_on(request, "NoKey", reason)
-            return
-        await self._publish([request.child(0, page=None)])
-        await self._done(request, "NotEntitled", reason=reason, children=1)
 
     async def _cut(self, request: PollRequest, parts: list[Call]) -> None:
         await self._publish([request.child(i, call=part) for i, part in enumerate(parts)])

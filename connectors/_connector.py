@@ -220,6 +220,10 @@ class Connector:
         sold = sorted(f"{e.dataset}({' '.join((*e.asset_classes, *e.intervals))})" for e in self.endpoints if e.routed)
         raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
 
+    def sells(self, call: Call, skip: frozenset[str] = frozenset()) -> bool:
+        """Tell whether an endpoint other than those named in `skip` serves `call`."""
+        return any(endpoint.name not in skip and endpoint.serves(call) for endpoint in self.endpoints)
+
     def split(self, call: Call, skip: frozenset[str] = frozenset()) -> list[Call]:
         """Cut `call` into the fewest calls that each fit one request: by batch size and by range.
 

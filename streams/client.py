@@ -16,7 +16,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from connectors import Call
-from infra.kafka.connection import BrokerUnreachable, answers
+from infra.kafka.connection import BrokerUnreachable, answers, bootstrap_servers
 from streams import topics
 from streams.mailbox import post
 from streams.messages import PollDone, PollRequest, new_id
@@ -68,12 +68,12 @@ async def subscribe(
 
     `symbols` narrows to canonical symbols. With `group` the position is kept in Kafka and each record is given at
     least once; without, the subscription starts now, or with `history` at the oldest record the topic holds.
-    Raises `ValueError` for an unknown dataset and `aiokafka.errors.KafkaConnectionError`.
+    Raises `ValueError` for an unknown dataset or a URL that is none, and `aiokafka.errors.KafkaConnectionError`.
     """
     if unknown := [name for name in datasets if name not in topics.MARKET]:
         raise ValueError(f"unknown dataset {unknown[0]!r}; known: {', '.join(topics.MARKET)}")
     names = {topics.MARKET[name]: name for name in datasets or topics.MARKET}
-    bootstrap = kafka_url.partition("://")[2] or kafka_url
+    bootstrap = bootstrap_servers(kafka_url)
     consumer = AIOKafkaConsumer(
         *names,
         bootstrap_servers=bootstrap,

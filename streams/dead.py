@@ -10,6 +10,8 @@ from streams.messages import DeadLetter, now_ms
 from streams.outbox import Outbox
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from connectors import Reject
     from streams.messages import RawMeta
 
@@ -42,13 +44,18 @@ def rejected(reject: Reject, meta: RawMeta, row: str | None, raw: tuple[str, int
     )
 
 
-async def unreadable(outbox: Outbox, event: Any, error: Exception) -> None:
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"no {error.title}: {'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
+
+
+async def unreadable(outbox: Outbox, event: Any, error: ValidationError) -> None:
     """Send an event whose value is no message of ours to the dead letters."""
     message = event.message
     found = letter(
         stage="message",
         rule="message",
-        reason=str(error).splitlines()[0],
+        reason=_first_fault(error),
         raw_topic=message.topic,
         raw_partition=message.partition,
         raw_offset=message.offset,

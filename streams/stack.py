@@ -19,6 +19,7 @@ from infra import telemetry
 from infra._child import Child
 from infra._ports import free_port, require_free
 from infra.kafka.admin import ensure_topics
+from infra.kafka.connection import bootstrap_servers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.settings import Settings
@@ -48,6 +49,11 @@ class Address:
     kafka_url: str
     web_url: str
     sandbox_url: str | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker as `host:port`."""
+        return bootstrap_servers(self.kafka_url)
 
     @classmethod
     def find(cls, data_dir: Path) -> Address | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 from infra.clickhouse._errors import QueryRefused
@@ -25,22 +24,12 @@ DATASET_TABLES = {
 
 OPERATION_TABLES = ("api_calls", "raw_responses", "dead_letters")
 
-
-@dataclass(frozen=True, slots=True)
-class ProviderSummary:
-    """What one provider was asked and gave.
-
-    `calls` = `accepted` + the sum of `errors` (error class → calls); `records` counts distinct rows of every
-    dataset but bars, `bars` distinct bars, `rejects` dead letters.
-    """
-
-    provider: str
-    calls: int
-    accepted: int
-    errors: dict[str, int]
-    records: int
-    bars: int
-    rejects: int
+_COUNTED = (
+    f"SELECT {place} AS place, '{name}' AS name, count() AS rows FROM {name}"  # noqa: S608  (our own names)
+    for place, name in enumerate((*DATASET_TABLES.values(), *OPERATION_TABLES))
+)
+ROW_COUNTS = f"SELECT name AS table, rows FROM ({' UNION ALL '.join(_COUNTED)}) ORDER BY place"  # noqa: S608
+"""SQL: every table with its number of distinct rows, empty ones included, datasets first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,64 +45,9 @@ class CallCost:
     retry_after_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """The bars held of one series; `first_ts` and `last_ts` are starts of intervals."""
-
-    symbol: str
-    asset_class: str
-    source: str
-    interval: str
-    adjustment: str
-    first_ts: int
-    last_ts: int
-    bars: int
-
-
 def log_table(table: str) -> str:
     """Return the table to insert into, for the view that readers use: `bars` → `bars_log`."""
     return f"{table}_log"
-
-
-async def row_counts(store: Store) -> dict[str, int]:
-    """Return the number of distinct rows of every table, empty ones included."""
-    tables = (*DATASET_TABLES.values(), *OPERATION_TABLES)
-    found = await store.query(
-        " UNION ALL ".join(f"SELECT '{table}', count() FROM {table}" for table in tables)  # noqa: S608  (our own names)
-    )
-    counts: dict[str, int] = dict(found.rows)
-    return {table: counts[table] for table in tables}
-
-
-async def provider_summaries(store: Store, since: int = 0) -> list[ProviderSummary]:
-    """Return a summary of each provider since a moment (calls by start, rows by receipt), by name."""
-    moment = {"since": since}
-    found = await store.query(
-        """
-        SELECT provider, outcome, count() FROM api_calls
-        WHERE started_at >= fromUnixTimestamp64Milli({since:Int64}) GROUP BY ALL ORDER BY ALL
-        """,
-        moment,
-    )
-    outcomes: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for provider, outcome, calls in found.rows:
-        outcomes[provider][outcome] = calls
-    rows = await _rows_by_source(store, since)
-    rejects = dict(
-        (
-            await store.query(
-                """
-                SELECT provider, count() FROM dead_letters
-                WHERE at >= fromUnixTimestamp64Milli({since:Int64}) AND provider != '' GROUP BY provider
-                """,
-                moment,
-            )
-        ).rows
-    )
-    return [
-        _summary(provider, outcomes[provider], rows[provider], rejects.get(provider, 0))
-        for provider in sorted({*outcomes, *rows, *rejects})
-    ]
 
 
 async def calls_since(store: Store, since: int) -> list[CallCost]:
@@ -127,22 +61,6 @@ async def calls_since(store: Store, since: int) -> list[CallCost]:
         {"since": since},
     )
     return [CallCost(*row) for row in found.rows]
-
-
-async def coverage(store: Store, *, symbol: str | None = None, source: str | None = None) -> list[Coverage]:
-    """Return what bars the store holds, of all series or of one symbol or provider, in the order of their keys."""
-    found = await store.query(
-        """
-        SELECT symbol, any(bars.asset_class), source, interval, adjustment,
-               toUnixTimestamp64Milli(min(ts)), toUnixTimestamp64Milli(max(ts)), count()
-        FROM bars
-        WHERE ({symbol:String} = '' OR symbol = {symbol:String}) AND ({source:String} = '' OR source = {source:String})
-        GROUP BY symbol, asset_class = 'commodity', source, interval, adjustment
-        ORDER BY symbol, asset_class = 'commodity', source, interval, adjustment
-        """,
-        {"symbol": symbol or "", "source": source or ""},
-    )
-    return [Coverage(*row) for row in found.rows]
 
 
 async def columns(store: Store, table: str) -> dict[str, str]:
@@ -161,31 +79,3 @@ async def columns(store: Store, table: str) -> dict[str, str]:
     if not found.rows:
         raise QueryRefused(f"the store has no table {table!r}: is it migrated?")
     return dict(found.rows)
-
-
-async def _rows_by_source(store: Store, since: int) -> defaultdict[str, dict[str, int]]:
-    """Return provider → table → distinct rows received since a moment."""
-    found = await store.query(
-        " UNION ALL ".join(
-            f"SELECT source, '{table}', count() FROM {table} "  # noqa: S608  (our own names)
-            "WHERE observed_at >= fromUnixTimestamp64Milli({since:Int64}) GROUP BY source"
-            for table in DATASET_TABLES.values()
-        ),
-        {"since": since},
-    )
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for source, table, rows in found.rows:
-        counts[source][table] = rows
-    return counts
-
-
-def _summary(provider: str, outcomes: dict[str, int], rows: dict[str, int], rejects: int) -> ProviderSummary:
-    return ProviderSummary(
-        provider,
-        calls=sum(outcomes.values()),
-        accepted=outcomes.get("records", 0),
-        errors={outcome: calls for outcome, calls in outcomes.items() if outcome != "records"},
-        records=sum(count for table, count in rows.items() if table != "bars"),
-        bars=rows.get("bars", 0),
-        rejects=rejects,
-    )

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from infra.clickhouse import Store
+from infra.clickhouse.queries import ROW_COUNTS
 from infra.kafka.connection import BrokerUnreachable, connected
 from infra.settings import Settings
 from streams import routing
@@ -23,7 +24,7 @@ def _where(settings: Settings) -> tuple[str | None, str]:
     """(web URL of the running embedded tree or None, bootstrap servers)."""
     running = Address.find(settings.data_dir)
     if running:
-        return running.web_url, running.kafka_url.partition("://")[2]
+        return running.web_url, running.bootstrap
     return None, settings.bootstrap
 
 
@@ -69,14 +70,8 @@ async def _status(settings: Settings) -> dict[str, Any]:
         found["worker"] = "ready" if found["live"]["ready"] else "starting"
     except (aiohttp.ClientError, TimeoutError, OSError):
         web_url = None
-    found["tables"] = (await answer(settings, COUNTS))["rows"]
+    found["tables"] = (await answer(settings, ROW_COUNTS))["rows"]
     return found
-
-
-COUNTS = " UNION ALL ".join(
-    f"SELECT '{name}' AS table, count() AS rows FROM {name}"  # noqa: S608  (names of our own)
-    for name in ("bars", "quotes", "actions", "api_calls", "raw_responses", "dead_letters")
-)
 
 
 async def answer(settings: Settings, sql: str) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def _ms(moment: datetime) -> int:
 async def _collect(stack: Stack, names: list[str], tally: Tally, console: Console) -> Job:
     assert stack.address
     requests = requests_for(calls(names))
-    async with Client(stack.address.kafka_url.partition("://")[2]) as client:
+    async with Client(stack.address.bootstrap) as client:
         if not console.is_terminal:
             return await client.run(requests, _plain(tally, console))
         columns = (

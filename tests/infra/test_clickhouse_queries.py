@@ -3,16 +3,7 @@
 import pytest
 
 from infra.clickhouse import QueryRefused, Store, migrate
-from infra.clickhouse.queries import (
-    CallCost,
-    Coverage,
-    ProviderSummary,
-    calls_since,
-    columns,
-    coverage,
-    provider_summaries,
-    row_counts,
-)
+from infra.clickhouse.queries import ROW_COUNTS, CallCost, calls_since, columns
 
 DAY = 86_400_000
 NOON = 1_700_000_000_123
@@ -46,13 +37,6 @@ def bar(ts, **differing):
     }
 
 
-def quote(**differing):
-    return {
-        **{"symbol": "AAPL", "asset_class": "equity", "source": "yahoo", "ts": NOON, "ts_estimated": False},
-        **{"observed_at": NOON, "request_id": "r", **differing},
-    }
-
-
 def letter(letter_id, **differing):
     return {
         **{"letter_id": letter_id, "at": NOON, "stage": "validate", "provider": "polygon", "rule": "x", "reason": "y"},
@@ -65,27 +49,11 @@ async def test_rows_are_counted_once_and_empty_tables_too(store):
     await insert(store, "bars_log", bar(0), bar(DAY))
     await insert(store, "dead_letters_log", letter("a"))
 
-    counts = await row_counts(store)
+    counts = dict((await store.query(ROW_COUNTS)).rows)
 
     assert {table: count for table, count in counts.items() if count} == {"bars": 2, "dead_letters": 1}
     assert list(counts)[:3] == ["quotes", "bars", "actions"]
     assert len(counts) == 14
-
-
-async def test_a_summary_says_what_each_provider_was_asked_and_gave(store):
-    limited = {"outcome": "RateLimited", "status": 429}
-    await insert(store, "api_calls_log", call("a"), call("b"), call("c", **limited), call("c", **limited))
-    await insert(store, "api_calls_log", call("d", provider="finnhub", outcome="ProviderUnavailable", status=None))
-    await insert(store, "bars_log", bar(0), bar(DAY), bar(DAY))
-    await insert(store, "quotes_log", quote())
-    await insert(store, "dead_letters_log", letter("a"), letter("b", provider=None), letter("c", provider=""))
-
-    assert await provider_summaries(store) == [
-        ProviderSummary("finnhub", 1, 0, {"ProviderUnavailable": 1}, records=0, bars=0, rejects=0),
-        ProviderSummary("polygon", 3, 2, {"RateLimited": 1}, records=0, bars=2, rejects=1),
-        ProviderSummary("yahoo", 0, 0, {}, records=1, bars=0, rejects=0),
-    ]
-    assert await provider_summaries(store, since=NOON + 1) == []
 
 
 async def test_calls_since_a_moment_replay_quotas_in_order(store):
@@ -97,25 +65,6 @@ async def test_calls_since_a_moment_replay_quotas_in_order(store):
         CallCost("polygon", "polygon#1", NOON, 1.0, 0.0, "RateLimited", 30.0),
         CallCost("polygon", None, NOON + 1, 1.0, 0.0015, "records", None),
     ]
-
-
-async def test_coverage_is_per_series(store):
-    await insert(store, "bars_log", bar(0), bar(3 * DAY), bar(3 * DAY), bar(DAY, adjustment="split"))
-    await insert(store, "bars_log", bar(DAY, symbol="CL"), bar(2 * DAY, symbol="CL", asset_class="commodity"))
-    await insert(store, "bars_log", bar(-5 * DAY, source="yahoo"))
-
-    polygon = await coverage(store, source="polygon")
-
-    assert polygon == [
-        Coverage("AAPL", "equity", "polygon", "1d", "raw", 0, 3 * DAY, 2),
-        Coverage("AAPL", "equity", "polygon", "1d", "split", DAY, DAY, 1),
-        Coverage("CL", "equity", "polygon", "1d", "raw", DAY, DAY, 1),
-        Coverage("CL", "commodity", "polygon", "1d", "raw", 2 * DAY, 2 * DAY, 1),
-    ]
-    assert await coverage(store, symbol="AAPL", source="yahoo") == [
-        Coverage("AAPL", "equity", "yahoo", "1d", "raw", -5 * DAY, -5 * DAY, 1)
-    ]
-    assert len(await coverage(store)) == 5
 
 
 async def test_columns_are_told_with_their_types(store):

@@ -16,7 +16,7 @@ import chdb
 import pytest
 
 from infra.clickhouse import QueryRefused, RowsRefused, Store, StoreUnavailable, StoreUrlInvalid, migrate
-from infra.clickhouse.queries import row_counts
+from infra.clickhouse.queries import ROW_COUNTS
 
 USER, PASSWORD = "trader", "s3cret/word"
 SETTINGS = ("max_execution_time", "max_result_rows", "readonly")
@@ -115,7 +115,7 @@ async def test_a_server_does_what_the_embedded_engine_does(server):
         for _ in range(2):
             assert await store.insert("bars_log", BAR) == 1
 
-        assert (await row_counts(store))["bars"] == 1
+        assert dict((await store.query(ROW_COUNTS)).rows)["bars"] == 1
         assert (await store.query("SELECT currentDatabase(), volume FROM bars")).rows == [("tapestream", None)]
         assert (await store.query("SELECT {n:UInt8}", {"n": 7})).rows == [(7,)]
 

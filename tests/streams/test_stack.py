@@ -35,7 +35,7 @@ async def test_a_renewed_broker_loses_no_request(configured):
         async with aiohttp.ClientSession() as session:
             slow = [{"kind": "latency", "delay_s": 1.0}]
             await session.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
-        async with Client(stack.address.kafka_url.partition("://")[2]) as client:
+        async with Client(stack.address.bootstrap) as client:
             running = asyncio.ensure_future(client.run(requests_for(calls)))
             async with asyncio.timeout(60):
                 while (await stack.status())["providers"]["polygon"]["calls"] < 4:
