@@ -1,18 +1,21 @@
-"""One provider as the poller sees it: its keys with what each has left, and its breaker. No I/O."""
+"""One provider as the poller sees it: its keys with what each has left, its breaker, its budget. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
-from connectors import Connector, Refusal
-from connectors import _errors as errors
+from connectors import Connector
+from streams.state import account as accounts
 from streams.state import breaker as breakers
+from streams.state import budget as budgets
 from streams.state import quota
-from streams.state.breaker import Breaker, Policy
-from streams.state.quota import KeyUsage, Window
+from streams.state.account import Account, Began, Terms
+from streams.state.quota import Window
 
-COOL_MS = 60_000  # a 429 without Retry-After: the longest window providers use for bursts
+PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
+BURST = 10  # so many calls a second are never held back
 
 
 class NoKey(Exception):
@@ -21,127 +24,136 @@ class NoKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Which key may be asked, and in how many ms (0: now)."""
+    """Which key may be asked, and in how many ms (0: now); `why` and `reason` say what has to be waited for."""
 
     label: str
     wait_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A call under way: its key, and its number at the breaker."""
-
-    label: str
-    number: int
+    why: str = ""
+    reason: str = ""
 
 
 @dataclass(slots=True)
 class Desk:
-    """The keys (label to secret) of one provider, their quota windows, its breaker."""
+    """The keys (label to secret) of one provider, on which terms it is called, and its account so far.
+
+    `price` in dollars replaces what the connector declares a call to cost.
+    """
 
     connector: Connector
     keys: Mapping[str, str]
-    windows: Sequence[Window]
-    policy: Policy = field(default_factory=Policy)
-    usage: dict[str, KeyUsage] = field(default_factory=dict)
-    breaker: Breaker = field(default_factory=Breaker)
-    _last: int = -1
+    terms: Terms = field(default_factory=Terms)
+    price: float | None = None
+    account: Account = field(default_factory=Account)
+    urgent: int = 0
+    """Requests under way that somebody waits for: those of bulk stand back."""
+    _paced: Sequence[Window] = ()
 
     def __post_init__(self) -> None:
-        for label in self.keys:
-            self.usage.setdefault(label, KeyUsage())
+        self._paced = paced(self.terms.windows)
+        self.adopt(self.account)
 
-    def turn(self, endpoint: str, weight: float, now: int) -> Turn:
-        """Choose the key that may be asked soonest; among those ready, the one after the last asked.
+    def adopt(self, account: Account) -> None:
+        """Take over an account: of its keys, those that are configured."""
+        self.account = Account({label: account.key(label) for label in self.keys}, account.breaker, account.budget)
 
+    def usd(self, endpoint: str) -> float:
+        """What a call of that endpoint costs, in dollars."""
+        declared = self.connector.endpoint(endpoint).usd
+        return declared if self.price is None else self.price
+
+    def turn(self, endpoint: str, weight: float, now: int, *, urgent: bool = True) -> Turn:
+        """Choose the key that may be asked soonest; among those ready, the one with the most left, then in turns.
+
+        Calls of bulk are spread out, no more than twice as fast as the limit in the long run.
         Raises `NoKey` when there is none: no key configured, all rejected, or none entitled.
         """
-        pause = breakers.wait_ms(self.breaker, self.policy, now)
-        self.usage = {label: quota.settle(usage, self.windows, now) for label, usage in self.usage.items()}
-        waits = {
-            label: quota.wait_ms(usage, self.windows, weight, now)
-            for label, usage in self.usage.items()
-            if endpoint not in usage.unsold
-        }
-        able = {label: wait for label, wait in waits.items() if wait < quota.NEVER}
-        if not able:
-            raise NoKey(self._why_none(endpoint, weight))
-        soonest = min(able.values())
-        places = list(self.usage)
-        labels = [label for label, wait in able.items() if wait == soonest]
-        later = [label for label in labels if places.index(label) > self._last]
-        return Turn((later or labels)[0], max(soonest, 1_000 if pause is None else pause))
+        self.account = accounts.settled(self.account, self.terms, now)
+        windows = self.terms.windows if urgent else (*self.terms.windows, *self._paced)
+        waits = self._waits(windows, endpoint, weight, now)
+        soonest = min(waits.values())
+        label = self._next([label for label, wait in waits.items() if wait == soonest], now)
+        turn = Turn(label, soonest, "Busy", f"{self.connector.name} is free in {soonest / 1000:.3g} s")
+        pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
+        pause = PROBE_MS if pause is None else pause
+        if pause > soonest:
+            turn = Turn(label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s")
+        allowance, micros = self.terms.allowance, round(self.usd(endpoint) * budgets.MICROS)
+        if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
+            spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
+            turn = Turn(label, max(turn.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
+        return turn
 
     @property
     def unsold(self) -> frozenset[str]:
         """Endpoints that no plan of the keys sells."""
-        known = [usage.unsold for usage in self.usage.values() if not usage.rejected]
+        known = [key.usage.unsold for key in self.account.keys.values() if not key.usage.rejected]
         return frozenset.intersection(*known) if known else frozenset()
 
-    def begin(self, label: str, weight: float, now: int) -> Begun:
+    def begin(self, label: str, call_id: str, endpoint: str, weight: float, now: int) -> Began:
         """Record that a call with this key starts."""
-        self._last = list(self.usage).index(label)
-        self.usage[label] = quota.spend(self.usage[label], self.windows, weight, now)
-        self.breaker = breakers.begin(self.breaker, self.policy, now)
-        return Begun(label, self.breaker.calls)
+        micros = round(self.usd(endpoint) * budgets.MICROS)
+        began = Began(call_id, label, weight, micros, now)
+        self.account = accounts.fold(self.account, began, self.terms)
+        return began
 
-    def abandon(self, call: Begun) -> None:
-        """Record that the call will never end: it counts as spent, and says nothing of the provider's health."""
-        self.breaker = breakers.abandon(self.breaker, call.number)
-
-    def end(self, call: Begun, endpoint: str, refusal: Refusal | None, now: int) -> None:
+    def end(self, ended: accounts.Ended) -> None:
         """Record how the call ended: what it says of the key, and of the provider's health."""
-        outcome = refusal.name if refusal else "records"
-        self.breaker = breakers.end(self.breaker, self.policy, outcome, now, call.number)
-        self.usage[call.label] = self._told(self.usage[call.label], endpoint, refusal, now)
+        self.account = accounts.fold(self.account, ended, self.terms)
 
-    def replay(self, label: str, weight: float, outcome: str, retry_after: float | None, started_at: int) -> None:
-        """Count a call of an earlier life of the worker: its cost, and the rest that its refusal asked for.
+    def abandon(self, began: Began, now: int) -> None:
+        """Record that the call will never end."""
+        self.account = accounts.abandoned(self.account, self.terms, began, now)
 
-        Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
-        """
-        if label not in self.usage:
-            return
-        usage = quota.spend(self.usage[label], self.windows, weight, started_at)
-        if outcome == "RateLimited":
-            usage = self._told(usage, "", errors.RateLimited(retry_after=retry_after), started_at)
-        elif outcome == "QuotaExhausted":
-            usage = self._told(usage, "", errors.QuotaExhausted(), started_at)
-        self.usage[label] = usage
+    def reset_breaker(self) -> None:
+        """Close the breaker by hand."""
+        self.account = accounts.fold(self.account, accounts.BreakerReset(), self.terms)
 
     def horizon(self, now: int) -> int:
-        """Ms UTC since which calls still count in some window."""
-        return min(
-            (
-                now - quota.ROLLING_MS[window.per]
-                if window.per in quota.ROLLING_MS
-                else quota.window_start(window, now)
-                for window in self.windows
-            ),
-            default=now,
+        """Ms UTC since which calls still count in some window, or toward the day's money."""
+        windows = [*self.terms.windows, *([self.terms.allowance.day] if self.terms.allowance else [])]
+        starts = (
+            now - quota.ROLLING_MS[window.per] if window.per in quota.ROLLING_MS else quota.window_start(window, now)
+            for window in windows
         )
+        return min(starts, default=now)
 
-    def _told(self, usage: KeyUsage, endpoint: str, refusal: Refusal | None, now: int) -> KeyUsage:
-        match refusal:
-            case errors.RateLimited():
-                seconds = refusal.retry_after
-                usage = quota.rest(usage, now + (COOL_MS if seconds is None else round(seconds * 1000)))
-            case errors.QuotaExhausted():
-                day = Window(calls=1, per="day", zone=self.connector.zone)
-                usage = quota.rest(usage, refusal.resets_at or quota.window_end(day, now))
-            case errors.KeyRejected() if not self.connector.auth.keyless:
-                usage = quota.reject(usage)
-            case errors.NotEntitled() if not refusal.slice_only:
-                usage = quota.unsell(usage, endpoint)
-        return usage
+    def _waits(self, windows: Sequence[Window], endpoint: str, weight: float, now: int) -> dict[str, int]:
+        waits = {
+            label: wait
+            for label, key in self.account.keys.items()
+            if endpoint not in key.usage.unsold
+            and (wait := quota.wait_ms(key.usage, windows, weight, now)) < quota.NEVER
+        }
+        if not waits:
+            raise NoKey(self._why_none(endpoint, weight))
+        return waits
+
+    def _next(self, labels: Sequence[str], now: int) -> str:
+        """The key with the most left; of several, the one that was asked longest ago."""
+
+        def place(label: str) -> tuple[float, int]:
+            key = self.account.keys[label]
+            return -round(quota.left(key.usage, self.terms.windows, now), 6), key.statistics.calls
+
+        return min(labels, key=place)
 
     def _why_none(self, endpoint: str, weight: float) -> str:
         name = self.connector.name
-        if not self.usage:
+        keys = self.account.keys
+        if not keys:
             return f"no key for {name}: set {name.upper()}_KEYS"
-        if all(usage.rejected for usage in self.usage.values()):
-            return f"{name} rejected every key: {', '.join(self.usage)}"
-        if heavy := [window for window in self.windows if weight > window.calls]:
+        if all(key.usage.rejected for key in keys.values()):
+            return f"{name} rejected every key: {', '.join(keys)}"
+        if heavy := [window for window in self.terms.windows if window.amount(1, weight) > window.calls]:
             limit = f"{heavy[0].calls:g}/{heavy[0].per}"
             return f"a call of {name} costs {weight:g} calls, more than {limit}: raise {name.upper()}_LIMITS"
         return f"no plan of {name}'s keys sells its endpoint {endpoint!r}"
+
+
+def paced(windows: Sequence[Window]) -> tuple[Window, ...]:
+    """What keeps bulk from spending a minute's calls in its first second: twice the average rate, or `BURST`."""
+    return tuple(
+        Window(max(BURST, ceil(window.calls / 30)), "second", window.zone, window.weighted)
+        for window in windows
+        if window.per == "minute"
+    )

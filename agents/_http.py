@@ -18,6 +18,7 @@ import httpx
 from connectors import Answer, Connector, Request
 from connectors._errors import ProviderUnavailable
 from infra import telemetry
+from infra.clock import now_ms
 
 log = telemetry.get(__name__)
 
@@ -71,7 +72,7 @@ class Transport:
             + request.path
             + ("?" + urlencode(request.params, quote_via=quote, safe=",:/") if request.params else "")
         )
-        started_at, clock = time.time_ns() // 1_000_000, time.perf_counter()
+        started_at, clock = now_ms(), time.perf_counter()
         secrets = _worth_hiding(key, *key.split(":"))
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -1,21 +1,30 @@
-"""The worker's window: pages on its loopback web server that tell its state and answer read-only SQL."""
+"""The worker's window: pages on its loopback web server that tell its state and answer read-only SQL.
+
+`/status/` is the whole; `/keys/`, `/breakers/` and `/budget/` are what it says of the providers that this worker owns.
+POST `/settle/` answers once everything produced before is stored.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from faust.web import View
 
 from infra.clickhouse import QueryRefused, Store, StoreUnavailable
-from streams.messages import now_ms
-from streams.state import quota
+from infra.clock import now_ms
+from streams import views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents._desk import Desk
+    from agents.ownership import Ownership
+    from agents.quotes import Quotes
     from agents.sink import Sink
+
+SETTLE_S = 30.0
 
 
 class Observed(Protocol):
@@ -23,6 +32,8 @@ class Observed(Protocol):
 
     app: Any
     desks: Mapping[str, Desk]
+    ownership: Ownership
+    quotes: Quotes
     store: Store | None
     sink: Sink | None
 
@@ -38,9 +49,13 @@ class Observed(Protocol):
         """True when everything produced has reached the store."""
         ...
 
+    async def settle(self) -> None:
+        """Return once everything produced before is stored."""
+        ...
+
 
 class Monitor:
-    """Serves `/status` and `/query`."""
+    """Serves the pages."""
 
     def __init__(self, worker: Observed) -> None:
         self._worker = worker
@@ -53,12 +68,32 @@ class Monitor:
             del request
             return web.bytes(orjson.dumps(self.status()), content_type="application/json")
 
+        for what in ("keys", "breaker", "budget"):
+            self._attach(app, what, f"/{what if what != 'breaker' else 'breakers'}/")
+
         @app.page("/query/")
         class Query(View):  # type: ignore[misc,unused-ignore]
             async def post(view, request: Any) -> Any:  # noqa: N805
                 sql = (await request.read()).decode("utf-8", "replace")
                 body, code = await self.query(sql)
                 return view.bytes(orjson.dumps(body, default=str), content_type="application/json", status=code)
+
+        @app.page("/settle/")
+        class Settle(View):  # type: ignore[misc,unused-ignore]
+            async def post(view, request: Any) -> Any:  # noqa: N805
+                del request
+                settled = await self.settle()
+                body = orjson.dumps({"settled": settled})
+                return view.bytes(body, content_type="application/json", status=200 if settled else 503)
+
+    async def settle(self) -> bool:
+        """Wait until everything produced before is stored; False when that lasts too long."""
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self._worker.settle()
+        except TimeoutError:
+            return False
+        return True
 
     def status(self) -> dict[str, Any]:
         """The worker's state as plain data; times ms UTC."""
@@ -71,8 +106,22 @@ class Monitor:
             "behind": worker.behind(),
             "rows_stored": worker.sink.rows if worker.sink else 0,
             "store_away": bool(worker.sink and worker.sink.waiting_for_store),
-            "providers": {name: _provider(desk, now) for name, desk in worker.desks.items()},
+            "owned": worker.ownership.owned(),
+            "quotes": {"known": len(worker.quotes), "hits": worker.quotes.hits, "misses": worker.quotes.misses},
+            "providers": {
+                name: views.provider(name, desk.account, desk.terms, now) for name, desk in worker.desks.items()
+            },
         }
+
+    def _attach(self, app: Any, what: str, path: str) -> None:
+        """A page that tells one thing of every provider that this worker owns."""
+
+        @app.page(path)  # type: ignore[untyped-decorator]
+        async def page(web: Any, request: Any) -> Any:
+            del request
+            status = self.status()
+            told = {name: status["providers"][name][what] for name in status["owned"]}
+            return web.bytes(orjson.dumps(told), content_type="application/json")
 
     async def query(self, sql: str) -> tuple[dict[str, Any], int]:
         """Answer a user's SQL: (columns and rows, 200) or (error, 4xx/5xx)."""
@@ -85,20 +134,3 @@ class Monitor:
         except StoreUnavailable as error:
             return {"error": str(error)}, 503
         return {"columns": found.columns, "rows": found.rows}, 200
-
-
-def _provider(desk: Desk, now: int) -> dict[str, Any]:
-    return {
-        "breaker": desk.breaker.state,
-        "calls": desk.breaker.calls,
-        "failed": desk.breaker.failed,
-        "keys": {
-            label: {
-                "rejected": usage.rejected,
-                "rests_ms": max(0, usage.rest_until - now),
-                "used": {f"{window.calls:g}/{window.per}": quota.used(usage, window, now) for window in desk.windows},
-                "not_sold": sorted(usage.unsold),
-            }
-            for label, usage in desk.usage.items()
-        },
-    }

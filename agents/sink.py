@@ -57,6 +57,10 @@ class Sink:
             max_partition_fetch_bytes=16 * 2**20,
         )
 
+    def assigned(self) -> set[tuple[str, int]]:
+        """The (topic, partition)s that this sink stores; others are another worker's."""
+        return {(where.topic, where.partition) for where in self._consumer.assignment()}
+
     async def start(self) -> None:
         """Join the group. Raises `aiokafka.errors.KafkaConnectionError`."""
         self._consumer.subscribe(list(TABLES), listener=_Rebalance(self))

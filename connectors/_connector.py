@@ -185,6 +185,12 @@ class Connector:
     headers: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Endpoints (by name) that live on another base URL."""
+    failure_threshold: int = 5
+    """Failures in a row after which it is left alone for `recovery_s` seconds; settings may say otherwise."""
+    recovery_s: float = 60
+    success_threshold: int = 1
+    budget_usd: float | None = None
+    """What its calls may cost a day where settings do not say otherwise; None: as much as they cost."""
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]
@@ -360,6 +366,28 @@ def retry_after(answer: Answer) -> float | None:
     """Seconds of a `Retry-After` header, or None (absent, or an HTTP date: RFC 9110 section 10.2.3)."""
     text = answer.headers.get("retry-after", "").strip()
     return float(text) if text.isdecimal() else None
+
+
+def quota_said(answer: Answer) -> tuple[float, float | None, int | None] | None:
+    """What `X-RateLimit-*` headers say of the key: calls left, the limit, and its reset in ms UTC; None without them.
+
+    A reset is written in seconds since the epoch (Alpaca, Finnhub) or from now.
+    """
+    left, limit, reset = (
+        _count(answer.headers.get(f"x-ratelimit-{name}", "")) for name in ("remaining", "limit", "reset")
+    )
+    if left is None:
+        return None
+    if reset is None:
+        return left, limit, None
+    return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
+
+
+EPOCH_S = 1_000_000_000
+
+
+def _count(text: str) -> float | None:
+    return float(text) if len(text) < 15 and text.strip().isdecimal() else None
 
 
 @cache

@@ -128,11 +128,15 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """At most `calls` weighted calls per key in each `per` window; windows of a day or month start in `zone`."""
+    """At most `calls` per key in each `per` window; windows of a day or month start in `zone`.
+
+    A call counts with its endpoint's weight, or, where `weighted` is false, as one.
+    """
 
     calls: int
     per: Literal["second", "minute", "day", "month"]
     zone: str = "UTC"
+    weighted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,9 @@ CONNECTOR = Connector(
     auth=Auth(headers={"Authorization": "Bearer {token}"}, account="zone"),
     symbols=Symbols(spell=spell, canonical=canonical),
     mailbox=2,
+    failure_threshold=3,
+    recovery_s=120,
+    budget_usd=5.50,
     refusal=refusal,
     hosts={"quote_page": "https://www.bloomberg.com"},
     endpoints=(

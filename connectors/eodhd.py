@@ -67,7 +67,7 @@ CONNECTOR = Connector(
     docs=DOCS,
     auth=Auth(query="api_token"),
     symbols=Symbols(spell=names.spell, canonical=names.canonical),
-    limits=(Limit(calls=1000, per="minute"), Limit(calls=20, per="day")),
+    limits=(Limit(calls=1000, per="minute", weighted=False), Limit(calls=20, per="day")),
     mailbox=3,
     zone="UTC",
     statuses={402: errors.QuotaExhausted},

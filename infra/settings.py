@@ -6,16 +6,21 @@ Names are documented in `.env.example`; a test keeps the two in step.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from dotenv.main import resolve_variables
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 GIB = 2**30
+OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER")
+"""What the variables of each provider are called: `POLYGON_KEYS`, …"""
+BREAKER = re.compile(r"([1-9][0-9]{0,3})/([0-9]{1,6}(?:\.[0-9]+)?)(?:/([1-9][0-9]{0,3}))?")
 
 
 class SettingsInvalid(Exception):
@@ -42,6 +47,14 @@ class Settings(BaseModel):
     """Calls under way at once per provider."""
     http_timeout_s: Annotated[float, Field(gt=0)] = 30
     http_body_limit: Annotated[int, Field(ge=1024)] = 12 * 2**20
+    quote_ttl_s: Annotated[float, Field(ge=0)] = 900
+    """A quote younger than this answers a request without a call; 0: always call."""
+    budget_usd: Annotated[float | None, Field(ge=0)] = None
+    """Dollars a day that all providers' calls may cost together; None: their own budgets alone count."""
+    budget_zone: str = "UTC"
+    """Zone whose midnight begins a new day of money."""
+    clock_rate: Annotated[float, Field(gt=0, le=100_000)] = 1
+    clock_anchor: Annotated[int, Field(ge=0)] = 0
     retries: Annotated[int, Field(ge=0, le=20)] = 4
     """Tries beyond the first for a provider that is unavailable or asks to wait."""
     sink_batch_rows: Annotated[int, Field(ge=1)] = 50_000
@@ -75,6 +88,15 @@ class Settings(BaseModel):
         if level.lower() not in {"debug", "info", "warning", "error"}:
             raise ValueError("write debug, info, warning or error")
         return level.lower()
+
+    @field_validator("budget_zone")
+    @classmethod
+    def _zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ValueError, OSError, KeyError) as error:
+            raise ValueError("write a zone such as UTC or America/New_York") from error
+        return zone
 
     @cached_property
     def bootstrap(self) -> str:
@@ -113,6 +135,39 @@ class Settings(BaseModel):
             return None
         return () if value.strip().lower() == "none" else tuple(_limit(provider, part) for part in value.split(","))
 
+    def budget(self, provider: str, declared: float | None = None) -> float | None:
+        """Dollars a day that the provider's calls may cost, from `<PROVIDER>_BUDGET`; `none` lifts a declared one.
+
+        Raises `SettingsInvalid`.
+        """
+        value = self._value(provider, "BUDGET").strip()
+        if value.lower() == "none":
+            return None
+        return (
+            _number(f"{provider.upper()}_BUDGET", value, "dollars a day, such as 5.50, or none") if value else declared
+        )
+
+    def price(self, provider: str) -> float | None:
+        """Dollars a call costs, from `<PROVIDER>_PRICE`; None: as declared. Raises `SettingsInvalid`."""
+        value = self._value(provider, "PRICE").strip()
+        return _number(f"{provider.upper()}_PRICE", value, "dollars a call, such as 0.0015") if value else None
+
+    def breaker(self, provider: str) -> tuple[int, float, int] | None:
+        """(failures in a row, seconds of rest, successes) from `<PROVIDER>_BREAKER` such as `3/120/1`; None: declared.
+
+        Raises `SettingsInvalid`.
+        """
+        value = self._value(provider, "BREAKER").strip()
+        if not value:
+            return None
+        found = BREAKER.fullmatch(value)
+        if not found:
+            raise SettingsInvalid(
+                f"{provider.upper()}_BREAKER cannot be used: {value!r}; write failures/seconds, such as 3/120, "
+                "or failures/seconds/successes"
+            )
+        return int(found[1]), float(found[2]), int(found[3] or 1)
+
     def _value(self, provider: str, what: str) -> str:
         found = self.provider_values.get(f"{provider}_{what}".upper())
         return found.get_secret_value() if found else ""
@@ -127,15 +182,16 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
     providers = {
         name: SecretStr(value)
         for name, value in values.items()
-        if name.endswith(("_KEYS", "_KEY", "_URL", "_LIMITS")) and value
+        if name.endswith(tuple(f"_{what}" for what in OF_PROVIDERS)) and value
     }
     try:
         found = Settings(**{**fields, "provider_values": providers})
     except ValidationError as error:
         raise SettingsInvalid(_explain(error)) from None
     for name in providers:
-        if name.endswith("_LIMITS"):
-            found.limits(name.removesuffix("_LIMITS"))
+        provider, _, what = name.rpartition("_")
+        if what in {"LIMITS", "BUDGET", "PRICE", "BREAKER"}:
+            getattr(found, what.lower())(provider)
     return found
 
 
@@ -145,6 +201,16 @@ def _limit(provider: str, text: str) -> tuple[float, str]:
         name = f"{provider.upper()}_LIMITS"
         raise SettingsInvalid(f"{name} cannot be used: {text.strip()!r}; write 300/minute,100000/day or none")
     return float(calls), per
+
+
+def _number(name: str, text: str, what: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e9:
+        raise SettingsInvalid(f"{name} cannot be used: {text!r}; write {what}")
+    return found
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from streams.commands.accounts import breakers, budget, keys
 from streams.commands.ask import poll, query, status
 from streams.commands.demo import demo
 from streams.commands.normalize import normalize
+from streams.commands.plan import capacity, plan
 from streams.commands.providers import providers
 from streams.commands.run import sandbox, up, worker
 
@@ -17,7 +19,10 @@ def main() -> None:
     """Keep a ClickHouse full of clean market data: eight providers, Kafka, Faust, one unified form."""
 
 
-for command in (up, worker, status, query, poll, normalize, providers, sandbox, demo):
+for command in (
+    *(up, worker, status, query, poll, plan, capacity, keys, breakers, budget),
+    *(normalize, providers, sandbox, demo),
+):
     main.add_command(command)
 
 if __name__ == "__main__":

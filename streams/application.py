@@ -9,8 +9,8 @@ import faust
 
 from infra import telemetry
 from infra.settings import Settings
+from streams import topics
 
-NAME = "tapestream"  # also the consumer group of its agents
 BIG = 32 * 2**20
 Step = Callable[[], Awaitable[None]]
 
@@ -38,7 +38,7 @@ def build(settings: Settings, *, opening: Step, draining: Step, closing: Step) -
     """Make the app for these settings. It connects to nothing before it is started."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder there, but no parents
     app = Tapestream(
-        NAME,
+        topics.APP,
         broker=settings.kafka_url,
         store="memory://",
         datadir=str(settings.data_dir / "faust"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from infra.clock import now_ms
 from streams import topics
-from streams.messages import DeadLetter, now_ms
+from streams.messages import DeadLetter
 from streams.outbox import Outbox
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from infra import telemetry
@@ -32,21 +33,28 @@ class Event(Protocol):
         ...
 
 
+Parked = Awaitable[None]
+Work = Callable[[Any], Awaitable[Parked | None]]
+"""Handles one event. It gives None when that is done, or what to wait for before it is to be called again."""
+
+
 @dataclass(slots=True)
 class _Entry:
     event: Any
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Future[Any] | None = None
+    done: bool = False
 
 
 @dataclass(slots=True)
 class Mailbox:
     """One partition's events: at most `window` in work, the others waiting, all acknowledged in order.
 
-    `work` must not raise; what it raises all the same leaves the event unacknowledged, so that it comes
-    again after a restart, and stops the mailbox: nothing behind it is acknowledged either. `on_fault` is told.
+    An event that is parked takes no place in the window. `work` must not raise; what it raises all the same leaves the
+    event unacknowledged, so that it comes again after a restart, and stops the mailbox: nothing behind it is
+    acknowledged either. `on_fault` is told.
     """
 
-    work: Callable[[Any], Awaitable[None]]
+    work: Work
     window: int
     on_change: Callable[[Mailbox], None] | None = None
     on_fault: Callable[[BaseException], None] | None = None
@@ -54,6 +62,7 @@ class Mailbox:
     """Highest acknowledged offset."""
     _entries: deque[_Entry] = field(default_factory=deque)
     _waiting: deque[_Entry] = field(default_factory=deque)
+    _parked: set[asyncio.Future[None]] = field(default_factory=set)
     _running: int = 0
     _closed: bool = False
 
@@ -68,9 +77,11 @@ class Mailbox:
         self._start()
 
     async def drain(self, timeout_s: float) -> None:
-        """Start nothing more, let the work under way finish, cancel what is left after `timeout_s`."""
+        """Start nothing more, let the work under way finish, cancel what is left after `timeout_s` or is parked."""
         self._closed = True
         running = [entry.task for entry in self._entries if entry.task and not entry.task.done()]
+        for task in set(running) & self._parked:
+            task.cancel()
         if running:
             _, late = await asyncio.wait(running, timeout=timeout_s)
             for task in late:
@@ -83,24 +94,46 @@ class Mailbox:
             entry = self._waiting.popleft()
             self._running += 1
             entry.task = asyncio.ensure_future(self.work(entry.event))
-            entry.task.add_done_callback(self._finished)
+            entry.task.add_done_callback(partial(self._finished, entry))
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, entry: _Entry, task: asyncio.Future[Parked | None]) -> None:
         self._running -= 1
-        if not task.cancelled() and (error := task.exception()):
-            log.error("mailbox.stuck", error=repr(error), exc_info=error)
-            self._closed = True
-            if self.on_fault:
-                self.on_fault(error)
-        while self._entries and (head := self._entries[0].task) and head.done():
-            if head.cancelled() or head.exception():
-                break
-            event = self._entries.popleft().event
-            event.ack()
-            self.acked = event.message.offset
+        if self._failed(task):
+            return
+        until = None if task.cancelled() else task.result()
+        if until is None:
+            entry.done = not task.cancelled()
+            self._acknowledge()
+        elif self._closed:
+            asyncio.ensure_future(until).cancel()
+        else:
+            entry.task = asyncio.ensure_future(until)
+            self._parked.add(entry.task)
+            entry.task.add_done_callback(partial(self._woken, entry))
         self._start()
         if self.on_change:
             self.on_change(self)
+
+    def _woken(self, entry: _Entry, task: asyncio.Future[None]) -> None:
+        self._parked.discard(task)
+        if not self._failed(task) and not task.cancelled():
+            self._waiting.appendleft(entry)
+            self._start()
+
+    def _failed(self, task: asyncio.Future[Any]) -> bool:
+        if task.cancelled() or not (error := task.exception()):
+            return False
+        log.error("mailbox.stuck", error=repr(error), exc_info=error)
+        self._closed = True
+        if self.on_fault:
+            self.on_fault(error)
+        return True
+
+    def _acknowledge(self) -> None:
+        while self._entries and self._entries[0].done:
+            event = self._entries.popleft().event
+            event.ack()
+            self.acked = event.message.offset
 
 
 class Mailboxes:
@@ -111,7 +144,7 @@ class Mailboxes:
 
     def __init__(
         self,
-        work: Callable[[Any], Awaitable[None]],
+        work: Work,
         *,
         window: int,
         high: int,
@@ -125,10 +158,17 @@ class Mailboxes:
         self._consumer = consumer
         self._boxes: dict[Any, Mailbox] = {}
         self._full: set[Any] = set()
+        self._owned: set[Any] = set()
+
+    def own(self, assigned: Iterable[Any]) -> None:
+        """Take events of these partitions."""
+        self._owned |= set(assigned)
 
     def put(self, event: Any) -> None:
-        """Take an event into its partition's mailbox."""
+        """Take an event into its partition's mailbox, unless the partition has gone to another worker meanwhile."""
         where = event.message.tp
+        if where not in self._owned:
+            return
         box = self._boxes.get(where)
         if box is None:
             box = self._boxes[where] = Mailbox(
@@ -159,6 +199,7 @@ class Mailboxes:
 
     async def release(self, revoked: set[Any]) -> None:
         """Abandon the work of partitions that go to another worker, who starts from the committed offset."""
+        self._owned -= revoked
         self._full -= revoked
         gone = [self._boxes.pop(where) for where in revoked if where in self._boxes]
         await asyncio.gather(*(box.drain(0) for box in gone))
@@ -170,6 +211,5 @@ class Mailboxes:
 
 async def post(outbox: Outbox, request: PollRequest) -> None:
     """Put a request into the mailbox of the provider that heads its slip."""
-    await outbox.send(
-        topics.POLL_REQUESTS, request.encode(), key=request.provider, partition=topics.mailbox(request.provider)
-    )
+    topic = topics.POLL_URGENT if request.urgent else topics.POLL_REQUESTS
+    await outbox.send(topic, request.encode(), key=request.provider, partition=topics.mailbox(request.provider))

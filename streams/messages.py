@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import os
+import socket
 import uuid
 from collections.abc import Mapping
 from typing import Any, Literal, Self
@@ -11,6 +12,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import Call, Request
+from infra.clock import now_ms
+from streams.state.account import RESERVED
 
 
 class Message(BaseModel):
@@ -29,11 +32,15 @@ class Message(BaseModel):
 
 
 class Hop(Message):
-    """One provider of a routing slip that did not serve the request, and why."""
+    """One provider of a routing slip that did not serve the request, and why.
+
+    `free_at` (ms UTC) is when it may be asked again, where it only had no room; None where asking again is no use.
+    """
 
     provider: str
     outcome: str
     reason: str = ""
+    free_at: int | None = None
 
 
 class Page(Message):
@@ -65,7 +72,8 @@ class PollRequest(Message):
     """Ask a provider. `slip` lists the providers that may serve it, best first; its head owns this mailbox.
 
     `job_id` ties together all requests of one submission.
-    `deadline` (ms UTC) ends its life unserved.
+    `deadline` (ms UTC) ends its life unserved. `urgent` says that somebody waits for it: it goes before those of bulk.
+    `force_fresh` asks the provider for a quote even where a young one is known.
     """
 
     request_id: str
@@ -75,6 +83,8 @@ class PollRequest(Message):
     tried: tuple[Hop, ...] = ()
     page: Page | None = None
     deadline: int | None = None
+    urgent: bool = False
+    force_fresh: bool = False
 
     @property
     def provider(self) -> str:
@@ -87,13 +97,16 @@ class PollRequest(Message):
 
 
 class PollDone(Message):
-    """Report that one poll request was handled: served, passed on, cut into `children`, or given up."""
+    """Report that one poll request was handled: served, passed on, cut into `children`, or given up.
+
+    `symbols` and `dataset` are the `call`'s. `tried` are the providers that were asked before, and why they did not
+    serve it; where the request was given up, the last of them is `provider` itself.
+    """
 
     request_id: str
     job_id: str
     provider: str
-    dataset: str
-    symbols: tuple[str, ...]
+    call: Call
     outcome: str
     reason: str = ""
     children: int = 0
@@ -102,9 +115,22 @@ class PollDone(Message):
     tried: tuple[Hop, ...] = ()
     at: int
 
+    @property
+    def dataset(self) -> str:
+        """The dataset that was asked for."""
+        return self.call.dataset
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that were asked for."""
+        return self.call.symbols
+
 
 class ApiCall(Message):
-    """Report one HTTP call: what it cost and how it ended. Names the key by its label only."""
+    """Report one HTTP call: what it costs, before it is sent, and once more how it ended. Keys go by their labels.
+
+    `said_*` is what the answer told of the key's quota, `resets_at` (ms UTC) what a refusal told.
+    """
 
     call_id: str
     request_id: str
@@ -116,14 +142,37 @@ class ApiCall(Message):
     symbols: tuple[str, ...]
     interval: str | None
     started_at: int
-    latency_ms: int
-    status: int | None
-    outcome: str
+    ended_at: int | None = None
+    latency_ms: int = 0
+    status: int | None = None
+    outcome: str = RESERVED
     retry_after_s: float | None = None
+    resets_at: int | None = None
+    slice_only: bool = False
+    said_left: float | None = None
+    said_limit: float | None = None
+    said_resets_at: int | None = None
     cost_calls: float = 1
     cost_usd: float = 0
     bytes: int = 0
     error: str = ""
+    worker: str = ""
+
+
+class Order(Message):
+    """An order to whoever owns a provider, among its `api.calls`: so it takes effect at one place in their sequence.
+
+    `takeover` changes nothing: who reads it back knows that everything before it is folded.
+    """
+
+    order: Literal["takeover", "reset_breaker"]
+    provider: str
+    order_id: str
+    at: int
+
+
+ORDER = {"kind": b"order"}
+"""Headers of an `Order` among the `api.calls`."""
 
 
 class RawMeta(Message):
@@ -163,9 +212,8 @@ class DeadLetter(Message):
 
 def new_id() -> str:
     """A fresh id that sorts by its time of making."""
-    return f"{time.time_ns() // 1_000_000:012x}{uuid.uuid4().hex[:12]}"
+    return f"{now_ms():012x}{uuid.uuid4().hex[:12]}"
 
 
-def now_ms() -> int:
-    """The wall clock, ms since the epoch."""
-    return time.time_ns() // 1_000_000
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+"""The name of this process in what it reports."""

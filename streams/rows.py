@@ -9,10 +9,11 @@ from typing import Any
 
 import orjson
 
+from connectors import Call
 from connectors._records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams import topics
-from streams.messages import ApiCall, DeadLetter, RawMeta
+from streams.messages import ORDER, ApiCall, DeadLetter, PollDone, RawMeta
 
 Columns = dict[str, list[Any]]
 Decode = Callable[[bytes, Mapping[str, bytes]], Columns]
@@ -125,12 +126,43 @@ def _raw(value: bytes, headers: Mapping[str, bytes]) -> Columns:
     return {name: [row[name]] for name in RAW_COLUMNS}
 
 
+CALL_COLUMNS = tuple(ApiCall.model_fields)
+
+
+def _calls(value: bytes, headers: Mapping[str, bytes]) -> Columns:
+    """A call is a row; an order to the provider's owner, among them, is none."""
+    if ORDER.items() <= headers.items():
+        return {name: [] for name in CALL_COLUMNS}
+    return _one_row(CALL_COLUMNS)(value, headers)
+
+
+POLL_COLUMNS = (
+    *("request_id", "job_id", "provider", "dataset", "asset_class", "symbols", "interval", "adjustment", "kind"),
+    *("period", "exchange", "start_at", "end_at", "outcome", "reason", "records", "rejects", "children", "tried", "at"),
+)
+
+
+def _polls(value: bytes, _: Mapping[str, bytes]) -> Columns:
+    done = PollDone.decode(value)
+    call = done.call
+    row = {
+        **{name: getattr(call, name) for name in POLL_COLUMNS if name in Call.model_fields},
+        **{name: getattr(done, name) for name in POLL_COLUMNS if name in PollDone.model_fields},
+        "symbols": list(call.symbols),
+        "start_at": call.start,
+        "end_at": call.end,
+        "tried": orjson.dumps([hop.model_dump() for hop in done.tried]).decode(),
+    }
+    return {name: [row[name]] for name in POLL_COLUMNS}
+
+
 def _simple(name: str, columns: Sequence[str]) -> Table:
     return Table(name, tuple(columns), _one_row(columns))
 
 
 TABLES: dict[str, Table] = {
-    topics.API_CALLS: _simple("api_calls", tuple(ApiCall.model_fields)),
+    topics.API_CALLS: Table("api_calls", CALL_COLUMNS, _calls),
+    topics.POLL_DONE: Table("polls", POLL_COLUMNS, _polls),
     topics.DEAD_LETTERS: _simple("dead_letters", tuple(DeadLetter.model_fields)),
     topics.RAW_RESPONSES: Table("raw_responses", RAW_COLUMNS, _raw),
     **{

@@ -23,7 +23,7 @@ from infra.kafka.connection import bootstrap_servers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.settings import Settings
-from streams import application, topics
+from streams import topics
 from streams.outbox import Outbox
 
 log = telemetry.get(__name__)
@@ -171,7 +171,7 @@ class Stack:
         broker = self._parts["broker"]
         log.warning("stack.renew", broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
         await self._stop_worker()
-        unserved = await unread(broker.bootstrap, application.NAME, topics.POLL_REQUESTS)
+        unserved = [record for polls in topics.POLLS for record in await unread(broker.bootstrap, topics.APP, polls)]
         await broker.stop()
         self._parts["broker"] = await EmbeddedBroker(self._port, log=self._log("broker")).start()
         await ensure_topics(broker.bootstrap, topics.SPECS)

@@ -7,27 +7,36 @@ from connectors._connector import MAILBOXES as MAILBOXES  # noqa: PLC0414  (part
 from connectors._records import DATASETS
 from infra.kafka.admin import TopicSpec
 
+APP = "tapestream"
+"""Name of the Faust app: the consumer group of its agents, and what the changelogs of its tables begin with."""
 DAY_MS = 86_400_000
 SYMBOL_PARTITIONS = 8
 
 POLL_REQUESTS = "poll.requests"
+POLL_URGENT = "poll.urgent"
+POLLS = (POLL_URGENT, POLL_REQUESTS)
+"""Mailboxes of the providers: of requests that somebody waits for, and of all the others."""
 POLL_DONE = "poll.done"
 RAW_RESPONSES = "raw.responses"
 API_CALLS = "api.calls"
 DEAD_LETTERS = "dead.letters"
+KEY_USAGE, BREAKERS, BUDGETS = "key_usage", "breakers", "budgets"
+TABLES = (KEY_USAGE, BREAKERS, BUDGETS)
+"""Faust tables, folded from api.calls and so partitioned as it is: by provider."""
 MARKET = {"quote": "market.quotes"} | {name: f"market.{name}" for name in DATASETS if name != "quote"}
 """Topic of each dataset."""
 
 SPECS: tuple[TopicSpec, ...] = (
-    TopicSpec(POLL_REQUESTS, MAILBOXES, retention_ms=7 * DAY_MS),
+    *(TopicSpec(topic, MAILBOXES, retention_ms=7 * DAY_MS) for topic in POLLS),
     TopicSpec(POLL_DONE, 1, retention_ms=7 * DAY_MS),
     TopicSpec(RAW_RESPONSES, SYMBOL_PARTITIONS, retention_ms=3 * DAY_MS),
     TopicSpec(API_CALLS, MAILBOXES, retention_ms=31 * DAY_MS),
     TopicSpec(DEAD_LETTERS, 1, retention_ms=31 * DAY_MS),
+    *(TopicSpec(f"{APP}-{table}-changelog", MAILBOXES, compacted=True) for table in TABLES),
     *(TopicSpec(topic, SYMBOL_PARTITIONS, retention_ms=7 * DAY_MS) for topic in MARKET.values()),
 )
 
 
 def mailbox(provider: str) -> int:
-    """The partition of `poll.requests` and `api.calls` that belongs to `provider` alone."""
+    """The partition of `poll.requests`, `poll.urgent` and `api.calls` that belongs to `provider` alone."""
     return connectors()[provider].mailbox

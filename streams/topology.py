@@ -1,6 +1,6 @@
 """The composition root: which actor gets which parts, and the order in which they start and stop.
 
-poll.requests -> Poller -> raw.responses -> Normalizer -> market.* -> Sink -> the store
+poll.urgent, poll.requests -> Poller -> raw.responses -> Normalizer -> market.* -> Sink -> the store
 """
 
 from __future__ import annotations
@@ -9,32 +9,41 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from agents._desk import Desk
 from agents._http import Transport
+from agents.caller import Caller
+from agents.ledger import Ledger
 from agents.monitor import Monitor
+from agents.ownership import Ownership
 from agents.poller import Poller
+from agents.quotes import Quotes
 from agents.sink import Sink
 from connectors import connectors
-from infra import telemetry
+from infra import clock, telemetry
 from infra.clickhouse import Store, StoreError, StoreOwned, migrate
-from infra.clickhouse.queries import calls_since
+from infra.clickhouse.queries import CallCost, calls_since
 from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams import application, topics
-from streams.mailbox import Mailboxes
-from streams.messages import now_ms
+from streams.mailbox import Mailboxes, Work
+from streams.messages import Order
 from streams.normalize import Normalizer
 from streams.outbox import Outbox
-from streams.state.quota import Window
+from streams.rows import TABLES
+from streams.state import account as accounts
+from streams.state.account import Account
+from streams.terms import labels, terms
+from streams.track_calls import CallTracker
 
 log = telemetry.get(__name__)
 
 OWNED_S = 5.0
 DRAIN_S = 10.0  # of the 15 s that a stop may take
+SETTLE_S = 0.05
 MAILBOX_HIGH = 1_000
 NORMALIZE_WINDOW = 16
 
@@ -44,13 +53,17 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        clock.configure(settings.clock_rate, settings.clock_anchor)
         self.desks = open_desks(settings)
         self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
+        self.ownership = Ownership(self.desks, self.outbox, counted=settings.embedded_store)
+        self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
         self.app: Any = application.build(settings, opening=self.open, draining=self.drain, closing=self.close)
         self._wire()
         self.store: Store | None = None
         self.sink: Sink | None = None
+        self.ledger: Ledger | None = None
         self.transport: Transport | None = None
         self.requests: Mailboxes | None = None
         self.responses: Mailboxes | None = None
@@ -58,27 +71,48 @@ class Worker:
         self._failure = ""
 
     def _wire(self) -> None:
-        """Declare the Faust side: topics, agents, pages. Values stay bytes: decoding is ours, so are its faults."""
-        requests = self._topic(topics.POLL_REQUESTS, topics.MAILBOXES)
-        responses = self._topic(topics.RAW_RESPONSES, topics.SYMBOL_PARTITIONS)
-
-        @self.app.agent(requests, name="poller")  # type: ignore[untyped-decorator]
-        async def poller(stream: Any) -> None:
-            async for event in stream.noack().events():
-                self.requests.put(event)  # type: ignore[union-attr]
-
-        @self.app.agent(responses, name="normalizer")  # type: ignore[untyped-decorator]
-        async def normalizer(stream: Any) -> None:
-            async for event in stream.noack().events():
-                self.responses.put(event)  # type: ignore[union-attr]
-
-        @self.app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
-        async def release(_: Any, revoked: set[Any], **__: Any) -> None:
-            for boxes in (self.requests, self.responses):
-                if boxes is not None:
-                    await boxes.release(revoked)
-
+        """Declare the Faust side: topics, agents, tables, pages. Values stay bytes: their decoding is ours."""
+        self._follow_calls()
+        for polls in topics.POLLS:
+            self._hand_over("poller", polls, topics.MAILBOXES, lambda: self.requests)
+        self._hand_over("normalizer", topics.RAW_RESPONSES, topics.SYMBOL_PARTITIONS, lambda: self.responses)
+        self.app.on_partitions_assigned.connect(self.assigned)
+        self.app.on_partitions_revoked.connect(self.revoked)
         Monitor(self).attach(self.app)
+
+    def _hand_over(self, name: str, topic: str, partitions: int, boxes: Callable[[], Mailboxes | None]) -> None:
+        """Declare an agent that puts a topic's events into mailboxes, which acknowledge them."""
+
+        @self.app.agent(self._topic(topic, partitions), name=f"{name}-{topic}")  # type: ignore[untyped-decorator]
+        async def hand_over(stream: Any) -> None:
+            async for event in stream.noack().events():
+                boxes().put(event)  # type: ignore[union-attr]
+
+    def _follow_calls(self) -> None:
+        tables = {name: self.app.Table(name, partitions=topics.MAILBOXES) for name in topics.TABLES}
+        self.tracker = CallTracker(tables, {name: desk.terms for name, desk in self.desks.items()}, self._obey)
+
+        @self.app.agent(self._topic(topics.API_CALLS, topics.MAILBOXES), name="track_calls")  # type: ignore[untyped-decorator]
+        async def track_calls(stream: Any) -> None:
+            async for event in stream.events():
+                self.tracker.handle(event.message)
+
+    async def assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
+        """Take the mailboxes that this worker is given."""
+        for boxes in (self.requests, self.responses):
+            if boxes is not None:
+                boxes.own(assigned)
+        self.ownership.take(where.partition for where in assigned if where.topic == topics.API_CALLS)
+
+    async def revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
+        """Give up the mailboxes that go to another worker."""
+        self.ownership.release(where.partition for where in revoked if where.topic == topics.API_CALLS)
+        for boxes in (self.requests, self.responses):
+            if boxes is not None:
+                await boxes.release(revoked)
+
+    def _obey(self, order: Order, account: Account) -> None:
+        self.ownership.obey(order, account, known=self.tracker.knows(order.provider))
 
     def _topic(self, name: str, partitions: int) -> Any:
         return self.app.topic(
@@ -98,28 +132,8 @@ class Worker:
                 await self.store.close()
             raise SystemExit(f"tapestream: {error}") from None
         await self.outbox.start()
-        self.transport = Transport(
-            timeout_s=settings.http_timeout_s,
-            body_limit=settings.http_body_limit,
-            base_urls=self.base_urls,
-        )
-        poller = Poller(self.desks, self.transport, self.outbox, retries=settings.retries)
-        normalizer = Normalizer(self.outbox)
-        consumer = self.app.consumer
-        self.requests = Mailboxes(
-            poller.handle,
-            window=settings.poller_window,
-            high=MAILBOX_HIGH,
-            consumer=consumer,
-            on_fault=lambda error: self._fail("poller", error),
-        )
-        self.responses = Mailboxes(
-            normalizer.handle,
-            window=NORMALIZE_WINDOW,
-            high=MAILBOX_HIGH,
-            consumer=consumer,
-            on_fault=lambda error: self._fail("normalizer", error),
-        )
+        await self._open_poller(self.store)
+        self.responses = self._mailboxes("normalizer", Normalizer(self.outbox).handle, NORMALIZE_WINDOW)
         self.sink = Sink(
             settings.bootstrap,
             self.store,
@@ -132,14 +146,43 @@ class Worker:
         self._sinking.add_done_callback(self._sink_ended)
         log.info("worker.opened", store=repr(self.store), keys=sum(len(desk.keys) for desk in self.desks.values()))
 
+    async def _open_poller(self, store: Store) -> None:
+        settings = self.settings
+        self.transport = Transport(
+            timeout_s=settings.http_timeout_s,
+            body_limit=settings.http_body_limit,
+            base_urls=self.base_urls,
+        )
+        self.ledger = Ledger(self.outbox, store if settings.embedded_store else None)
+        await self.quotes.start()
+        poller = Poller(
+            self.desks,
+            Caller(self.transport, self.outbox, self.ledger),
+            self.outbox,
+            retries=settings.retries,
+            ready=self.ownership.ready,
+            quotes=self.quotes,
+        )
+        self.requests = self._mailboxes("poller", poller.handle, settings.poller_window)
+
+    def _mailboxes(self, actor: str, work: Work, window: int) -> Mailboxes:
+        return Mailboxes(
+            work,
+            window=window,
+            high=MAILBOX_HIGH,
+            consumer=self.app.consumer,
+            on_fault=lambda error: self._fail(actor, error),
+        )
+
     async def _replay_calls(self, store: Store) -> None:
         """Count again what earlier lives spent in the windows that still run: a restart gives no second quota."""
-        now = now_ms()
+        now = clock.now_ms()
         since = min((desk.horizon(now) for desk in self.desks.values()), default=now)
+        calls: dict[str, list[CallCost]] = {}
         for call in await calls_since(store, since):
-            desk = self.desks.get(call.provider)
-            if desk and call.key_label:
-                desk.replay(call.key_label, call.cost_calls, call.outcome, call.retry_after_s, call.started_at)
+            calls.setdefault(call.provider, []).append(call)
+        for name, desk in self.desks.items():
+            desk.adopt(accounts.taken_over(accounts.replayed(calls.get(name, ()), desk.terms), desk.terms, now))
 
     async def _open_store(self) -> Store:
         """Open the store; a folder that a command has open for a moment is waited for."""
@@ -170,6 +213,9 @@ class Worker:
             await self.responses.drain(1.0)
         if self.sink and not self._failure:
             await self.sink.stop()
+        await self.quotes.stop()
+        if self.ledger:
+            await self.ledger.close()
         await self.outbox.stop()
         if self.transport:
             await self.transport.close()
@@ -183,8 +229,8 @@ class Worker:
 
     def ready(self) -> bool:
         """True when this worker owns mailboxes and takes their requests."""
-        mine = any(where.topic == topics.POLL_REQUESTS for where in self.app.assignor.assigned_actives())
-        return self.sink is not None and mine and not self.app.rebalancing
+        mine = any(where.topic in topics.POLLS for where in self.app.assignor.assigned_actives())
+        return self.sink is not None and mine and not self.ownership.waiting and not self.app.rebalancing
 
     def behind(self) -> dict[str, int]:
         """Records per topic that this worker produced and that are not handled yet, as far as this worker sees."""
@@ -203,6 +249,21 @@ class Worker:
         """True when everything this worker produced has reached the store."""
         return not self.behind() and not self.outbox.waiting
 
+    async def settle(self) -> None:
+        """Return once all that was produced before, and what the normalizer made of it, is stored.
+
+        What another worker handles is left to the broker, which remembers it.
+        """
+        raw = self._produced({topics.RAW_RESPONSES})
+        while not self.responses or _lacks(raw, self.responses.handled(), self.app.assignor.assigned_actives()):
+            await asyncio.sleep(SETTLE_S)
+        produced = self._produced(STORED)
+        while not self.sink or _lacks(produced, self.sink.stored, self.sink.assigned()):
+            await asyncio.sleep(SETTLE_S)
+
+    def _produced(self, names: Collection[str]) -> dict[tuple[str, int], int]:
+        return {where: offset for where, offset in self.outbox.produced.items() if where[0] in names}
+
     def _sink_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             self._fail("sink", error)
@@ -215,19 +276,18 @@ class Worker:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-STORED = frozenset({topics.RAW_RESPONSES, topics.API_CALLS, topics.DEAD_LETTERS, *topics.MARKET.values()})
+STORED = frozenset(TABLES)
+
+
+def _lacks(produced: Mapping[tuple[str, int], int], done: Mapping[tuple[str, int], int], mine: Collection[Any]) -> bool:
+    """Tell whether something produced in one of my partitions is not done yet."""
+    return any(done.get(where, 0) <= offset and where in mine for where, offset in produced.items())
 
 
 def open_desks(settings: Settings) -> Mapping[str, Desk]:
-    """One desk per provider, with the keys and limits that the settings give it."""
-    desks = {}
-    for name, connector in connectors().items():
-        keys = settings.keys(name) or (("",) if connector.auth.keyless else ())
-        limits = settings.limits(name)
-        windows = (
-            [Window(calls, per, connector.zone) for calls, per in limits]
-            if limits is not None
-            else [Window(limit.calls, limit.per, limit.zone) for limit in connector.limits]
-        )
-        desks[name] = Desk(connector, {f"{name}#{i}": key for i, key in enumerate(keys, 1)}, windows)
-    return desks
+    """One desk per provider, with the keys and on the terms that the settings give it."""
+    agreed = terms(settings)
+    return {
+        name: Desk(connector, labels(settings, connector), agreed[name], settings.price(name))
+        for name, connector in connectors().items()
+    }

@@ -17,7 +17,8 @@ LONGEST_MODULE, LONGEST_FUNCTION = 500, 50
 
 PURE = [path for path in SOURCES if path.is_relative_to(ROOT / "connectors") or path.parent.name == "state"]
 HARMLESS = {
-    *("__future__", "collections", "csv", "dataclasses", "datetime", "decimal", "enum", "functools", "hashlib", "html"),
+    *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
+    *("functools", "hashlib", "html"),
     *(
         "io",
         "itertools",

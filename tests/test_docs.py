@@ -22,7 +22,6 @@ from streams.normalize import judge
 from streams.rows import TABLES
 
 ROOT = Path(__file__).parents[1]
-PER_PROVIDER = ("KEYS", "LIMITS", "URL")
 
 
 def load(path):
@@ -146,7 +145,7 @@ def test_every_setting_is_in_the_example_with_its_default():
 
 def test_everything_in_the_example_is_a_setting():
     own = {name.upper() for name in settings.Settings.model_fields}
-    known = own | {f"{name.upper()}_{what}" for name in connectors() for what in PER_PROVIDER}
+    known = own | {f"{name.upper()}_{what}" for name in connectors() for what in settings.OF_PROVIDERS}
 
     assert example(commented=True).keys() - known == set()
 
@@ -167,10 +166,13 @@ def test_example_shows_a_key_of_every_provider_that_needs_one_and_each_kind_of_v
 
 def test_every_topic_is_told_as_it_is_created():
     rows = re.findall(
-        r"^\| `([\w.]+)` \| (\d+) \| (\d+) days \|", sections("docs/OPERATIONS.md")["Topics"], re.MULTILINE
+        r"^\| `([\w.-]+)` \| (\d+) \| (\d+ days|compacted) \|", sections("docs/OPERATIONS.md")["Topics"], re.MULTILINE
     )
 
-    told = {name: (int(partitions), int(days) * topics.DAY_MS) for name, partitions, days in rows}
+    told = {
+        name: (int(partitions), None if kept == "compacted" else int(kept.split()[0]) * topics.DAY_MS)
+        for name, partitions, kept in rows
+    }
     assert told == {spec.name: (spec.partitions, spec.retention_ms) for spec in topics.SPECS}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.clickhouse._errors import QueryRefused
@@ -22,7 +23,8 @@ DATASET_TABLES = {
 }
 """Dataset → the deduplicated view that readers use."""
 
-OPERATION_TABLES = ("api_calls", "raw_responses", "dead_letters")
+OPERATION_TABLES = ("api_calls", "polls", "raw_responses", "dead_letters")
+NEVER = 2**62
 
 _COUNTED = (
     f"SELECT {place} AS place, '{name}' AS name, count() AS rows FROM {name}"  # noqa: S608  (our own names)
@@ -34,15 +36,32 @@ ROW_COUNTS = f"SELECT name AS table, rows FROM ({' UNION ALL '.join(_COUNTED)}) 
 
 @dataclass(frozen=True, slots=True)
 class CallCost:
-    """What one call took from its key's quota."""
+    """One call, as far as it speaks of its key's quota, the provider's health and money. Times in ms UTC."""
 
+    call_id: str
     provider: str
-    key_label: str | None
+    key_label: str
+    endpoint: str
     started_at: int
-    cost_calls: float
-    cost_usd: float
+    ended_at: int | None
     outcome: str
     retry_after_s: float | None
+    resets_at: int | None
+    slice_only: bool
+    said_left: float | None
+    said_limit: float | None
+    said_resets_at: int | None
+    cost_calls: float
+    cost_usd: float
+
+
+_CALLS = """
+    SELECT call_id, provider, coalesce(key_label, ''), endpoint, toUnixTimestamp64Milli(started_at),
+        if(outcome = 'Reserved', NULL, toUnixTimestamp64Milli(coalesce(ended_at, started_at))),
+        outcome, retry_after_s, toUnixTimestamp64Milli(resets_at), slice_only,
+        said_left, said_limit, toUnixTimestamp64Milli(said_resets_at), cost_calls, cost_usd
+    FROM api_calls
+"""
 
 
 def log_table(table: str) -> str:
@@ -53,14 +72,122 @@ def log_table(table: str) -> str:
 async def calls_since(store: Store, since: int) -> list[CallCost]:
     """Return every call started at or after a moment, oldest first, so that quotas can be counted again."""
     found = await store.query(
-        """
-        SELECT provider, key_label, toUnixTimestamp64Milli(started_at), cost_calls, cost_usd, outcome, retry_after_s
-        FROM api_calls WHERE started_at >= fromUnixTimestamp64Milli({since:Int64})
-        ORDER BY started_at, call_id
-        """,
+        f"{_CALLS} WHERE started_at >= fromUnixTimestamp64Milli({{since:Int64}}) ORDER BY started_at, call_id",
         {"since": since},
     )
     return [CallCost(*row) for row in found.rows]
+
+
+HAS_POLLS = "SELECT name FROM system.tables WHERE database = currentDatabase() AND name = 'polls'"
+"""SQL: one row where the store knows of polls."""
+
+
+def calls_sql(since: Mapping[str, int]) -> str:
+    """SQL: every call of these providers that started at or after the provider's moment, as rows of `CallCost`."""
+    either = " OR ".join(
+        f"(provider = {text(name)} AND started_at >= fromUnixTimestamp64Milli({at:d}))" for name, at in since.items()
+    )
+    return f"{_CALLS} WHERE {either or 'false'} ORDER BY started_at, call_id"
+
+
+def not_sold_sql(since: int) -> str:
+    """SQL: (provider, key label, endpoint) whose last word since then was that the key's plan does not sell it."""
+    return f"""
+        SELECT provider, coalesce(key_label, ''), endpoint FROM api_calls
+        WHERE started_at >= fromUnixTimestamp64Milli({since:d})
+            AND (outcome = 'records' OR outcome = 'NotEntitled' AND NOT slice_only)
+        GROUP BY ALL HAVING argMax(outcome, started_at) = 'NotEntitled'
+    """  # noqa: S608  (a number)
+
+
+def answered_sql(
+    dataset: str,
+    asset_class: str,
+    interval: str | None,
+    adjustment: str | None,
+    kinds: Sequence[str | None],
+    *,
+    period: str | None = None,
+    since: int = 0,
+    final: int = NEVER,
+) -> str:
+    """SQL: (symbol, exchange, start, end) of the ranges that polls have answered, joined where they touch.
+
+    A symbol "" is the whole market of the exchange ("": the usual one). An end is no later than the moment of the
+    poll, and there no later than the start of the interval then running. A poll whose next page failed is no answer.
+    `kinds` are those that count, None among them a poll that named none; an `adjustment` of None takes any.
+    Only polls from `since` on count. What was asked from `final` on is final: such a poll counts up to its own end.
+    """
+    named = ", ".join(text(kind) for kind in kinds if kind is not None)
+    of_kind = [*(["kind IS NULL"] if None in kinds else []), *([f"kind IN ({named})"] if named else [])]
+    terms = [
+        f"dataset = {text(dataset)}",
+        f"asset_class = {text(asset_class)}",
+        f"interval = {text(interval)}" if interval else "interval IS NULL",
+        *([f"adjustment = {text(adjustment)}"] if adjustment else []),
+        f"({' OR '.join(of_kind)})",
+        f"period = {text(period)}" if period else "period IS NULL",
+        *([f"at >= fromUnixTimestamp64Milli({since:d})"] if since else []),
+    ]
+    length = _PERIODS.get(interval or "", "1 DAY")
+    return _ANSWERED.format(terms=" AND ".join(terms), length=length, final=final, ever=NEVER)
+
+
+_PERIODS = {
+    "1m": "1 MINUTE",
+    "5m": "5 MINUTE",
+    "15m": "15 MINUTE",
+    "30m": "30 MINUTE",
+    "1h": "1 HOUR",
+    "4h": "4 HOUR",
+    "1w": "1 WEEK",
+    "1mo": "1 MONTH",
+}
+_ANSWERED = """
+    WITH torn AS
+    (
+        -- the way back from a page that failed: each page is child 0 of the one before
+        SELECT arrayJoin(arrayMap(i -> substring(request_id, 1, length(request_id) - 2 * i), range(1, depth + 1))) AS id
+        FROM
+        (
+            SELECT request_id,
+                intDiv(length(request_id) - length(replaceRegexpOne(request_id, '(/0)+$', '')), 2) AS depth
+            FROM polls WHERE {terms} AND children = 0 AND outcome NOT IN ('records', 'cached')
+        )
+    ),
+    asked AS
+    (
+        SELECT arrayJoin(if(empty(symbols), [''], symbols)) AS symbol, coalesce(exchange, '') AS venue,
+            coalesce(toUnixTimestamp64Milli(start_at), -{ever}) AS since,
+            toUnixTimestamp64Milli(at) AS told,
+            if(told >= {final},
+                coalesce(toUnixTimestamp64Milli(end_at), told),
+                least(
+                    coalesce(toUnixTimestamp64Milli(end_at), {ever}),
+                    toInt64(toUnixTimestamp(toDateTime(toStartOfInterval(at, INTERVAL {length}, 'UTC'), 'UTC'))) * 1000
+                )
+            ) AS until
+        FROM polls
+        WHERE {terms} AND outcome = 'records' AND request_id NOT IN (SELECT id FROM torn)
+    )
+    SELECT symbol, venue, min(since), max(until) FROM
+    (
+        SELECT *, sum(apart) OVER (PARTITION BY symbol, venue ORDER BY since, until) AS island FROM
+        (
+            SELECT *, since > max(until) OVER (
+                PARTITION BY symbol, venue ORDER BY since, until ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS apart
+            FROM asked WHERE since < until
+        )
+    )
+    GROUP BY symbol, venue, island
+"""
+
+
+def text(value: str) -> str:
+    """A text as an SQL literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 async def columns(store: Store, table: str) -> dict[str, str]:

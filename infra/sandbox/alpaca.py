@@ -31,7 +31,7 @@ from infra.sandbox._alpaca_parameters import (
 )
 from infra.sandbox.actions import dividend_factors, split_divisors
 from infra.sandbox.bars import NOTHING, Bar, Bars
-from infra.sandbox.limits import Limit, Plan
+from infra.sandbox.limits import Left, Limit, Plan
 from infra.sandbox.market import Quote
 from infra.sandbox.provider import Call, Provider, Reason, Refusal, Reply, Route, named_symbols
 from infra.sandbox.universe import Instrument
@@ -283,7 +283,7 @@ def _refuse(refusal: Refusal) -> Reply:
         case Reason.NO_SUCH_PATH:
             return Reply({"code": 40410000, "message": "resource not found"}, 404)
         case Reason.LIMITED:
-            return Reply({"message": "too many requests."}, 429, headers=_limit_headers(refusal))
+            return Reply({"message": "too many requests."}, 429, headers=_quota(refusal.left) if refusal.left else {})
         case Reason.NOT_ENTITLED:
             return Reply({"message": "subscription does not permit querying this data"}, 403)
     if refusal.call.url_path.startswith("/v2/assets"):  # the trading host
@@ -292,12 +292,13 @@ def _refuse(refusal: Refusal) -> Reply:
     return Reply({"message": "forbidden."}, 403)
 
 
-def _limit_headers(refusal: Refusal) -> dict[str, str]:
-    if refusal.limit is None or refusal.retry_after is None:
-        return {}
-    reset = (refusal.call.now + refusal.retry_after).timestamp()
-    limit = {"X-RateLimit-Limit": str(refusal.limit.calls), "X-RateLimit-Remaining": "0"}
-    return limit | {"X-RateLimit-Reset": str(round(reset))}
+def _quota(left: Left) -> dict[str, str]:
+    """The reset in unix seconds."""
+    return {
+        "X-RateLimit-Limit": str(left.limit.calls),
+        "X-RateLimit-Remaining": str(left.calls),
+        "X-RateLimit-Reset": str(round(left.resets.timestamp())),
+    }
 
 
 COIN = "/v1beta3/crypto/us"
@@ -332,4 +333,5 @@ PROVIDER = Provider(
         "algo_trader_plus": Plan((Limit(10_000, "minute"),)),
     },
     symbols=named_symbols("symbol", "symbols", "currency_pairs"),
+    quota=_quota,
 )

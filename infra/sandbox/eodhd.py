@@ -20,7 +20,7 @@ from infra.sandbox._eodhd_listings import currency, exchange, find, listings, sp
 from infra.sandbox.actions import dividend_factors, split_divisors
 from infra.sandbox.bars import Bars
 from infra.sandbox.calendars import MINUTE_MS, months, weeks
-from infra.sandbox.limits import Limit, Plan
+from infra.sandbox.limits import Left, Limit, Plan
 from infra.sandbox.provider import Call, Provider, Reason, Refusal, Reply, Route, named_symbols
 from infra.sandbox.statements import later_splits
 
@@ -327,6 +327,10 @@ def _refuse(refusal: Refusal) -> Reply:
     return Reply("Too Many Requests", 429, TEXT, headers={"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "0"})
 
 
+def _quota(left: Left) -> dict[str, str]:
+    return {"X-RateLimit-Limit": str(left.limit.calls), "X-RateLimit-Remaining": str(left.calls)}
+
+
 def _each(*parameters: str) -> Callable[[Call], int]:
     """A credit for each symbol."""
     named = named_symbols(*parameters)
@@ -368,4 +372,5 @@ PROVIDER = Provider(
         "all-in-one": Plan((Limit(100_000, "day", credits=True), Limit(1000, "minute"))),
     },
     symbols=named_symbols("symbol", "s", "symbols", "code"),
+    quota=_quota,
 )

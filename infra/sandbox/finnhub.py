@@ -24,7 +24,7 @@ from infra.sandbox.actions import split_divisors
 from infra.sandbox.bars import NOTHING, Bars
 from infra.sandbox.calendars import midnights, months, weeks
 from infra.sandbox.company import company, fund
-from infra.sandbox.limits import Limit, Plan
+from infra.sandbox.limits import Left, Limit, Plan
 from infra.sandbox.provider import Call, Provider, Reason, Refusal, Reply, Route, named_symbols
 from infra.sandbox.universe import Instrument
 from infra.sandbox.windows import Grid, Reading, read
@@ -270,12 +270,16 @@ def _refuse(refusal: Refusal) -> Reply:
         Reason.NOT_ENTITLED: (403, "You don't have access to this resource."),
         Reason.NO_SUCH_PATH: (404, "Not Found"),
     }[refusal.reason]
-    headers = {}
-    if refusal.limit and refusal.retry_after:
-        reset = round((refusal.call.now + refusal.retry_after).timestamp())
-        headers = {"X-Ratelimit-Limit": str(refusal.limit.calls), "X-Ratelimit-Remaining": "0"}
-        headers["X-Ratelimit-Reset"] = str(reset)
-    return Reply({"error": error}, status, headers=headers)
+    return Reply({"error": error}, status, headers=_quota(refusal.left) if refusal.left else {})
+
+
+def _quota(left: Left) -> dict[str, str]:
+    """The reset in unix seconds."""
+    return {
+        "X-Ratelimit-Limit": str(left.limit.calls),
+        "X-Ratelimit-Remaining": str(left.calls),
+        "X-Ratelimit-Reset": str(round(left.resets.timestamp())),
+    }
 
 
 EVERY_PLAN = Limit(30, "second")
@@ -323,4 +327,5 @@ PROVIDER = Provider(
         "premium": Plan((Limit(300, "minute"), EVERY_PLAN)),
     },
     symbols=named_symbols("symbol"),
+    quota=_quota,
 )

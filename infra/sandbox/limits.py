@@ -56,6 +56,15 @@ class Plan:
     history: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a key has left of one limit: so many `calls` until its window ends at `resets`."""
+
+    limit: Limit
+    calls: int
+    resets: datetime
+
+
 @dataclass(slots=True)
 class Meter:
     """What one key has used of its plan, window by window."""
@@ -76,6 +85,15 @@ class Meter:
         for limit in self.plan.limits:
             self.used[limit] += self._weight(limit, credits)
             self.peak[limit] = max(self.peak.get(limit, 0), self.used[limit])
+        return None
+
+    def left(self, per: Window, now: datetime) -> Left | None:
+        """What is left of the plan's limit for each `per`; None when it has none."""
+        for limit in self.plan.limits:
+            if limit.per == per:
+                start, end = limit.window(now)
+                used = self.used[limit] if self._windows.get(limit) == start else 0
+                return Left(limit, limit.calls - used, end.astimezone(now.tzinfo))
         return None
 
     @staticmethod

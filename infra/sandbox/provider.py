@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.sandbox.bars import Bars
-from infra.sandbox.limits import Limit, Plan
+from infra.sandbox.limits import Left, Limit, Plan
 from infra.sandbox.market import Market, Quote
 
 
@@ -94,6 +94,13 @@ class Refusal:
     limit: Limit | None = None
     retry_after: timedelta | None = None
 
+    @property
+    def left(self) -> Left | None:
+        """What is left of the limit reached, which is nothing; None where a fault pretends it."""
+        if self.limit is None or self.retry_after is None:
+            return None
+        return Left(self.limit, 0, self.call.now + self.retry_after)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -126,7 +133,8 @@ class Provider:
     `key` finds the key in a call (None: none sent), `refuse` words the server's refusals, `plans` are the real
     ones by name, the first being what a key gets by default. `symbols` are the symbols a call names, as the
     provider spells them, for faults on a symbol. `guard` may turn a call away before its key is looked at.
-    `any_key` accepts every key: for a provider that tells its clients apart by their address.
+    `any_key` accepts every key: for a provider that tells its clients apart by their address. `quota` gives the
+    headers by which every accepted answer tells what is left of the key's calls a minute.
     """
 
     name: str
@@ -137,6 +145,7 @@ class Provider:
     symbols: Callable[[Call], list[str]]
     guard: Callable[[Call], Reply | None] = lambda _: None
     any_key: bool = False
+    quota: Callable[[Left], Mapping[str, str]] = lambda _: {}
 
 
 @cache

@@ -155,6 +155,8 @@ class Sandbox:
             return Verdict(label, "refused", provider.refuse(Refusal(Reason.LIMITED, call)), fault)
         plan = meter.plan if meter else call.plan
         reply = route.handler(replace(call, plan=plan, spoil=spoiler(fault.kind) if fault else None))
+        if left := meter and meter.left("minute", call.now):
+            reply = replace(reply, headers={**provider.quota(left), **reply.headers})
         return Verdict(label, "accepted", reply, fault)
 
 

@@ -12,20 +12,14 @@ import orjson
 
 from infra.clickhouse import Store
 from infra.clickhouse.queries import ROW_COUNTS
-from infra.kafka.connection import BrokerUnreachable, connected
+from infra.clock import now_ms
+from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
-from streams import routing
+from streams import routing, whereabouts
 from streams.client import Client, Job, requests_for
 from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
-from streams.stack import Address, ask_query, ask_status
-
-
-def _where(settings: Settings) -> tuple[str | None, str]:
-    """(web URL of the running embedded tree or None, bootstrap servers)."""
-    running = Address.find(settings.data_dir)
-    if running:
-        return running.web_url, running.bootstrap
-    return None, settings.bootstrap
+from streams.messages import PollRequest
+from streams.stack import ask_query, ask_status
 
 
 @click.command()
@@ -48,8 +42,9 @@ def status(*, as_json: bool) -> None:
         behind = ", ".join(f"{topic} {n}" for topic, n in live["behind"].items()) or "nothing"
         click.echo(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
         rows = [
-            (name, provider["breaker"], provider["calls"], provider["failed"], _keys(provider["keys"]))
+            (name, breaker["state"], breaker["calls"], breaker["failures"], _keys(provider["keys"]))
             for name, provider in live["providers"].items()
+            for breaker in (provider["breaker"],)
         ]
         show(("provider", "breaker", "calls", "failed", "keys"), rows)
     if found["tables"]:
@@ -58,28 +53,27 @@ def status(*, as_json: bool) -> None:
         click.echo(f"store: nothing in {settings.data_dir} yet; `tapestream up` starts everything")
 
 
-def _keys(keys: dict[str, Any]) -> str:
-    return ", ".join(f"{label}{' (rejected)' if key['rejected'] else ''}" for label, key in keys.items()) or "no key"
+def _keys(keys: list[dict[str, Any]]) -> str:
+    shown = (f"{key['key']}{'' if key['health'] == 'healthy' else ' (' + key['health'] + ')'}" for key in keys)
+    return ", ".join(shown) or "no key"
 
 
 async def _status(settings: Settings) -> dict[str, Any]:
-    web_url, _ = _where(settings)
     found: dict[str, Any] = {"worker": "not running"}
     try:
-        found["live"] = await ask_status(web_url or f"http://127.0.0.1:{settings.web_port}")
+        found["live"] = await ask_status(whereabouts.find(settings).web_url)
         found["worker"] = "ready" if found["live"]["ready"] else "starting"
     except (aiohttp.ClientError, TimeoutError, OSError):
-        web_url = None
+        pass
     found["tables"] = (await answer(settings, ROW_COUNTS))["rows"]
     return found
 
 
 async def answer(settings: Settings, sql: str) -> dict[str, Any]:
     """Answer a read-only query: through the running owner of the embedded store, or by opening the store."""
-    web_url, _ = _where(settings)
     if settings.embedded_store:
         try:
-            found = await ask_query(web_url or f"http://127.0.0.1:{settings.web_port}", sql)
+            found = await ask_query(whereabouts.find(settings).web_url, sql)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             pass
         else:
@@ -121,9 +115,18 @@ def query(sql: str, *, as_json: bool) -> None:
 @click.option("--end", help="Likewise; a day is included.")
 @click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
 @click.option("--exchange", help="MIC, for a whole market.")
+@click.option("--force-fresh", is_flag=True, help="Call the provider even where a quote is younger than QUOTE_TTL_S.")
+@click.option("--within", "within_s", type=click.FloatRange(min=1), help="Seconds after which to give up.")
 @plainly
 def poll(
-    dataset: str, symbols: tuple[str, ...], providers: tuple[str, ...], start: str | None, end: str | None, **given: Any
+    dataset: str,
+    symbols: tuple[str, ...],
+    providers: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    force_fresh: bool,
+    within_s: float | None,
+    **given: Any,
 ) -> None:
     """Ask the running pipeline to fetch something, and wait until it has ended.
 
@@ -133,13 +136,15 @@ def poll(
     """
     settings = load_settings()
     call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
-    sandboxed = bool((running := Address.find(settings.data_dir)) and running.sandbox_url)
+    where = whereabouts.find(settings)
     try:
-        slip = routing.slip(call, lambda name: sandboxed or usable(settings, name), providers)
+        slip = routing.slip(call, where.providers.__contains__, providers)
     except routing.Unroutable as error:
         fail(str(error))
     try:
-        job = asyncio.run(_poll(settings, requests_for([(call, slip)])))
+        deadline = None if within_s is None else now_ms() + round(within_s * 1000)
+        requests = requests_for([(call, slip)], deadline, urgent=True, force_fresh=force_fresh)
+        job = asyncio.run(_poll(where.bootstrap, requests))
     except BrokerUnreachable as error:
         fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
     records = sum(report.records for report in job.done.values())
@@ -154,16 +159,6 @@ def poll(
     raise SystemExit(1 if job.failures else 0)
 
 
-def usable(settings: Settings, provider: str) -> bool:
-    """Tell whether the provider has a key, or needs none."""
-    from connectors import connector  # noqa: PLC0415
-
-    return connector(provider).auth.keyless or bool(settings.keys(provider))
-
-
-async def _poll(settings: Settings, requests: list[Any]) -> Job:
-    bootstrap = _where(settings)[1]
-    async with connected(bootstrap):
-        pass  # a broker that is away is told in one line
+async def _poll(bootstrap: str, requests: list[PollRequest]) -> Job:
     async with Client(bootstrap) as client:
         return await client.run(requests)

@@ -22,9 +22,9 @@ from infra.clickhouse import DATASET_TABLES
 from infra.settings import Settings
 from streams.client import Client, Job, requests_for
 from streams.commands._terms import fail, load_settings, plainly, show
-from streams.commands.ask import usable
 from streams.messages import PollDone
 from streams.stack import AlreadyRunning, PartEnded, Stack, ask_query
+from streams.whereabouts import usable
 
 SHARES = ("AAPL", "GOOG", "IBM", "MSFT", "FB")
 HISTORY = ("2000-03-01", "2013-03-02")

@@ -10,9 +10,9 @@ import click
 import orjson
 
 from connectors import DATASETS, Answer, Request, connector
+from infra.clock import now_ms
 from streams import cases
 from streams.commands._terms import fail, plainly
-from streams.messages import now_ms
 
 REFUSED, MALFORMED = 3, 4
 

@@ -31,11 +31,17 @@ class Breaker:
     failures: int = 0
     successes: int = 0
     opened_at: int = 0
-    probe: int = 0
-    """Number of the call that is the probe; 0: none is under way."""
+    probe: str = ""
+    """Id of the call that is the probe; empty: none is under way."""
     calls: int = 0
-    """Calls begun: a call's number is this count after its `begin`."""
     failed: int = 0
+    opened: int = 0
+    """How often it opened."""
+
+    @property
+    def failure_rate(self) -> float | None:
+        """Failed calls of all that began; None before the first."""
+        return self.failed / self.calls if self.calls else None
 
 
 def wait_ms(breaker: Breaker, policy: Policy, now: int) -> int | None:
@@ -47,33 +53,43 @@ def wait_ms(breaker: Breaker, policy: Policy, now: int) -> int | None:
     return max(0, breaker.opened_at + policy.recovery_ms - now) if breaker.state == "OPEN" else 0
 
 
-def begin(breaker: Breaker, policy: Policy, now: int) -> Breaker:
+def settle(breaker: Breaker, now: int) -> Breaker:
+    """Follow a clock that stepped back: nobody waits longer than the rest lasts."""
+    return replace(breaker, opened_at=now) if breaker.opened_at > now else breaker
+
+
+def begin(breaker: Breaker, policy: Policy, call_id: str, now: int) -> Breaker:
     """Record that a call starts: from OPEN, after its rest, it is the one probe of HALF_OPEN."""
-    if breaker.state == "CLOSED":
-        return replace(breaker, calls=breaker.calls + 1)
-    if wait_ms(breaker, policy, now) != 0:
-        raise ValueError(f"a call may not start: the breaker is {breaker.state} and its probe is not due")
-    number = breaker.calls + 1
-    return replace(breaker, state="HALF_OPEN", probe=number, calls=number)
+    counted = replace(breaker, calls=breaker.calls + 1)
+    if breaker.state == "CLOSED" or wait_ms(breaker, policy, now) != 0:
+        return counted  # a call that began before the breaker opened, told late
+    return replace(counted, state="HALF_OPEN", probe=call_id)
 
 
-def end(breaker: Breaker, policy: Policy, outcome: str, now: int, number: int) -> Breaker:
-    """Record how call `number` ended. One that began before the breaker opened only counts: it says nothing new."""
+def end(breaker: Breaker, policy: Policy, call_id: str, outcome: str, now: int) -> Breaker:
+    """Record how a call ended. One that began before the breaker opened only counts: it says nothing new."""
     failed = outcome in HEALTH
     counted = replace(breaker, failed=breaker.failed + failed)
-    if breaker.state != "CLOSED" and breaker.probe != number:
+    if breaker.state != "CLOSED" and breaker.probe != call_id:
         return counted
     if failed:
         failures = breaker.failures + 1
         if breaker.state == "CLOSED" and failures < policy.failure_threshold:
             return replace(counted, failures=failures)
-        return replace(counted, state="OPEN", opened_at=now, failures=failures, successes=0, probe=0)
+        return replace(
+            counted, state="OPEN", opened_at=now, failures=failures, successes=0, probe="", opened=breaker.opened + 1
+        )
     successes = breaker.successes + 1
     if breaker.state == "CLOSED" or successes >= policy.success_threshold:
-        return replace(counted, state="CLOSED", failures=0, successes=0, probe=0)
-    return replace(counted, successes=successes, probe=0)
+        return replace(counted, state="CLOSED", failures=0, successes=0, probe="")
+    return replace(counted, successes=successes, probe="")
 
 
-def abandon(breaker: Breaker, number: int) -> Breaker:
-    """Record that call `number` will never end (cancelled, or a fault of ours): the next one probes in its place."""
-    return replace(breaker, probe=0) if breaker.probe == number else breaker
+def abandon(breaker: Breaker, call_id: str) -> Breaker:
+    """Record that a call will never end (cancelled, or a fault of ours): the next one probes in its place."""
+    return replace(breaker, probe="") if breaker.probe == call_id else breaker
+
+
+def reset(breaker: Breaker) -> Breaker:
+    """Close it by hand; its statistics stay."""
+    return replace(breaker, state="CLOSED", failures=0, successes=0, probe="")

@@ -2,11 +2,14 @@
 
 Seconds and minutes are rolling windows (no window of that length ever holds more than the limit, wherever the
 provider starts its own); days and months are calendar windows in the limit's zone.
+
+The provider receives a call at some moment between its start and its end. So a call under way counts in every window,
+and one that ended counts from its end on: by the provider's clock, too, no window ever holds more than the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -15,40 +18,64 @@ from zoneinfo import ZoneInfo
 ROLLING_MS = {"second": 1_000, "minute": 60_000}
 NEVER = 2**62
 NEVER_YET = -NEVER
+FINE_MS, COARSE_MS = 4, 235
+"""Steps of time to which the last second, and the minute before it, are thinned out: 256 entries each."""
+ENTRIES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `calls` weighted calls in each `per`; `zone` names whose midnight ends a day or month."""
+    """At most `calls` in each `per`; `zone` names whose midnight ends a day or month.
+
+    A call counts with its weight, or, where `weighted` is false, as one.
+    """
 
     calls: float
     per: Literal["second", "minute", "day", "month"]
     zone: str = "UTC"
+    weighted: bool = True
+
+    def amount(self, calls: float, weight: float) -> float:
+        """What `calls` calls of `weight` in all take of this window."""
+        return weight if self.weighted else calls
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a provider's answer says of the key's quota (`X-RateLimit-*`); `resets_at` in ms UTC."""
+
+    left: float
+    limit: float | None = None
+    resets_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """One key: recent calls (ms UTC, weight) for the rolling windows, counts since each calendar window's start.
+    """One key: calls under way, recent calls for the rolling windows, counts since each calendar window's start.
 
     `rest_until` (ms UTC) is set by a refusal: the key is not asked before; `rejected` takes it out for good.
     `unsold` are the endpoints that its plan does not sell.
     """
 
-    recent: tuple[tuple[int, float], ...] = ()
-    counted: tuple[tuple[str, int, float], ...] = ()
-    """(per, window start ms, weight used) of each calendar window."""
+    flying: tuple[tuple[str, int, float], ...] = ()
+    """(call id, started at, weight) of each call under way."""
+    recent: tuple[tuple[int, float, float], ...] = ()
+    """(ended at, calls, weight), by time."""
+    counted: tuple[tuple[str, int, float, float], ...] = ()
+    """(per, window start ms, calls, weight) of each calendar window."""
     rest_until: int = 0
+    refused_in_a_row: int = 0
     rejected: bool = False
     unsold: frozenset[str] = frozenset()
 
 
-def wait_ms(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int) -> int:
+def wait_ms(usage: KeyUsage, windows: Iterable[Window], weight: float, now: int) -> int:
     """Ms until a call of `weight` may start; 0 is now, `NEVER` when a window can never hold it."""
     if usage.rejected:
         return NEVER
     waits = [max(0, usage.rest_until - now)]
     for window in windows:
-        if weight > window.calls:
+        if window.amount(1, weight) > window.calls:
             return NEVER
         waits.append(
             _rolling_wait(usage, window, weight, now)
@@ -58,41 +85,97 @@ def wait_ms(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int)
     return max(waits)
 
 
-def spend(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int) -> KeyUsage:
+def begin(usage: KeyUsage, windows: Iterable[Window], call_id: str, weight: float, now: int) -> KeyUsage:
     """Record a call that starts now. It counts whatever becomes of it."""
     usage = settle(usage, windows, now)
-    horizon = max((ROLLING_MS[w.per] for w in windows if w.per in ROLLING_MS), default=0)
-    kept = tuple((at, w) for at, w in usage.recent if at > now - horizon)
-    counted = []
-    for window in windows:
-        if window.per not in ROLLING_MS:
-            start = max(window_start(window, now), _since(usage, window))
-            counted.append((window.per, start, used(usage, window, now) + weight))
-    return replace(usage, recent=(*kept, (now, weight)) if horizon else (), counted=tuple(counted))
+    counted = tuple(_count(usage, window, weight, now) for window in windows if window.per not in ROLLING_MS)
+    return replace(usage, flying=(*usage.flying, (call_id, now, weight)), counted=counted)
+
+
+def end(usage: KeyUsage, windows: Sequence[Window], call_id: str, now: int, said: Said | None = None) -> KeyUsage:
+    """Record that a call ended. One that crossed a calendar window's start counts in both windows.
+
+    What the provider says of the key's quota wins over our own count. A call that is not known changes nothing.
+    """
+    call = next((call for call in usage.flying if call[0] == call_id), None)
+    if call is None:
+        return usage
+    _, started, weight = call
+    usage = replace(usage, flying=tuple(other for other in usage.flying if other[0] != call_id))
+    usage = settle(usage, windows, now)
+    crossed = {
+        window.per
+        for window in windows
+        if window.per not in ROLLING_MS and window_start(window, now) > max(started, _since(usage, window))
+    }
+    counted = tuple(
+        _count(usage, window, weight, now) if window.per in crossed else _counted(usage, window)
+        for window in windows
+        if window.per not in ROLLING_MS
+    )
+    horizon = max((ROLLING_MS[window.per] for window in windows if window.per in ROLLING_MS), default=0)
+    kept = [entry for entry in usage.recent if entry[0] > now - horizon]
+    recent = thinned((*kept, (now, 1, weight)), now) if horizon else ()
+    usage = replace(usage, recent=recent, counted=counted)
+    return _corrected(usage, windows, said, started, now) if said else usage
+
+
+def spend(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int) -> KeyUsage:
+    """Record a call that starts and ends now."""
+    return end(begin(usage, windows, "", weight, now), windows, "", now)
+
+
+def land(usage: KeyUsage, windows: Sequence[Window], now: int) -> KeyUsage:
+    """Record that every call under way ended by now at the latest: nobody is left to tell how."""
+    for call_id, *_ in usage.flying:
+        usage = end(usage, windows, call_id, now)
+    return usage
 
 
 def used(usage: KeyUsage, window: Window, now: int) -> float:
-    """Weight used in `window` as of `now`."""
+    """What is used of `window` as of `now`."""
     if window.per in ROLLING_MS:
-        return sum(weight for at, weight in usage.recent if at > now - ROLLING_MS[window.per])
+        since = now - ROLLING_MS[window.per]
+        ended = sum(window.amount(calls, weight) for at, calls, weight in usage.recent if at > since)
+        return ended + sum(window.amount(1, weight) for *_, weight in usage.flying)
     start = window_start(window, now)
-    return sum(weight for per, since, weight in usage.counted if per == window.per and since >= start)
+    counted = sum(
+        window.amount(calls, weight)
+        for per, since, calls, weight in usage.counted
+        if per == window.per and since >= start
+    )
+    return counted + sum(window.amount(1, weight) for _, at, weight in usage.flying if at < start)
 
 
-def settle(usage: KeyUsage, windows: Sequence[Window], now: int) -> KeyUsage:
+def left(usage: KeyUsage, windows: Iterable[Window], now: int) -> float:
+    """The share of its tightest window that a key has left, 0 to 1."""
+    return min((1 - used(usage, window, now) / window.calls for window in windows), default=1.0)
+
+
+def settle(usage: KeyUsage, windows: Iterable[Window], now: int) -> KeyUsage:
     """Follow a clock that stepped back: calls of its future count as made now, a window of it as the next one.
 
     So a step never frees a call twice, and holds nobody up for longer than the windows last.
     """
     ends: dict[str, int] = {window.per: window_end(window, now) for window in windows if window.per not in ROLLING_MS}
-    recent = tuple((min(at, now), weight) for at, weight in usage.recent)
-    counted = tuple((per, min(since, ends.get(per, since)), weight) for per, since, weight in usage.counted)
-    return replace(usage, recent=recent, counted=counted)
+    return replace(
+        usage,
+        flying=tuple((call_id, min(at, now), weight) for call_id, at, weight in usage.flying),
+        recent=tuple((min(at, now), calls, weight) for at, calls, weight in usage.recent),
+        counted=tuple(
+            (per, min(since, ends.get(per, since)), calls, weight) for per, since, calls, weight in usage.counted
+        ),
+    )
 
 
 def rest(usage: KeyUsage, until: int) -> KeyUsage:
     """Do not ask this key before `until` (ms UTC)."""
-    return replace(usage, rest_until=max(usage.rest_until, until))
+    return replace(usage, rest_until=max(usage.rest_until, until), refused_in_a_row=usage.refused_in_a_row + 1)
+
+
+def served(usage: KeyUsage) -> KeyUsage:
+    """Remember that the key was not refused."""
+    return replace(usage, refused_in_a_row=0) if usage.refused_in_a_row else usage
 
 
 def reject(usage: KeyUsage) -> KeyUsage:
@@ -118,6 +201,54 @@ def window_end(window: Window, now: int) -> int:
     return _ms(datetime(day.year, day.month, day.day if window.per == "day" else 1, tzinfo=start.tzinfo))
 
 
+def thinned(recent: tuple[tuple[int, float, float], ...], now: int) -> tuple[tuple[int, float, float], ...]:
+    """Sort, and where there are too many entries join neighbours: the later moment counts for both."""
+    recent = tuple(sorted(recent))
+    if len(recent) <= ENTRIES:
+        return recent
+    joined: list[tuple[int, float, float]] = []
+    for at, calls, weight in recent:
+        step = FINE_MS if at > now - ROLLING_MS["second"] else COARSE_MS
+        if joined and joined[-1][0] // step == at // step:
+            calls, weight = calls + joined[-1][1], weight + joined[-1][2]  # noqa: PLW2901
+            joined.pop()
+        joined.append((at, calls, weight))
+    return tuple(joined)
+
+
+def _corrected(usage: KeyUsage, windows: Iterable[Window], said: Said, started: int, now: int) -> KeyUsage:
+    """Take over what the provider counts: strangers' calls are added, what it no longer counts is forgiven.
+
+    It cannot know of calls that ended after this one was sent, and need not know of those under way.
+    """
+    rolling = [window for window in windows if window.per in ROLLING_MS]
+    window = max(rolling, key=lambda one: (one.calls == said.limit, ROLLING_MS[one.per]), default=None)
+    if window is None:
+        return usage
+    length = ROLLING_MS[window.per]
+    theirs = max(0.0, window.calls - said.left)
+    inside = [entry for entry in usage.recent if entry[0] > now - length]
+    ours = sum(window.amount(calls, weight) for _, calls, weight in inside)
+    unseen = sum(window.amount(calls, weight) for at, calls, weight in inside if at > started) - window.amount(
+        *inside[-1][1:]
+    )
+    strangers = theirs - used(usage, window, now)
+    if strangers > 0:
+        at = now if said.resets_at is None else min(now, max(said.resets_at, now + 1) - length)
+        return replace(usage, recent=thinned((*usage.recent, (at, strangers, strangers)), now))
+    forgiven = ours - theirs - max(0.0, unseen)
+    return replace(usage, recent=_forgive(usage.recent, window, forgiven)) if forgiven > 0 else usage
+
+
+def _forgive(
+    recent: tuple[tuple[int, float, float], ...], window: Window, amount: float
+) -> tuple[tuple[int, float, float], ...]:
+    kept = list(recent)
+    while kept and window.amount(*kept[0][1:]) <= amount:
+        amount -= window.amount(*kept.pop(0)[1:])
+    return tuple(kept)
+
+
 def _floor(window: Window, now: int) -> datetime:
     local = datetime.fromtimestamp(now / 1000, UTC).astimezone(ZoneInfo(window.zone))
     day = local.day if window.per == "day" else 1
@@ -130,8 +261,9 @@ def _ms(moment: datetime) -> int:
 
 def _rolling_wait(usage: KeyUsage, window: Window, weight: float, now: int) -> int:
     length = ROLLING_MS[window.per]
-    inside = [(at, w) for at, w in usage.recent if at > now - length]
-    excess = sum(w for _, w in inside) + weight - window.calls
+    inside = [(at, window.amount(calls, w)) for at, calls, w in usage.recent if at > now - length]
+    inside += [(now, window.amount(1, w)) for *_, w in usage.flying]
+    excess = sum(amount for _, amount in inside) + window.amount(1, weight) - window.calls
     for at, freed in inside:
         if excess <= 0:
             return 0
@@ -142,11 +274,23 @@ def _rolling_wait(usage: KeyUsage, window: Window, weight: float, now: int) -> i
 
 
 def _calendar_wait(usage: KeyUsage, window: Window, weight: float, now: int) -> int:
-    if used(usage, window, now) + weight <= window.calls:
+    if used(usage, window, now) + window.amount(1, weight) <= window.calls:
         return 0
     return window_end(window, max(now, _since(usage, window))) - now
 
 
+def _count(usage: KeyUsage, window: Window, weight: float, now: int) -> tuple[str, int, float, float]:
+    """One more call in the calendar window that holds `now`."""
+    start = max(window_start(window, now), _since(usage, window))
+    per, since, calls, weights = _counted(usage, window)
+    return (per, start, calls + 1, weights + weight) if since >= start else (per, start, 1, weight)
+
+
+def _counted(usage: KeyUsage, window: Window) -> tuple[str, int, float, float]:
+    found = [entry for entry in usage.counted if entry[0] == window.per]
+    return max(found, key=lambda entry: entry[1], default=(window.per, NEVER_YET, 0.0, 0.0))
+
+
 def _since(usage: KeyUsage, window: Window) -> int:
     """Start of the window counted last: a later one than now's when the clock stepped back over its start."""
-    return max((since for per, since, _ in usage.counted if per == window.per), default=NEVER_YET)
+    return _counted(usage, window)[1]

@@ -1,6 +1,7 @@
 """A poller with its parts, real but for the broker and the clock."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,11 +10,16 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from agents._desk import Desk
 from agents._http import Transport
+from agents.caller import Caller
+from agents.ledger import Ledger
 from agents.poller import Poller
+from agents.quotes import Quotes
 from connectors import Call, connector
+from infra.clock import now_ms
 from infra.sandbox import Sandbox, SandboxSettings
 from streams import topics
-from streams.messages import ApiCall, DeadLetter, PollDone, PollRequest, now_ms
+from streams.messages import ApiCall, DeadLetter, PollDone, PollRequest
+from streams.state.account import RESERVED, Terms
 from streams.state.breaker import Policy
 
 DAY = 86_400_000
@@ -41,8 +47,21 @@ class Recorder:
         return [message.decode(record.value) for record in self.to(topic)]
 
     @property
-    def calls(self):
+    def told(self):
+        """Every call as it was told: when it began, and when it ended."""
         return self.read(topics.API_CALLS, ApiCall)
+
+    @property
+    def calls(self):
+        """Every call that ended; each was reserved before."""
+        reserved, ended = set(), []
+        for call in self.told:
+            if call.outcome == RESERVED:
+                reserved.add(call.call_id)
+            else:
+                assert call.call_id in reserved
+                ended.append(call)
+        return ended
 
     @property
     def letters(self):
@@ -50,8 +69,10 @@ class Recorder:
 
     @property
     def children(self):
-        children = self.read(topics.POLL_REQUESTS, PollRequest)
-        for child, record in zip(children, self.to(topics.POLL_REQUESTS), strict=True):
+        records = [record for topic in topics.POLLS for record in self.to(topic)]
+        children = [PollRequest.decode(record.value) for record in records]
+        for child, record in zip(children, records, strict=True):
+            assert record.topic == (topics.POLL_URGENT if child.urgent else topics.POLL_REQUESTS)
             assert (record.key, record.partition) == (child.provider, topics.mailbox(child.provider))
         return children
 
@@ -88,25 +109,43 @@ class Scene:
         policy=DEFAULT,
         timeout_s=20.0,
         refuse=None,
+        allowance=None,
     ):
         self.time, self.outbox = Time(), Recorder(refuse)
+        terms = Terms(windows=windows, policy=policy, allowance=allowance)
         self.desks = {
-            "polygon": Desk(
-                connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, windows, policy
-            ),
-            "yahoo": Desk(connector("yahoo"), {"yahoo#1": ""}, windows, policy),
-            **{other.name: Desk(other, {f"{other.name}#1": ""}, (), policy) for other in extra},
+            "polygon": Desk(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, terms),
+            "yahoo": Desk(connector("yahoo"), {"yahoo#1": ""}, replace(terms, keyless=True)),
+            **{
+                other.name: Desk(other, {f"{other.name}#1": ""}, Terms(policy=policy, keyless=other.auth.keyless))
+                for other in extra
+            },
         }
         bases = {name: f"{url}/{name}" for name in self.desks}
         self.transport = Transport(timeout_s=timeout_s, body_limit=2**24, base_urls=bases)
+        self.quotes = Quotes("nobody", 900_000)
         self.poller = Poller(
-            self.desks, self.transport, self.outbox, retries=retries, sleep=self.time.sleep, clock=self.time
+            self.desks,
+            Caller(self.transport, self.outbox, Ledger(self.outbox), now=self.time),
+            self.outbox,
+            retries=retries,
+            ready=self.ready,
+            quotes=self.quotes,
+            sleep=self.time.sleep,
+            now=self.time,
         )
+        self.parked = 0
+
+    async def ready(self, provider):
+        assert provider in self.desks
 
     async def receive(self, value):
-        """Handle one record of poll.requests."""
+        """Handle one record of poll.requests, however often it is parked meanwhile."""
         message = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=6, offset=9)
-        await self.poller.handle(SimpleNamespace(message=message, value=value, headers={}))
+        event = SimpleNamespace(message=message, value=value, headers={})
+        while (parked := await self.poller.handle(event)) is not None:
+            self.parked += 1
+            await parked
 
     async def handle(self, call=DAILY, slip=("polygon",), **more):
         """Serve one request; gives its one report."""

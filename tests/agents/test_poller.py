@@ -10,15 +10,15 @@ from aiohttp import web
 from agents.poller import PENDING_S
 from connectors import Call, Connector, Endpoint, Request, connector
 from connectors._connector import Symbols
-from connectors._errors import Pending, ProviderUnavailable
+from connectors._errors import Pending
 from connectors._vocabulary import Auth
 from infra.sandbox import Fault
 from streams import topics
 from streams.messages import Page, PollDone, PollRequest, RawMeta
+from streams.state.account import Ended
 from streams.state.breaker import Policy
 from streams.state.quota import Window
 
-DOWN = ProviderUnavailable("HTTP 503")
 QUOTES = Call(dataset="quote", symbols=("KO", "NOPE"))
 
 
@@ -249,7 +249,8 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answe
 
     scene = await answering(fine, extra=[provider(broken)], policy=Policy(failure_threshold=1, recovery_ms=1))
     desk = scene.desks["example"]
-    desk.end(desk.begin("example#1", 1, scene.time.now - 10), "quote", DOWN, scene.time.now - 5)
+    desk.begin("example#1", "before", "quote", 1, scene.time.now - 10)
+    desk.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
     done = await scene.handle(QUOTES, ("example",))
 
     assert (done.outcome, done.reason) == ("Fault", "RuntimeError: a bug of this connector")
@@ -268,7 +269,8 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
 
     scene = await answering(hang, extra=[provider()], policy=Policy(failure_threshold=1, recovery_ms=1))
     desk = scene.desks["example"]
-    desk.end(desk.begin("example#1", 1, scene.time.now - 10), "quote", DOWN, scene.time.now - 5)
+    desk.begin("example#1", "before", "quote", 1, scene.time.now - 10)
+    desk.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
     task = asyncio.create_task(scene.handle(QUOTES, ("example",)))
     await arrived.wait()
     assert desk.turn("quote", 1, scene.time.now).wait_ms == 1_000
@@ -277,7 +279,8 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
         await task
 
     assert desk.turn("quote", 1, scene.time.now).wait_ms == 0
-    assert scene.outbox.sent == []
+    assert [call.outcome for call in scene.outbox.told] == ["Reserved"]
+    assert len(scene.outbox.sent) == 1
 
 
 async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
@@ -288,7 +291,7 @@ async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
     await scene.receive(request.encode())
 
     (child,), (done,) = scene.outbox.children, scene.outbox.read(topics.POLL_DONE, PollDone)
-    assert desk.breaker.failed == 0
+    assert desk.account.breaker.failed == 0
     assert (done.outcome, done.children) == ("Pending", 1)
     assert (child.page.request(), child.slip) == (poll, ("yahoo",))
     assert scene.time.slept == [PENDING_S]

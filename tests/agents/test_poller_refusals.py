@@ -3,11 +3,11 @@
 import pytest
 from aiohttp import web
 
-from agents._desk import COOL_MS
 from connectors import Call
 from infra.sandbox import Fault
 from streams import topics
 from streams.messages import Hop, RawMeta
+from streams.state.account import COOL_MS
 from streams.state.breaker import Policy
 
 GOOD, WRONG, FREE = "good-key-0001", "wrong-key-0001", "free-key-0001"
@@ -98,7 +98,7 @@ async def test_an_open_breaker_is_waited_for_with_one_probe(scene, sandbox):
 
     assert done.outcome == "records"
     assert scene.time.slept == [0.5, 1.0, 8.0]
-    assert scene.desks["polygon"].breaker.state == "CLOSED"
+    assert scene.desks["polygon"].account.breaker.state == "CLOSED"
 
 
 async def test_a_rejected_key_is_taken_out_and_the_next_one_asked(scene):

@@ -262,6 +262,7 @@ async def test_calls_responses_and_letters_replayed_are_one(store):
     cost = {"asset_class": "equity", "interval": "1d", "outcome": "records", "cost_calls": 1.0, "cost_usd": 0.0}
     rows = {
         "api_calls": {**call, **response, **cost, "started_at": TS, "retry_after_s": None, "bytes": 2, "error": None},
+        "polls": {"request_id": "r1", "job_id": "j", "dataset": "bars", "symbols": ["AAPL"], "at": TS, "tried": "[]"},
         "raw_responses": {
             **call,
             **response,

@@ -53,18 +53,38 @@ async def test_rows_are_counted_once_and_empty_tables_too(store):
 
     assert {table: count for table, count in counts.items() if count} == {"bars": 2, "dead_letters": 1}
     assert list(counts)[:3] == ["quotes", "bars", "actions"]
-    assert len(counts) == 14
+    assert len(counts) == 15
 
 
 async def test_calls_since_a_moment_replay_quotas_in_order(store):
-    later = call("b", started_at=NOON + 1, key_label=None, cost_usd=0.0015)
-    limited = call("c", started_at=NOON, outcome="RateLimited", retry_after_s=30.0)
-    await insert(store, "api_calls_log", later, limited, limited, call("a", started_at=NOON - 1))
+    later = call("b", started_at=NOON + 1, key_label=None, cost_usd=0.0015, outcome="Reserved")
+    limited = call(
+        "c", started_at=NOON, ended_at=NOON + 9, outcome="RateLimited", retry_after_s=30.0, resets_at=NOON + 30
+    )
+    limited |= {"said_left": 0.0, "said_limit": 5.0, "said_resets_at": NOON + 40, "slice_only": True}
+    for row in (later, limited, limited, call("a", started_at=NOON - 1)):
+        await insert(store, "api_calls_log", row)
 
+    known = {"provider": "polygon", "endpoint": "aggs", "cost_calls": 1.0}
+    nothing = dict.fromkeys(("ended_at", "retry_after_s", "resets_at", "said_left", "said_limit", "said_resets_at"))
     assert await calls_since(store, NOON) == [
-        CallCost("polygon", "polygon#1", NOON, 1.0, 0.0, "RateLimited", 30.0),
-        CallCost("polygon", None, NOON + 1, 1.0, 0.0015, "records", None),
+        CallCost(
+            **{**known, "call_id": "c", "key_label": "polygon#1", "started_at": NOON, "ended_at": NOON + 9},
+            **{"outcome": "RateLimited", "retry_after_s": 30.0, "resets_at": NOON + 30, "slice_only": True},
+            **{"said_left": 0.0, "said_limit": 5.0, "said_resets_at": NOON + 40, "cost_usd": 0.0},
+        ),
+        CallCost(
+            **{**known, **nothing, "call_id": "b", "key_label": "", "started_at": NOON + 1},
+            **{"outcome": "Reserved", "slice_only": False, "cost_usd": 0.0015},
+        ),
     ]
+
+
+async def test_a_call_of_before_its_end_was_kept_ended_when_it_started(store):
+    await insert(store, "api_calls_log", call("a"))
+
+    (found,) = await calls_since(store, NOON)
+    assert (found.outcome, found.ended_at) == ("records", NOON)
 
 
 async def test_columns_are_told_with_their_types(store):

@@ -1,10 +1,11 @@
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.sandbox import Clock, InvalidSettings, Limit, Plan
+from infra.sandbox import Clock, InvalidSettings, Limit, Plan, Sandbox, SandboxSettings
 from infra.sandbox.keys import Keyring
 from infra.sandbox.limits import Meter
 from infra.sandbox.polygon import PROVIDER as POLYGON
@@ -57,6 +58,68 @@ def test_a_refused_call_spends_nothing_of_the_other_windows():
     assert [bool(answer) for answer in answers] == [False, True, True, False, True, True, False]
     assert (meter.used[day], meter.peak[minute]) == (3, 1)
     assert meter.spend(now + timedelta(minutes=10))[0] == day
+
+
+def test_what_is_left_of_a_minute_is_whole_again_when_the_next_begins():
+    meter = Meter(Plan((Limit(9, "day"), Limit(3, "minute"))))
+    meter.spend(START)
+    meter.spend(START)
+
+    left, later = meter.left("minute", START), meter.left("minute", START + timedelta(seconds=30))
+
+    assert (left.limit.calls, left.calls, left.resets) == (3, 1, START + timedelta(seconds=30))
+    assert (later.calls, later.resets) == (3, START + timedelta(seconds=90))
+    assert meter.left("hour", START) is None
+
+
+ALPACA = ("alpaca/v2/assets/AAPL", {"APCA-API-KEY-ID": "k", "APCA-API-SECRET-KEY": "s"})
+FINNHUB = ("finnhub/quote?symbol=AAPL", {"X-Finnhub-Token": "k"})
+EODHD = ("eodhd/eod/AAPL.US?api_token=k", {})
+LIMITED_SILENTLY = ("polygon/v3/reference/tickers/AAPL?apiKey=k", {})
+RESET = str(int((START + timedelta(seconds=30)).timestamp()))
+
+
+@pytest.fixture
+async def told():
+    """Makes calls a second apart; gives of each answer its status and what `X-RateLimit-*` headers say."""
+
+    async def told(asked, limits, calls):
+        path, headers = asked
+        settings = SandboxSettings(keys={path.partition("/")[0]: {"k": limits}}, clock=Clock(START, rate=0))
+        async with Sandbox(settings) as sandbox, aiohttp.ClientSession(headers=headers) as http:
+            answers = []
+            for _ in range(calls):
+                async with http.get(f"{sandbox.url}/{path}") as response:
+                    names = (name.lower().rpartition("x-ratelimit-") for name in response.headers)
+                    quota = {word: response.headers[prefix + word] for _, prefix, word in names if prefix}
+                    answers.append((response.status, quota))
+                sandbox.clock.advance(timedelta(seconds=1))
+            return answers
+
+    return told
+
+
+@pytest.mark.parametrize("asked", [ALPACA, FINNHUB])
+async def test_every_answer_tells_what_is_left_of_the_minute_and_when_it_ends(told, asked):
+    assert await told(asked, [Limit(1, "second"), Limit(2, "minute")], 3) == [
+        (200, {"limit": "2", "remaining": "1", "reset": RESET}),
+        (200, {"limit": "2", "remaining": "0", "reset": RESET}),
+        (429, {"limit": "2", "remaining": "0", "reset": RESET}),
+    ]
+
+
+async def test_eodhd_tells_the_calls_of_the_minute_without_their_reset(told):
+    assert await told(EODHD, [Limit(20, "day", credits=True), Limit(1000, "minute")], 2) == [
+        (200, {"limit": "1000", "remaining": "999"}),
+        (200, {"limit": "1000", "remaining": "998"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits"), [(ALPACA, None), (ALPACA, [Limit(9, "day")]), (LIMITED_SILENTLY, [Limit(9, "minute")])]
+)
+async def test_without_calls_a_minute_or_a_word_for_them_nothing_is_told(told, asked, limits):
+    assert await told(asked, limits, 1) == [(200, {})]
 
 
 def test_credits_weigh_by_endpoint():

@@ -21,7 +21,7 @@ READY_S = 90
 class Pipeline:
     """One worker on one broker; the store is its own, the sandbox runs in the test's process."""
 
-    def __init__(self, bootstrap, sandbox, folder):
+    def __init__(self, bootstrap, sandbox, folder, **environment):
         self.bootstrap = bootstrap
         self.sandbox = sandbox
         self.folder = folder
@@ -34,6 +34,7 @@ class Pipeline:
             "CLICKHOUSE_URL": f"chdb://{folder}/store",
             "DATA_DIR": str(folder),
             "WEB_PORT": self.web.rpartition(":")[2],
+            **environment,
         }
 
     async def start(self):
@@ -71,10 +72,10 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def running(bootstrap, folder):
-    unlimited = {name: {"*": None} for name in providers()}
-    async with Sandbox(SandboxSettings(keys=unlimited)) as sandbox:
-        pipeline = Pipeline(bootstrap, sandbox, folder)
+async def running(bootstrap, folder, settings=None, **environment):
+    unlimited = SandboxSettings(keys={name: {"*": None} for name in providers()})
+    async with Sandbox(settings or unlimited) as sandbox:
+        pipeline = Pipeline(bootstrap, sandbox, folder, **environment)
         await pipeline.start()
         try:
             yield pipeline
@@ -99,6 +100,19 @@ async def pipeline(broker, tmp_path):
 def start_pipeline():
     """The pipeline as a context manager, for tests that prepare something before the worker starts."""
     return running
+
+
+@pytest.fixture
+def another_worker():
+    """Makes a worker beside that of a pipeline, of the same cluster and on the same store; it is started by itself."""
+
+    def make(pipeline, folder):
+        shared = {name: pipeline.environment[name] for name in pipeline.environment if name != "WEB_PORT"}
+        found = Pipeline(pipeline.bootstrap, pipeline.sandbox, folder, **{**shared, "DATA_DIR": str(folder)})
+        folder.mkdir()
+        return found
+
+    return make
 
 
 @pytest.fixture

@@ -174,6 +174,54 @@ async def test_cancelled_work_is_not_acknowledged_but_what_came_before_it_is():
     assert events.acked == [0]
 
 
+class Parking:
+    """Work that parks an event the first time; `leave(offset)` lets it go on."""
+
+    def __init__(self):
+        self.calls = []
+        self.parked = {}
+
+    async def __call__(self, event):
+        self.calls.append(event.offset)
+        if self.calls.count(event.offset) > 1:
+            return None
+        self.parked[event.offset] = asyncio.get_running_loop().create_future()
+        return self.parked[event.offset]
+
+    async def leave(self, offset):
+        self.parked[offset].set_result(None)
+        await turns()
+
+
+async def parking(window, count):
+    events, work = Events(), Parking()
+    box = Mailbox(work, window)
+    for offset in range(count):
+        box.put(events.event(offset))
+    await turns()
+    return box, events, work
+
+
+async def test_what_is_parked_takes_no_place_and_is_called_again():
+    box, events, work = await parking(1, 3)
+    assert (work.calls, events.acked, len(box)) == ([0, 1, 2], [], 3)
+
+    await work.leave(1)
+    assert (work.calls, events.acked) == ([0, 1, 2, 1], [])
+    await work.leave(0)
+
+    assert (work.calls[-1], events.acked, len(box)) == (0, [0, 1], 1)
+
+
+async def test_what_is_parked_is_left_alone_at_a_stop():
+    box, events, work = await parking(2, 3)
+
+    await asyncio.wait_for(box.drain(60), 5)
+
+    assert (events.acked, len(box)) == ([], 3)
+    assert all(future.cancelled() for future in work.parked.values())
+
+
 async def test_draining_an_idle_mailbox_returns_at_once():
     box, _, _ = await fill(1, 0)
 
@@ -184,7 +232,9 @@ async def test_draining_an_idle_mailbox_returns_at_once():
 
 async def mailboxes(high=4, window=2):
     consumer, work = Consumer(), Work()
-    return Mailboxes(work, window=window, high=high, consumer=consumer), consumer, work
+    boxes = Mailboxes(work, window=window, high=high, consumer=consumer)
+    boxes.own(TopicPartition((topic, n)) for topic in ("poll.requests", "raw.responses") for n in range(8))
+    return boxes, consumer, work
 
 
 async def test_a_slow_partition_holds_up_no_other():
@@ -254,7 +304,12 @@ async def test_released_partitions_are_abandoned_and_can_come_back():
 
     assert list(work.running) == [50]
     assert before.acked == []
+    boxes.put(before.event(1))
+    await turns()
+    assert list(work.running) == [50]  # it belongs to another worker now
+
     again = Events()
+    boxes.own({TP})
     boxes.put(again.event(0))
     await turns()
     await work.finish(0)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors import Call, Request
-from streams.messages import ApiCall, DeadLetter, Hop, Page, PollDone, PollRequest, RawMeta, new_id, now_ms
+from infra.clock import now_ms
+from streams.messages import ApiCall, DeadLetter, Hop, Order, Page, PollDone, PollRequest, RawMeta, new_id
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 MS = st.integers(-62_135_596_800_000, 253_402_300_799_999)
@@ -31,7 +32,7 @@ PAGES = st.builds(
     method=st.sampled_from(["GET", "POST"]),
     body=st.none() | st.dictionaries(TEXT, JSON) | st.lists(JSON),
 )
-HOPS = st.lists(st.builds(Hop, provider=TEXT, outcome=TEXT, reason=TEXT), max_size=3).map(tuple)
+HOPS = st.lists(st.builds(Hop, provider=TEXT, outcome=TEXT, reason=TEXT, free_at=MS | st.none()), max_size=3).map(tuple)
 REQUESTS = st.builds(
     PollRequest,
     request_id=TEXT,
@@ -41,14 +42,20 @@ REQUESTS = st.builds(
     tried=HOPS,
     page=st.none() | PAGES,
     deadline=MS | st.none(),
+    urgent=st.booleans(),
+    force_fresh=st.booleans(),
 )
 MESSAGES = st.one_of(
     REQUESTS,
-    st.builds(PollDone, symbols=st.lists(TEXT).map(tuple), tried=HOPS, at=MS, children=st.integers(0, 9)),
+    st.builds(PollDone, call=CALLS, tried=HOPS, at=MS, children=st.integers(0, 9)),
+    st.builds(Order, provider=TEXT, order_id=TEXT, at=MS),
     st.builds(
         ApiCall,
         symbols=st.lists(TEXT).map(tuple),
         started_at=MS,
+        ended_at=MS | st.none(),
+        resets_at=MS | st.none(),
+        said_left=st.floats(0, 1e6) | st.none(),
         latency_ms=st.integers(0, 10**6),
         status=st.integers(100, 599) | st.none(),
         retry_after_s=st.floats(0, 1e6) | st.none(),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors import Call
 from connectors._records import DATASETS
 from streams import topics
-from streams.messages import ApiCall, DeadLetter, Page, RawMeta
+from streams.messages import ORDER, ApiCall, DeadLetter, Hop, Order, Page, PollDone, RawMeta
 from streams.rows import RAW_COLUMNS, SCALARS, SERIES, TABLES, Batch
 
 BARS = TABLES[topics.MARKET["bars"]]
@@ -129,7 +129,8 @@ def test_the_reason_names_the_fault():
 
 
 def test_every_stored_topic_has_a_table_and_every_dataset_its_columns():
-    assert set(TABLES) == {topics.API_CALLS, topics.DEAD_LETTERS, topics.RAW_RESPONSES, *topics.MARKET.values()}
+    operations = {topics.API_CALLS, topics.POLL_DONE, topics.DEAD_LETTERS, topics.RAW_RESPONSES}
+    assert set(TABLES) == {*operations, *topics.MARKET.values()}
     for name, cls in DATASETS.items():
         assert set(TABLES[topics.MARKET[name]].columns) == set(cls.model_fields)
 
@@ -175,3 +176,26 @@ def test_a_raw_response_without_its_meta_is_refused(headers):
         batch.add("p0", record(b"{}", headers=headers))
 
     assert batch.rows == 0
+
+
+def test_a_report_becomes_a_row_of_what_was_asked_and_who_was_tried():
+    call = Call(dataset="bars", symbols=("KO", "PEP"), interval="1d", start=5, end=9)
+    tried = (Hop(provider="polygon", outcome="Busy", reason="later", free_at=7),)
+    done = PollDone(
+        request_id="r", job_id="j", provider="yahoo", call=call, outcome="records", records=3, tried=tried, at=8
+    )
+    batch = Batch(TABLES[topics.POLL_DONE], opened_at=0.0)
+    batch.add("p0", record(done.encode()))
+
+    row = {name: column[0] for name, column in batch.data.items()}
+    assert (row["symbols"], row["interval"], row["start_at"], row["end_at"]) == (["KO", "PEP"], "1d", 5, 9)
+    assert (row["provider"], row["outcome"], row["records"], row["at"]) == ("yahoo", "records", 3, 8)
+    assert orjson.loads(row["tried"]) == [{"provider": "polygon", "outcome": "Busy", "reason": "later", "free_at": 7}]
+
+
+def test_an_order_among_the_calls_is_no_row_but_counts_as_handled():
+    order = Order(order="takeover", provider="polygon", order_id="x", at=1)
+    batch = Batch(TABLES[topics.API_CALLS], opened_at=0.0)
+    batch.add("p0", record(order.encode(), 4, list(ORDER.items())))
+
+    assert (batch.rows, batch.offsets) == (0, {"p0": 5})

@@ -38,7 +38,7 @@ async def test_a_renewed_broker_loses_no_request(configured):
         async with Client(stack.address.bootstrap) as client:
             running = asyncio.ensure_future(client.run(requests_for(calls)))
             async with asyncio.timeout(60):
-                while (await stack.status())["providers"]["polygon"]["calls"] < 4:
+                while (await stack.status())["providers"]["polygon"]["breaker"]["calls"] < 4:
                     await asyncio.sleep(0.02)
             assert not running.done()
             await stack.renew()

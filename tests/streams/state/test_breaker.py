@@ -14,8 +14,8 @@ DOWN, UP = "ProviderUnavailable", "records"
 
 
 def call(state, outcome, now=0, policy=POLICY):
-    begun = breaker.begin(state, policy, now)
-    return breaker.end(begun, policy, outcome, now, begun.calls)
+    call_id = f"call-{state.calls + 1}"
+    return breaker.end(breaker.begin(state, policy, call_id, now), policy, call_id, outcome, now)
 
 
 def opened(now=0):
@@ -55,15 +55,18 @@ def test_every_answer_of_a_living_provider_speaks_for_its_health(outcome):
 
 def test_after_its_rest_one_call_probes_and_the_others_wait_for_it():
     state = opened()
-    with pytest.raises(ValueError, match="the breaker is OPEN"):
-        breaker.begin(state, POLICY, 999)
+    assert breaker.wait_ms(state, POLICY, 999) == 1
 
-    probing = breaker.begin(state, POLICY, 1_000)
+    probing = breaker.begin(state, POLICY, "probe", 1_000)
 
-    assert probing.state == "HALF_OPEN"
+    assert (probing.state, probing.probe) == ("HALF_OPEN", "probe")
     assert breaker.wait_ms(probing, POLICY, 5_000) is None
-    with pytest.raises(ValueError, match="its probe is not due"):
-        breaker.begin(probing, POLICY, 5_000)
+
+
+def test_a_call_that_is_told_while_it_rests_only_counts():
+    state = breaker.begin(opened(), POLICY, "late", 999)
+
+    assert (state.state, state.probe, state.calls) == ("OPEN", "", 4)
 
 
 def test_enough_good_probes_close_it():
@@ -84,26 +87,39 @@ def test_a_failed_probe_opens_it_for_another_rest():
 
 @pytest.mark.parametrize("outcome", [UP, DOWN])
 def test_a_call_from_before_it_opened_neither_ends_the_rest_nor_the_probe(outcome):
-    late = breaker.begin(Breaker(), POLICY, 0)
-    state = late
+    state = breaker.begin(Breaker(), POLICY, "late", 0)
     for _ in range(3):
         state = call(state, DOWN, 10)
 
-    resting = breaker.end(state, POLICY, outcome, 500, late.calls)
+    resting = breaker.end(state, POLICY, "late", outcome, 500)
     assert (resting.state, resting.opened_at, resting.successes) == ("OPEN", 10, 0)
 
-    probing = breaker.begin(state, POLICY, 1_010)
-    probing = breaker.end(probing, POLICY, outcome, 1_020, late.calls)
+    probing = breaker.begin(state, POLICY, "probe", 1_010)
+    probing = breaker.end(probing, POLICY, "late", outcome, 1_020)
     assert (probing.state, breaker.wait_ms(probing, POLICY, 1_020)) == ("HALF_OPEN", None)
 
 
-def test_an_abandoned_probe_leaves_the_place_to_the_next():
-    probing = breaker.begin(opened(), POLICY, 1_000)
+def test_it_is_closed_by_hand_and_keeps_its_statistics():
+    state = breaker.reset(opened())
 
-    state = breaker.abandon(probing, probing.calls)
+    assert (state.state, state.failures, state.calls, state.failed, state.opened) == ("CLOSED", 0, 3, 3, 1)
+    assert state.failure_rate == 1.0
+    assert breaker.wait_ms(state, POLICY, 0) == 0
+
+
+def test_a_clock_that_steps_back_makes_nobody_wait_longer_than_the_rest():
+    settled = breaker.settle(opened(now=86_400_000), 5)
+
+    assert breaker.wait_ms(settled, POLICY, 5) == POLICY.recovery_ms
+
+
+def test_an_abandoned_probe_leaves_the_place_to_the_next():
+    probing = breaker.begin(opened(), POLICY, "probe", 1_000)
+
+    state = breaker.abandon(probing, "probe")
 
     assert (state.state, breaker.wait_ms(state, POLICY, 1_000)) == ("HALF_OPEN", 0)
-    assert breaker.abandon(probing, probing.calls - 1) == probing
+    assert breaker.abandon(probing, "another") == probing
 
 
 class CallsOfManyTasks(RuleBasedStateMachine):
@@ -126,16 +142,16 @@ class CallsOfManyTasks(RuleBasedStateMachine):
         if breaker.wait_ms(self.state, self.policy, self.now) != 0:
             return
         probe = self.state.state != "CLOSED"
-        self.state = breaker.begin(self.state, self.policy, self.now)
-        self.under_way.append(self.state.calls)
+        call_id = f"call-{self.state.calls + 1}"
+        self.state = breaker.begin(self.state, self.policy, call_id, self.now)
+        self.under_way.append(call_id)
         if probe:
-            self.probes.add(self.state.calls)
+            self.probes.add(call_id)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), outcome=st.sampled_from([UP, DOWN, "RateLimited"]))
     def end(self, data, outcome):
-        number = self._finished(data)
-        self.state = breaker.end(self.state, self.policy, outcome, self.now, number)
+        self.state = breaker.end(self.state, self.policy, self._finished(data), outcome, self.now)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
@@ -143,14 +159,19 @@ class CallsOfManyTasks(RuleBasedStateMachine):
         self.state = breaker.abandon(self.state, self._finished(data))
 
     def _finished(self, data):
-        number = data.draw(st.sampled_from(self.under_way))
-        self.under_way.remove(number)
-        self.probes.discard(number)
-        return number
+        call_id = data.draw(st.sampled_from(self.under_way))
+        self.under_way.remove(call_id)
+        self.probes.discard(call_id)
+        return call_id
 
     @rule(passed=st.integers(0, 200))
     def let_time_pass(self, passed):
         self.now += passed
+
+    @rule(back=st.integers(1, 5_000))
+    def clock_steps_back(self, back):
+        self.now -= back
+        self.state = breaker.settle(self.state, self.now)
 
     @invariant()
     def at_most_one_probe_is_under_way(self):
@@ -162,7 +183,8 @@ class CallsOfManyTasks(RuleBasedStateMachine):
             wait = breaker.wait_ms(self.state, self.policy, self.now)
             assert wait is not None
             assert wait <= self.policy.recovery_ms
-            breaker.begin(self.state, self.policy, self.now + wait)
+            probing = breaker.begin(self.state, self.policy, "next", self.now + wait)
+            assert probing.state == "CLOSED" or probing.probe == "next"
 
     @invariant()
     def it_opens_only_after_enough_failures(self):

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streams.state import quota
-from streams.state.quota import NEVER, KeyUsage, Window
+from streams.state.quota import NEVER, KeyUsage, Said, Window
 
 # zones that change their clocks at midnight, by half an hour, across the date line, or never
 ZONES = (
@@ -43,6 +43,7 @@ def windows():
             calls=st.integers(1, 6),
             per=st.sampled_from(["second", "minute", "day", "month"]),
             zone=st.sampled_from(ZONES),
+            weighted=st.booleans(),
         ),
         min_size=1,
         max_size=3,
@@ -68,7 +69,7 @@ class SpendsWhatItMay(RuleBasedStateMachine):
     def wait_as_told_and_call(self, weight):
         wait = quota.wait_ms(self.usage, self.windows, weight, self.now)
         if wait == NEVER:
-            assert any(weight > window.calls for window in self.windows)
+            assert any(window.amount(1, weight) > window.calls for window in self.windows)
             return
         self.now += wait
         assert quota.wait_ms(self.usage, self.windows, weight, self.now) == 0
@@ -87,7 +88,8 @@ class SpendsWhatItMay(RuleBasedStateMachine):
                     if window.per in quota.ROLLING_MS
                     else quota.window_start(window, end)
                 )
-                assert sum(weight for when, weight in self.spent if first <= when <= end) <= window.calls
+                inside = [weight for when, weight in self.spent if first <= when <= end]
+                assert (sum(inside) if window.weighted else len(inside)) <= window.calls
 
 
 class SpendsUnderABadClock(SpendsWhatItMay):
@@ -115,13 +117,64 @@ class SpendsUnderABadClock(SpendsWhatItMay):
         for window in getattr(self, "windows", ()):
             if length := quota.ROLLING_MS.get(window.per):
                 for end, _ in self.spent:
-                    inside = sum(weight for when, weight in self.spent if end - length < when <= end)
-                    assert inside <= window.calls
+                    inside = [weight for when, weight in self.spent if end - length < when <= end]
+                    assert (sum(inside) if window.weighted else len(inside)) <= window.calls
+
+
+class CallsTakeTheirTime(RuleBasedStateMachine):
+    """Calls last; the provider receives each at any moment between its start and its end, and counts by that."""
+
+    @initialize(limits=windows(), start=MOMENTS)
+    def begin(self, limits, start):
+        self.windows, self.now, self.usage = limits, ms(start), KeyUsage()
+        self.flying, self.received, self.number = {}, [], 0
+
+    @rule(weight=st.integers(1, 3))
+    def call(self, weight):
+        if quota.wait_ms(self.usage, self.windows, weight, self.now) == 0:
+            self.number += 1
+            call_id = str(self.number)
+            self.usage = quota.begin(self.usage, self.windows, call_id, weight, self.now)
+            self.flying[call_id] = (self.now, weight)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def end(self, data):
+        call_id = data.draw(st.sampled_from(sorted(self.flying)))
+        started, weight = self.flying.pop(call_id)
+        self.usage = quota.end(self.usage, self.windows, call_id, self.now)
+        self.received.append((data.draw(st.sampled_from([started, self.now, (started + self.now) // 2])), weight))
+
+    @rule(passed=st.integers(0, 2_000) | st.integers(0, 120_000) | st.integers(0, 40 * 86_400_000))
+    def let_time_pass(self, passed):
+        self.now += passed
+
+    @rule(weight=st.integers(1, 3))
+    def never_starves(self, weight):
+        """Once every call has ended, what is waited for comes, no later than the longest window lasts."""
+        if self.flying or any(window.amount(1, weight) > window.calls for window in self.windows):
+            return
+        wait = quota.wait_ms(self.usage, self.windows, weight, self.now)
+        assert wait <= 31 * 86_400_000 + 3_600_000
+        assert quota.wait_ms(self.usage, self.windows, weight, self.now + wait) == 0
+
+    @invariant()
+    def the_provider_never_counts_more_than_the_limit(self):
+        for window in getattr(self, "windows", ()):
+            for end, _ in self.received:
+                first = (
+                    end - quota.ROLLING_MS[window.per] + 1
+                    if window.per in quota.ROLLING_MS
+                    else quota.window_start(window, end)
+                )
+                inside = [weight for when, weight in self.received if first <= when <= end]
+                assert (sum(inside) if window.weighted else len(inside)) <= window.calls
 
 
 TestSpendsWhatItMay = SpendsWhatItMay.TestCase
 TestSpendsUnderABadClock = SpendsUnderABadClock.TestCase
-TestSpendsWhatItMay.settings = TestSpendsUnderABadClock.settings = settings(
+TestCallsTakeTheirTime = CallsTakeTheirTime.TestCase
+TestSpendsWhatItMay.settings = TestSpendsUnderABadClock.settings = TestCallsTakeTheirTime.settings = settings(
     max_examples=60, stateful_step_count=25, deadline=None
 )
 
@@ -260,3 +313,79 @@ def test_wait_is_never_negative(offset):
     usage = quota.spend(quota.rest(KeyUsage(), NOON), windows, 1, NOON)
 
     assert quota.wait_ms(usage, windows, 1, NOON + offset // timedelta(milliseconds=1)) >= 0
+
+
+def called(usage, windows, call_id, started, ended, said=None):
+    return quota.end(quota.begin(usage, windows, call_id, 1, started), windows, call_id, ended, said)
+
+
+def test_a_call_under_way_counts_and_frees_its_place_a_window_after_its_end():
+    window = Window(1, "minute")
+    usage = quota.begin(KeyUsage(), [window], "a", 1, NOON)
+
+    assert quota.wait_ms(usage, [window], 1, NOON + 90_000) == 60_000
+    usage = quota.end(usage, [window], "a", NOON + 100_000)
+    assert quota.wait_ms(usage, [window], 1, NOON + 100_000) == 60_000
+
+
+def test_a_call_that_crosses_midnight_counts_in_the_new_day_too():
+    window = Window(5, "day")
+    midnight = at("2026-03-11T00:00")
+    usage = called(KeyUsage(), [window], "a", midnight - 10, midnight + 10)
+
+    assert quota.used(usage, window, midnight + 20) == 1
+    flying = quota.begin(KeyUsage(), [window], "a", 1, midnight - 10)
+    assert quota.used(flying, window, midnight + 5) == 1
+
+
+def test_what_the_provider_counts_wins_over_our_own_count():
+    window = Window(10, "minute")
+    usage = KeyUsage()
+    for i in range(4):
+        usage = called(usage, [window], str(i), NOON + i, NOON + i)
+
+    strangers = called(usage, [window], "s", NOON + 100, NOON + 200, Said(left=2, limit=10, resets_at=NOON + 30_000))
+    assert quota.used(strangers, window, NOON + 200) == 8
+    assert quota.used(strangers, window, NOON + 30_000) == 5
+
+    reset = called(usage, [window], "r", NOON + 100, NOON + 200, Said(left=9, limit=10, resets_at=NOON + 60_000))
+    assert quota.used(reset, window, NOON + 200) == 1
+
+
+def test_the_provider_cannot_forgive_what_it_has_not_seen():
+    window = Window(10, "minute")
+    usage = quota.begin(KeyUsage(), [window], "slow", 1, NOON)
+    usage = called(usage, [window], "later", NOON + 5, NOON + 10)
+    usage = quota.begin(usage, [window], "flying", 1, NOON + 20)
+
+    usage = quota.end(usage, [window], "slow", NOON + 30, Said(left=9, limit=10))
+
+    assert quota.used(usage, window, NOON + 30) == 3
+
+
+def test_a_limit_of_the_provider_that_is_larger_than_ours_frees_no_more_than_ours():
+    window = Window(5, "minute")
+    usage = called(KeyUsage(), [window], "a", NOON, NOON, Said(left=1199, limit=1200))
+
+    assert quota.wait_ms(usage, [window], 5, NOON) == 0
+    assert quota.wait_ms(usage, [window], 6, NOON) == NEVER
+
+
+def test_thousands_of_calls_a_minute_are_kept_as_a_few_hundred():
+    window = Window(100_000, "minute")
+    usage = KeyUsage()
+    for i in range(6_000):
+        usage = quota.spend(usage, [window], 1, NOON + i * 10)
+
+    assert quota.used(usage, window, NOON + 59_990) == 6_000
+    assert len(usage.recent) <= 1_000
+    assert quota.used(usage, window, NOON + 60_000 + 30_000) <= 3_000 + 40
+
+
+def test_a_call_counts_as_one_where_a_window_counts_calls():
+    windows = [Window(3, "minute", weighted=False), Window(200, "day")]
+    usage = quota.spend(KeyUsage(), windows, 100, NOON)
+
+    assert [quota.used(usage, window, NOON) for window in windows] == [1, 100]
+    assert quota.wait_ms(usage, windows, 100, NOON) == 0
+    assert quota.wait_ms(usage, windows, 101, NOON) > 60_000

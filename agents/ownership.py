@@ -1,0 +1,88 @@
+"""Which providers this worker owns, and when it may call them: one worker at a time, and with the whole account.
+
+Kafka gives a provider's mailboxes and its `api.calls` to the same worker. A new owner says so among the calls, and
+waits until it reads that back: everything that earlier owners told is before it, and folded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from agents._desk import Desk
+from infra import telemetry
+from infra.clock import now_ms
+from streams import topics
+from streams.messages import ORDER, WORKER, Order, new_id
+from streams.outbox import Outbox
+from streams.state.account import Account
+
+log = telemetry.get(__name__)
+
+
+class Ownership:
+    """The providers whose mailboxes are assigned to this worker.
+
+    With `counted` the desks know all there is to know from the start: this worker is the only one there can be.
+    """
+
+    def __init__(self, desks: Mapping[str, Desk], outbox: Outbox, *, counted: bool) -> None:
+        self._desks = desks
+        self._outbox = outbox
+        self._counted = counted
+        self._open = {name: asyncio.Event() for name in desks}
+        self._asked: dict[str, str] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def owned(self) -> list[str]:
+        """The providers that this worker may call now."""
+        return [name for name, opened in self._open.items() if opened.is_set()]
+
+    @property
+    def waiting(self) -> bool:
+        """True while the account of a provider is on its way to this worker."""
+        return bool(self._asked.keys() - set(self.owned()))
+
+    async def ready(self, provider: str) -> None:
+        """Return when this worker owns the provider and knows its whole account."""
+        await self._open[provider].wait()
+
+    def take(self, partitions: Iterable[int]) -> None:
+        """Take over the providers of these mailboxes."""
+        taken = set(partitions)
+        for name, desk in self._desks.items():
+            if desk.connector.mailbox not in taken or self._open[name].is_set():
+                continue
+            if self._counted:
+                self._open[name].set()
+            else:
+                self._asked[name] = new_id()
+                asking = asyncio.create_task(self._ask(name, self._asked[name]), name=f"take over {name}")
+                self._asking.add(asking)
+                asking.add_done_callback(self._asking.discard)
+
+    def release(self, partitions: Iterable[int]) -> None:
+        """Give up the providers of these mailboxes; no call may start from now on."""
+        gone = set(partitions)
+        for name, desk in self._desks.items():
+            if desk.connector.mailbox in gone:
+                self._open[name].clear()
+                self._asked.pop(name, None)
+
+    def obey(self, order: Order, account: Account, *, known: bool) -> None:
+        """Follow an order that was read among the calls, given the account as of then."""
+        desk = self._desks[order.provider]
+        if order.order == "reset_breaker":
+            desk.reset_breaker()
+            log.info("breaker.reset", provider=order.provider)
+        elif self._asked.get(order.provider) == order.order_id:
+            if known:
+                desk.adopt(account)
+            self._open[order.provider].set()
+            log.info("provider.taken_over", provider=order.provider, worker=WORKER)
+
+    async def _ask(self, name: str, order_id: str) -> None:
+        order = Order(order="takeover", provider=name, order_id=order_id, at=now_ms())
+        await self._outbox.send(
+            topics.API_CALLS, order.encode(), key=name, partition=topics.mailbox(name), headers=ORDER
+        )

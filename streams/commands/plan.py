@@ -1,0 +1,250 @@
+"""`tapestream plan`, `capacity`: what a collection will take, and what the keys allow, before anything is spent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from pydantic import SecretStr
+
+from connectors import connector, connectors
+from infra.clickhouse import QueryRefused
+from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
+from infra.clock import now_ms
+from infra.settings import Settings
+from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
+from streams.commands.ask import answer
+from streams.coverage import covered_by, kinds_of, terms_of
+from streams.offers import best_effort
+from streams.plan import Covered, Plan, Supply, Wish, make
+from streams.stack import Address, sandbox_environment
+from streams.state import capacity as capacities
+from streams.state.quota import Window
+from streams.supplies import horizons, supplies
+
+SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
+UNSOLD_MS = 7 * 86_400_000
+"""How long a key's plan is taken not to sell what it once refused: it may have been changed."""
+SHOWN = 5
+
+
+@click.command()
+@click.option("--datasets", required=True, help="Which, by comma: bars,actions,profile.")
+@click.option("--symbols", help="Canonical symbols by comma, or @FILE with one a line; none: a whole market.")
+@click.option("--asset-class", default="equity", show_default=True)
+@click.option("--interval", help="1m 5m 15m 30m 1h 4h 1d 1w 1mo; of bars.")
+@click.option("--adjustment", help="raw, split or total, of bars; default: what the provider gives.")
+@click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
+@click.option("--end", help="Likewise; a day is included.")
+@click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--provider", "providers", multiple=True, help="Only these; repeat. Default: all that have a key.")
+@click.option("--full", is_flag=True, help="Plan what is stored already, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@plainly
+def plan(
+    datasets: str,
+    symbols: str | None,
+    start: str | None,
+    end: str | None,
+    providers: tuple[str, ...],
+    *,
+    full: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Tell what a collection takes before anything is spent: calls, time and money by provider, and what cannot be had.
+
+    \b
+    tapestream plan --datasets bars --interval 1d --start 2024-06-03 --end 2024-06-03 --symbols AAPL,MSFT
+    tapestream plan --datasets profile,actions --symbols @symbols.txt --provider fmp --json
+    """
+    settings = settings_of_tree()
+    names = chosen(providers)
+    named = _symbols(symbols)
+    wishes = [
+        _wish(dataset, named, start=moment(start), end=moment(end, end=True), **given) for dataset in _parts(datasets)
+    ]
+    now = now_ms()
+    covered, supplied = asyncio.run(_look(settings, wishes, names, now, full=full))
+    found = make(wishes, supplied, covered, now)
+    keyless = without_key(supplied)
+    if as_json:
+        click.echo(orjson.dumps({**_as_data(found), "without_key": keyless}).decode())
+    else:
+        _print(found, keyless)
+    raise SystemExit(0 if found.requests or found.covered else 1)
+
+
+@click.command()
+@click.argument("names", metavar="[PROVIDER]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with the formula of each figure.")
+@plainly
+def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
+    """Tell how many calls the configured keys allow in a minute, an hour, a session of 8 hours and a day.
+
+    \b
+    tapestream capacity
+    tapestream capacity polygon finnhub --json
+
+    Where calls have weights (`tapestream providers` shows them), it is their sum that is allowed.
+    """
+    supplied = supplies(settings_of_tree(), chosen(names), (), (), now_ms())
+    keyed = {supply.connector.name: supply for supply in supplied if supply.usages}
+    allowed = {name: _each_span(supply, capacities.allowed) for name, supply in keyed.items()}
+    counted = [name for name, supply in keyed.items() if supply.windows and not best_effort(supply.connector)]
+    total = {span: sum(allowed[name][span] for name in counted) if counted else None for span in SPANS}
+    if as_json:
+        formulas = {name: _each_span(supply, capacities.formula) for name, supply in keyed.items()}
+        providers = {
+            name: {"keys": len(supply.usages), **allowed[name], "formula": formulas[name], "in_total": name in counted}
+            for name, supply in keyed.items()
+        }
+        told = {"providers": providers, "total": total, "without_key": without_key(supplied)}
+        click.echo(orjson.dumps(told).decode())
+        return
+    rows = [
+        (name, len(supply.usages), *_told(allowed[name]), _each_span(supply, capacities.formula)["session"])
+        for name, supply in keyed.items()
+    ]
+    columns = ("provider", "keys", "a minute", "an hour", "8 hours", "a day", "how the 8 hours are counted")
+    show(columns, [*rows, ("total", sum(len(keyed[name].usages) for name in counted), *_told(total), "")])
+    if outside := [name for name in keyed if name not in counted]:
+        click.echo(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
+    _name_keyless(without_key(supplied))
+
+
+def settings_of_tree() -> Settings:
+    """The settings; where a sandboxed tree runs here, with the keys and limits that it gives every provider."""
+    settings = load_settings()
+    running = Address.find(settings.data_dir)
+    if not (running and running.sandbox_url):
+        return settings
+    values = {name: SecretStr(value) for name, value in sandbox_environment(running.sandbox_url).items()}
+    return settings.model_copy(update={"provider_values": {**settings.provider_values, **values}})
+
+
+def chosen(providers: Sequence[str]) -> tuple[str, ...]:
+    """The providers named, or all of them. Raises `UnsupportedCall` for an unknown one."""
+    for name in providers:
+        connector(name)
+    return tuple(dict.fromkeys(providers)) or tuple(connectors())
+
+
+def without_key(supplied: Iterable[Supply]) -> list[str]:
+    """The providers that cannot be asked for want of a key."""
+    return [supply.connector.name for supply in supplied if not supply.usages]
+
+
+async def _look(
+    settings: Settings, wishes: Sequence[Wish], names: Sequence[str], now: int, *, full: bool
+) -> tuple[Covered, list[Supply]]:
+    """Ask the store, where there is one, what is there already and what the keys have used."""
+    if not await _rows(settings, HAS_POLLS):
+        return covered_by({}), supplies(settings, names, (), (), now)
+    answered = {}
+    for wish in () if full else wishes:
+        answered[terms_of(wish)] = [
+            await _rows(settings, answered_sql(wish.dataset, wish.asset_class, wish.interval, wish.adjustment, kinds))
+            for kinds in kinds_of(wish)
+        ]
+    calls = [CallCost(*row) for row in await _rows(settings, calls_sql(horizons(settings, names, now)))]
+    not_sold = {tuple(row) for row in await _rows(settings, not_sold_sql(now - UNSOLD_MS))}
+    return covered_by(answered), supplies(settings, names, calls, not_sold, now)
+
+
+async def _rows(settings: Settings, sql: str) -> list[Any]:
+    try:
+        return list((await answer(settings, sql))["rows"])
+    except QueryRefused:
+        return []  # a server on which nothing has been stored yet has no database
+
+
+def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Wish:
+    """Make a wish of what the user wrote, or end with what was wrong."""
+    if dataset != "bars":
+        given = {**given, "interval": None, "adjustment": None}
+    make_call(dataset=dataset, symbols=symbols, **given)
+    return Wish(dataset=dataset, symbols=symbols, **given)
+
+
+def _parts(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _symbols(text: str | None) -> tuple[str, ...]:
+    """Symbols by comma, or of `@FILE`: by line or comma, blank lines and what follows a `#` left out."""
+    if text is None:
+        return ()
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            fail(f"--symbols {text}: {error}", 2)
+        text = ",".join(line.partition("#")[0] for line in lines)
+    return tuple(_parts(text)) or fail("--symbols names no symbol; leave it out for a whole market", 2)
+
+
+def _as_data(found: Plan) -> dict[str, Any]:
+    return {
+        "calls_total": sum(found.calls.values()),
+        "calls": found.calls,
+        "weights": found.weights,
+        "requests": len(found.requests),
+        "duration_s": found.duration_s,
+        "cost_usd": found.cost_usd,
+        "covered": found.covered,
+        "unavailable": [
+            {"dataset": lacking.dataset, "symbols": lacking.symbols, "reason": lacking.reason}
+            for lacking in found.unavailable
+        ],
+    }
+
+
+def _print(found: Plan, keyless: Sequence[str]) -> None:
+    rows = [
+        (name, work.calls, work.weight, in_words(work.duration_ms / 1000), f"${work.usd:,.2f}")
+        for name, work in found.work.items()
+    ]
+    calls, weight = sum(found.calls.values()), sum(found.weights.values())
+    total = ("total", calls, weight, in_words(found.duration_s), f"${found.cost_usd:,.2f}")
+    show(("provider", "calls", "of its quotas", "lasts", "costs"), [*rows, total])
+    click.echo(
+        f"in all: calls {calls:,}, requests {len(found.requests):,}, duration {in_words(found.duration_s)}, "
+        f"cost ${found.cost_usd:,.2f}; stored already: {found.covered:,}"
+    )
+    for lacking in found.unavailable:
+        more = f" and {len(lacking.symbols) - SHOWN:,} more" if len(lacking.symbols) > SHOWN else ""
+        of = f" {' '.join(lacking.symbols[:SHOWN])}{more}" if lacking.symbols else ""
+        click.echo(f"cannot be had: {lacking.dataset}{of}: {lacking.reason}")
+    if frail := [name for name in found.work if best_effort(connector(name))]:
+        click.echo(f"best effort, may fail: {', '.join(frail)}")
+    _name_keyless(keyless)
+
+
+def _name_keyless(names: Sequence[str]) -> None:
+    if names:
+        click.echo(f"without a key: {', '.join(f'{name} (set {name.upper()}_KEYS)' for name in names)}")
+
+
+def _each_span(supply: Supply, figure: Callable[[Sequence[Window], int, int], Any]) -> dict[str, Any]:
+    return {span: figure(supply.windows, len(supply.usages), ms) for span, ms in SPANS.items()}
+
+
+def _told(figures: dict[str, Any]) -> list[Any]:
+    return ["no limit" if figure is None else figure for figure in figures.values()]
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person says it: `at once`, `45 s`, `12 min`, `4 h 26 min`, `64 days 3 h`."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s" if whole else "at once"
+    minutes = round(seconds / 60)
+    hours, days = minutes // 60, minutes // 1440
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{days:,} days {hours % 24} h"

@@ -1,0 +1,382 @@
+"""A collection becomes the cheapest set of calls: what is missing, asked of whom, at which cost. Pure.
+
+Whole markets come first where they take fewer calls, then calls of many symbols, then single ones, which all providers
+that can serve them share. Nothing is spent here: `Plan.requests` is what would be submitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors import Call, Connector, UnsupportedCall
+from connectors._symbols import split_listing
+from connectors._vocabulary import DAY_MS
+from streams import offers
+from streams.offers import Load, Offer, Range
+from streams.routing import PREFERENCE
+from streams.state import capacity
+from streams.state.quota import KeyUsage, Window
+
+EVER = 2**62
+SHARES = frozenset({"equity", "etf"})
+MARKET_WIDE = frozenset({"bars", "actions", "quote"})
+"""Datasets whose whole-market answers hold what the answers for single symbols hold. Of the others they hold the
+newest only (news, insiders) or what is announced (earnings)."""
+
+Covered = Callable[["Wish", str], Sequence[tuple[int, int]]]
+Slip = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of one dataset and asset class; no `symbols` are a whole market.
+
+    The range [start, end) is in ms UTC; None is open. What has no range at all is wanted anew, whatever is stored.
+    An `adjustment` or `kind` that is None takes what the provider gives.
+    """
+
+    dataset: str
+    symbols: tuple[str, ...] = ()
+    asset_class: str = "equity"
+    interval: str | None = None
+    adjustment: str | None = None
+    kind: str | None = None
+    period: str | None = None
+    start: int | None = None
+    end: int | None = None
+
+    def call(self, symbols: tuple[str, ...], exchange: str | None = None) -> Call:
+        """The call that asks all of it for these symbols. Raises `pydantic.ValidationError`."""
+        terms: dict[str, Any] = {
+            "dataset": self.dataset,
+            "asset_class": self.asset_class,
+            "interval": self.interval,
+            "adjustment": self.adjustment,
+            "kind": self.kind,
+            "period": self.period,
+            "start": self.start,
+            "end": self.end,
+        }
+        return Call(symbols=symbols, exchange=exchange, **terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One provider as it may be used: what each key (by label) has used of its windows, dollars left today.
+
+    `usd_left` None is no budget; `price` in dollars replaces what the connector declares a call to cost.
+    """
+
+    connector: Connector
+    windows: Sequence[Window] = ()
+    usages: Mapping[str, KeyUsage] = field(default_factory=dict)
+    usd_left: float | None = None
+    price: float | None = None
+
+    @property
+    def unsold(self) -> frozenset[str]:
+        """Endpoints that no key is sold."""
+        known = [usage.unsold for usage in self.usages.values() if not usage.rejected]
+        return frozenset.intersection(*known) if known else frozenset()
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Its place among the others when nothing else decides."""
+        name = self.connector.name
+        return (PREFERENCE.index(name) if name in PREFERENCE else len(PREFERENCE)), name
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """What nobody can serve, and why for each provider; no symbols are a whole market."""
+
+    dataset: str
+    symbols: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One provider's part: HTTP calls, what they take of its quotas, dollars, and how long its quotas make it last."""
+
+    calls: int
+    weight: float
+    usd: float
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be submitted to poll.requests, each call with its slip, and what that takes.
+
+    `covered` counts what is stored already: symbols of a dataset of which nothing is missing.
+    """
+
+    requests: tuple[tuple[Call, Slip], ...]
+    work: Mapping[str, Work]
+    unavailable: tuple[Unavailable, ...]
+    covered: int
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """HTTP calls by provider."""
+        return {name: work.calls for name, work in self.work.items()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What the calls take of each provider's quotas."""
+        return {name: work.weight for name, work in self.work.items()}
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds that the quotas make it last: the providers work side by side, so the longest."""
+        return max((work.duration_ms for work in self.work.values()), default=0) / 1000
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars for all calls."""
+        return round(sum(work.usd for work in self.work.values()), 6)
+
+
+def make(wishes: Iterable[Wish], supplies: Iterable[Supply], covered: Covered, now: int) -> Plan:
+    """Plan the calls for `wishes`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market)."""
+    planner = _Planner(sorted(supplies, key=lambda supply: supply.rank), covered, now)
+    for wish in wishes:
+        planner.add(wish)
+    return planner.plan()
+
+
+def market_of(symbol: str, asset_class: str) -> str | None:
+    """The venue (MIC) whose whole market a symbol belongs to; None: that of the US, or the one of its asset class."""
+    listing = split_listing(symbol) if asset_class in {*SHARES, "fund"} else None
+    return listing[1].mic if listing else None
+
+
+def missing(wish: Wish, covered: Iterable[tuple[int, int]]) -> tuple[Range, ...]:
+    """The ranges of `wish` that `covered` leaves, in their order."""
+    if wish.start is None and wish.end is None:
+        return ((None, None),)
+    at = -EVER if wish.start is None else wish.start
+    last = EVER if wish.end is None else wish.end
+    found: list[Range] = []
+    for start, end in [*sorted(covered), (last, last)]:
+        if at < (until := min(start, last)):
+            found.append((None if at == -EVER else at, None if until == EVER else until))
+        at = max(at, end)
+    return tuple(found)
+
+
+@dataclass(slots=True)
+class _Planner:
+    supplies: Sequence[Supply]
+    covered: Covered
+    now: int
+    requests: list[tuple[Call, Slip]] = field(default_factory=list)
+    loads: dict[str, Load] = field(default_factory=dict)
+    unavailable: list[Unavailable] = field(default_factory=list)
+    stored: int = 0
+    asked: set[tuple[str, Call]] = field(default_factory=set)
+    """Whole-market calls of this plan, by provider: another gap of the same day needs none of its own."""
+
+    def plan(self) -> Plan:
+        """Everything added so far."""
+        work = {}
+        for supply in self.supplies:
+            load = self.loads.get(supply.connector.name)
+            if load:
+                keys = list(supply.usages.values())
+                each = load.weight / load.calls
+                ms = capacity.time_for(supply.windows, keys, load.calls, each, self.now)
+                work[supply.connector.name] = Work(load.calls, load.weight, load.usd, ms or 0)
+        return Plan(tuple(self.requests), work, tuple(self.unavailable), self.stored)
+
+    def add(self, wish: Wish) -> None:
+        """Plan one wish: symbols of the same market that miss the same ranges together."""
+        groups: dict[tuple[str | None, tuple[Range, ...]], list[str]] = {}
+        for symbol in dict.fromkeys(wish.symbols or ("",)):
+            market = market_of(symbol, wish.asset_class)
+            gaps = missing(wish, self.covered(wish, symbol))
+            opens = tuple(gap for gap in gaps if not _closed(wish, market, gap))
+            if opens:
+                groups.setdefault((market, opens), []).append(symbol)
+            elif gaps == ((wish.start, wish.end),):
+                groups.setdefault((market, ()), []).append(symbol)
+            else:
+                self.stored += 1
+        for (market, gaps), symbols in groups.items():
+            if not gaps:
+                self._refuse(wish, symbols, "US shares have no daily bar of a Saturday or Sunday")
+            elif wish.symbols:
+                self._add_group(wish, market, gaps, symbols)
+            else:
+                self._add_market(wish, gaps)
+
+    def _add_group(self, wish: Wish, market: str | None, gaps: tuple[Range, ...], symbols: list[str]) -> None:
+        found, why = self._offers(wish, gaps, symbols)
+        wholes = [whole for supply in self.supplies if (whole := self._whole(wish, market, gaps, supply))]
+        while symbols and (best := self._bulk(wholes, found, symbols)):
+            whole, served = best
+            self._take_whole(whole, wholes)
+            wholes.remove(whole)
+            symbols = [symbol for symbol in symbols if symbol not in served]
+        for able, together in offers.by_ability(found, symbols).items():
+            tier = min((offer.tier for offer in able), default=None)
+            if tier is None:
+                self._refuse(wish, together, _reasons(found, why, together[0]))
+            else:
+                self._take(wish, [offer for offer in able if offer.tier == tier], able, together)
+
+    def _offers(
+        self, wish: Wish, gaps: tuple[Range, ...], symbols: Sequence[str]
+    ) -> tuple[list[Offer], dict[str, str]]:
+        """What each provider can do for single symbols, and why the others cannot."""
+        found, why = [], {}
+        for supply in self.supplies:
+            try:
+                found.append(offers.offer(supply, wish.call(tuple(symbols[:1])), gaps, symbols, self.now))
+            except UnsupportedCall as error:
+                why[supply.connector.name] = str(error)
+        return found, why
+
+    def _bulk(
+        self, wholes: Sequence[Offer], singly: Sequence[Offer], symbols: Sequence[str]
+    ) -> tuple[Offer, frozenset[str]] | None:
+        """The whole-market calls that serve most of the symbols in fewer calls than asking for them would take."""
+        choices = []
+        for whole in wholes:
+            served = [symbol for symbol in symbols if offers.spells(whole.supply.connector, whole.asset_class, symbol)]
+            calls = whole.calls(0)
+            if whole.tier or not served:
+                continue
+            ms = self._time(whole, calls, whole.weight(0))
+            otherwise, otherwise_ms = self._otherwise(singly, served)
+            if calls < otherwise and ms <= max(otherwise_ms, DAY_MS):
+                choices.append(((-len(served), calls, ms), whole, frozenset(served)))
+        return min(choices, key=lambda choice: choice[0])[1:] if choices else None
+
+    def _otherwise(self, singly: Sequence[Offer], symbols: Sequence[str]) -> tuple[float, float]:
+        """Calls, and ms, to ask for these symbols by name; infinite when nobody free can."""
+        calls, longest = 0.0, 0.0
+        for able, together in offers.by_ability(singly, symbols).items():
+            free = [offer for offer in able if offer.tier == 0]
+            if not free:
+                return float("inf"), float("inf")
+            calls += min(offers.cost(offer, len(together))[0] for offer in free)
+            longest = max(longest, offers.finish(free, len(together), self.loads, self.now))
+        return calls, longest
+
+    def _whole(self, wish: Wish, market: str | None, gaps: tuple[Range, ...], supply: Supply) -> Offer | None:
+        """A provider's whole-market calls for these ranges, but for days on which nobody trades; None: it has none.
+
+        Without a range, or a bound on the range of one answer, an answer has as many pages as a market has a past.
+        """
+        if wish.dataset not in MARKET_WIDE or (wish.dataset != "quote" and any(None in gap for gap in gaps)):
+            return None
+        call = wish.call((), market)
+        try:
+            whole = offers.offer(supply, call, gaps, (), self.now)
+            parts = [part for part in whole.parts if not _closed(wish, market, (part.call.start, part.call.end))]
+            fresh = [part for part in parts if (supply.connector.name, part.call) not in self.asked]
+            supply.connector.request(whole.parts[0].call, supply.unsold)
+        except UnsupportedCall:
+            return None
+        bounded = wish.dataset == "quote" or all((wish.interval or "") in part.endpoint.span_ms for part in parts)
+        local = market is None or all("{exchange}" in part.endpoint.path for part in parts)
+        return whole.of(fresh) if parts and bounded and local else None
+
+    def _take_whole(self, whole: Offer, wholes: Iterable[Offer]) -> None:
+        name = whole.supply.connector.name
+        slip = (name, *(o.supply.connector.name for o in _order(wholes) if o is not whole and not o.paid))
+        for part in whole.parts:
+            self.requests.append((part.call, slip))
+            self.asked.add((name, part.call))
+        self._load(whole, whole.calls(0), whole.weight(0), whole.usd(0))
+
+    def _add_market(self, wish: Wish, gaps: tuple[Range, ...]) -> None:
+        """A wish for a whole market: one provider serves all of it."""
+        found, why = self._offers(wish, gaps, ())
+        affordable = [offer for offer in _order(found) if self._affordable(offer, 1)]
+        why |= {o.supply.connector.name: self._too_dear(o) for o in found if o not in affordable}
+        if not affordable:
+            self._refuse(wish, (), _told(why))
+            return
+        first = affordable[0]
+        slip = tuple(o.supply.connector.name for o in affordable if o is first or not o.paid)
+        for start, end in first.ranges:
+            self.requests.append((wish.call(()).model_copy(update={"start": start, "end": end}), slip))
+        self._load(first, first.calls(0), first.weight(0), first.usd(0))
+
+    def _take(self, wish: Wish, best: list[Offer], able: Sequence[Offer], symbols: list[str]) -> None:
+        """Share symbols out among the best offers; all who are able stand behind on the slips."""
+        if best[0].paid:
+            best = sorted(best, key=lambda offer: offer.usd(1))[:1]
+            count = min(len(symbols), self._affordable(best[0], len(symbols)))
+            if symbols[count:]:
+                self._refuse(wish, symbols[count:], f"nobody can serve it: {self._too_dear(best[0])}")
+            symbols = symbols[:count]
+        at = 0
+        template = wish.call(())
+        for offer, count in offers.share(best, len(symbols), self.loads, self.now).items():
+            own = offer.supply.connector.name
+            slip = (own, *(o.supply.connector.name for o in _order(able) if o is not offer and not o.paid))
+            mine = symbols[at : at + count]
+            at += count
+            for group in (tuple(mine[i : i + offer.batch]) for i in range(0, len(mine), offer.batch)):
+                for start, end in offer.ranges:
+                    call = template.model_copy(update={"symbols": group, "start": start, "end": end})
+                    self.requests.append((call, slip))
+            self._load(offer, *offers.cost(offer, count))
+
+    def _affordable(self, offer: Offer, count: int) -> int:
+        """For how many of `count` symbols (or calls for a whole market) the day's money is enough."""
+        price, left = offer.usd(1), offer.supply.usd_left
+        if left is None or not price:
+            return count
+        spent = self.loads.get(offer.supply.connector.name, Load()).usd
+        return min(count, int((left - spent) / price + capacity.ALMOST))
+
+    def _too_dear(self, offer: Offer) -> str:
+        name = offer.supply.connector.name
+        left = (offer.supply.usd_left or 0) - self.loads.get(name, Load()).usd
+        return f"{name} may spend ${left:.4g} more today, and it costs ${offer.usd(1):.4g}"
+
+    def _time(self, offer: Offer, calls: int, weight: float) -> int:
+        load = self.loads.get(offer.supply.connector.name, Load())
+        calls, weight = calls + load.calls, weight + load.weight
+        return capacity.time_for(offer.supply.windows, offer.keys, calls, weight / max(calls, 1), self.now) or 0
+
+    def _load(self, offer: Offer, calls: int, weight: float, usd: float) -> None:
+        if calls:
+            name = offer.supply.connector.name
+            load = self.loads.get(name, Load())
+            self.loads[name] = Load(load.calls + calls, load.weight + weight, load.usd + usd)
+
+    def _refuse(self, wish: Wish, symbols: Sequence[str], reason: str) -> None:
+        self.unavailable.append(Unavailable(wish.dataset, tuple(filter(None, symbols)), reason))
+
+
+def _order(found: Iterable[Offer]) -> list[Offer]:
+    return sorted(found, key=lambda offer: (offer.tier, offer.supply.rank))
+
+
+def _reasons(found: Iterable[Offer], why: Mapping[str, str], symbol: str) -> str:
+    """Why nobody serves a symbol: who could not serve any, and who cannot spell this one."""
+    spelling = {o.supply.connector.name: offers.spelling_fault(o, symbol) for o in found}
+    return _told({**why, **spelling})
+
+
+def _told(why: Mapping[str, str]) -> str:
+    return "nobody can serve it: " + ("; ".join(why.values()) or "no provider was named")
+
+
+def _closed(wish: Wish, market: str | None, gap: Range) -> bool:
+    """Tell whether a range holds nothing but days on which US shares have no daily bar."""
+    start, end = gap
+    if wish.dataset != "bars" or wish.interval != "1d" or wish.asset_class not in SHARES or market is not None:
+        return False
+    if start is None or end is None or end - start > 3 * DAY_MS:
+        return False
+    days = range(-(-start // DAY_MS), -(-end // DAY_MS))
+    return bool(days) and all(day % 7 in {2, 3} for day in days)  # day 0 of the epoch was a Thursday

@@ -1,0 +1,36 @@
+"""Where the running pipeline is, and whom it can ask: the tree that owns DATA_DIR, else the broker of KAFKA_URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connectors import connector, connectors
+from infra.settings import Settings
+from streams.stack import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """How a running pipeline is reached: its broker as `host:port`, and the web URL of a worker on this machine.
+
+    `providers` are those that it can ask: they have a key, or need none.
+    """
+
+    bootstrap: str
+    web_url: str
+    providers: frozenset[str]
+
+
+def find(settings: Settings) -> Whereabouts:
+    """Tell where the pipeline that these settings mean is, whether it runs or not."""
+    tree = Address.find(settings.data_dir)
+    names = frozenset(name for name in connectors() if usable(settings, name))
+    if tree is None:
+        return Whereabouts(settings.bootstrap, f"http://127.0.0.1:{settings.web_port}", names)
+    # a sandbox gives every provider a key
+    return Whereabouts(tree.bootstrap, tree.web_url, frozenset(connectors()) if tree.sandbox_url else names)
+
+
+def usable(settings: Settings, provider: str) -> bool:
+    """Tell whether the provider has a key, or needs none."""
+    return connector(provider).auth.keyless or bool(settings.keys(provider))

@@ -1,0 +1,117 @@
+"""A provider is called by its owner alone, and only with the whole account."""
+
+import asyncio
+
+import pytest
+
+from agents._desk import Desk
+from agents.ownership import Ownership
+from connectors import connector
+from streams import topics
+from streams.messages import ORDER, Order
+from streams.state.account import Account, Began, Terms, fold
+from streams.state.quota import Window
+
+TERMS = Terms(windows=(Window(5, "minute"),))
+POLYGON, YAHOO = (topics.mailbox(name) for name in ("polygon", "yahoo"))
+
+
+class Outbox:
+    def __init__(self):
+        self.orders = []
+
+    async def send(self, topic, value, *, key, partition, headers):
+        assert (topic, headers, partition) == (topics.API_CALLS, ORDER, topics.mailbox(key))
+        self.orders.append(Order.decode(value))
+
+
+@pytest.fixture
+def desks():
+    return {name: Desk(connector(name), {f"{name}#1": "key"}, TERMS) for name in ("polygon", "yahoo")}
+
+
+def spent(calls):
+    account = Account()
+    for n in range(calls):
+        account = fold(account, Began(str(n), "polygon#1", 1, 0, 1_000), TERMS)
+    return account
+
+
+async def turns():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def taken(desks, partitions=(POLYGON,)):
+    outbox = Outbox()
+    ownership = Ownership(desks, outbox, counted=False)
+    ownership.take(partitions)
+    await turns()
+    return ownership, outbox
+
+
+async def test_a_new_owner_waits_until_it_has_read_its_own_order(desks):
+    ownership, outbox = await taken(desks)
+    (order,) = outbox.orders
+    assert (order.order, order.provider, ownership.owned(), ownership.waiting) == ("takeover", "polygon", [], True)
+    ready = asyncio.ensure_future(ownership.ready("polygon"))
+    await turns()
+    assert not ready.done()
+
+    ownership.obey(order, spent(3), known=True)
+
+    await ready
+    assert (ownership.owned(), ownership.waiting) == (["polygon"], False)
+    assert desks["polygon"].account.breaker.calls == 3
+
+
+async def test_anothers_order_opens_nothing(desks):
+    ownership, outbox = await taken(desks)
+    other = outbox.orders[0].model_copy(update={"order_id": "another worker's"})
+
+    ownership.obey(other, spent(3), known=True)
+
+    assert ownership.owned() == []
+
+
+async def test_an_account_that_no_table_knows_stays_as_it_was_counted_from_the_store(desks):
+    desks["polygon"].adopt(spent(2))
+    ownership, outbox = await taken(desks)
+
+    ownership.obey(outbox.orders[0], Account(), known=False)
+
+    assert desks["polygon"].account.breaker.calls == 2
+    assert ownership.owned() == ["polygon"]
+
+
+async def test_what_is_given_up_is_not_called_until_it_is_taken_again(desks):
+    ownership, outbox = await taken(desks, (POLYGON, YAHOO))
+    for order in outbox.orders:
+        ownership.obey(order, Account(), known=False)
+    ownership.release({POLYGON})
+
+    assert ownership.owned() == ["yahoo"]
+    ownership.obey(outbox.orders[0], Account(), known=False)
+    assert ownership.owned() == ["yahoo"]
+    ownership.take({POLYGON, YAHOO})
+    await turns()
+    assert [order.provider for order in outbox.orders] == ["polygon", "yahoo", "polygon"]
+
+
+async def test_where_the_store_remembers_there_is_nothing_to_wait_for(desks):
+    outbox = Outbox()
+    ownership = Ownership(desks, outbox, counted=True)
+    ownership.take({POLYGON})
+
+    await ownership.ready("polygon")
+    assert (ownership.owned(), outbox.orders) == (["polygon"], [])
+
+
+async def test_the_breaker_is_closed_by_an_order_of_anybody(desks):
+    ownership, _ = await taken(desks)
+    desk = desks["polygon"]
+    desk.account = Account(breaker=desk.account.breaker.__class__(state="OPEN", opened_at=1, failures=5))
+
+    ownership.obey(Order(order="reset_breaker", provider="polygon", order_id="x", at=1), Account(), known=True)
+
+    assert desk.account.breaker.state == "CLOSED"

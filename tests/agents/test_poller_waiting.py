@@ -1,0 +1,212 @@
+"""What becomes of a request that nobody has room for now, and of one that needs no call at all."""
+
+import asyncio
+
+import pytest
+
+from connectors import Call
+from infra.sandbox import Fault
+from streams import topics
+from streams.messages import Hop, PollDone, PollRequest
+from streams.state.budget import Allowance
+from streams.state.quota import Window, window_end
+
+MINUTE, HOUR = 60_000, 3_600_000
+QUOTES = Call(dataset="quote", symbols=("KO", "PEP"))
+
+
+def day_is_spent(scene, provider="polygon", calls=1):
+    desk = scene.desks[provider]
+    for i in range(calls):
+        began = desk.begin(f"{provider}#1", f"earlier-{i}", desk.connector.endpoints[0].name, 1, scene.time.now)
+        desk.abandon(began, scene.time.now)
+    return window_end(Window(1, "day"), scene.time.now)
+
+
+def quote(symbol, observed_at, source="polygon", **more):
+    return {
+        **{"symbol": symbol, "asset_class": "equity", "source": source, "ts": observed_at, "observed_at": observed_at},
+        **{"price": 1.0, "request_id": "earlier"},
+        **more,
+    }
+
+
+async def test_the_last_provider_parks_a_request_until_it_has_room_again(scene):
+    scene = scene(windows=(Window(1, "day"),))
+    midnight = day_is_spent(scene)
+    before = scene.time.now
+
+    done = await scene.handle()
+
+    assert (done.outcome, done.tried) == ("records", ())
+    assert scene.parked == 1
+    assert scene.time.now >= midnight
+    assert scene.time.slept == [(midnight - before) / 1000]
+
+
+async def test_a_provider_that_is_busy_for_long_says_when_it_is_free(scene):
+    scene = scene(windows=(Window(1, "day"),))
+    midnight = day_is_spent(scene)
+
+    done = await scene.handle(slip=("polygon", "yahoo"))
+
+    assert (done.outcome, done.children, scene.parked) == ("Busy", 1, 0)
+    (child,) = scene.outbox.children
+    assert child.slip == ("yahoo",)
+    (hop,) = child.tried
+    assert (hop.provider, hop.outcome, hop.free_at) == ("polygon", "Busy", midnight)
+    assert hop.reason.startswith("polygon is free in ")
+
+
+async def test_the_last_provider_hands_a_request_back_to_whoever_has_room_first(scene):
+    scene = scene(windows=(Window(1, "day"),))
+    day_is_spent(scene)
+    soon = scene.time.now + 10 * MINUTE
+    tried = (Hop(provider="yahoo", outcome="Busy", reason="later", free_at=soon),)
+
+    done = await scene.handle(tried=tried)
+
+    assert scene.parked == 1
+    assert soon <= scene.time.now < soon + MINUTE
+    assert (done.outcome, done.children) == ("Busy", 1)
+    (child,) = scene.outbox.children
+    assert child.slip == ("yahoo",)
+    assert [hop.provider for hop in child.tried] == ["yahoo", "polygon"]
+
+
+async def test_after_a_refusal_the_request_goes_to_one_that_was_only_busy(scene, sandbox):
+    sandbox.misbehave(Fault("broken_json", provider="polygon"))
+    scene = scene()
+    tried = (Hop(provider="yahoo", outcome="Busy", reason="later", free_at=scene.time.now + HOUR),)
+
+    done = await scene.handle(tried=tried)
+
+    assert (done.outcome, done.children, scene.parked) == ("MalformedPayload", 1, 0)
+    (child,) = scene.outbox.children
+    assert child.slip == ("yahoo",)
+    assert [(hop.provider, hop.outcome) for hop in child.tried] == [("yahoo", "Busy"), ("polygon", "MalformedPayload")]
+
+
+async def test_one_that_refused_since_is_not_waited_for(scene, sandbox):
+    sandbox.misbehave(Fault("broken_json", provider="polygon"))
+    scene = scene()
+    tried = (
+        Hop(provider="yahoo", outcome="Busy", reason="later", free_at=scene.time.now + HOUR),
+        Hop(provider="yahoo", outcome="UnknownSymbol", reason="no such thing"),
+    )
+
+    done = await scene.handle(tried=tried)
+
+    assert (done.outcome, done.children) == ("MalformedPayload", 0)
+    assert [hop.outcome for hop in done.tried] == ["Busy", "UnknownSymbol", "MalformedPayload"]
+
+
+async def test_nobody_waits_beyond_the_deadline(scene):
+    scene = scene(windows=(Window(1, "day"),))
+    day_is_spent(scene)
+
+    done = await scene.handle(deadline=scene.time.now + 1_000)
+
+    assert (done.outcome, done.children, scene.parked, scene.time.slept) == ("Expired", 0, 0, [])
+    assert "nobody has room before the deadline" in done.reason
+    assert [(hop.provider, hop.outcome) for hop in done.tried] == [("polygon", "Busy")]
+
+
+async def test_when_the_money_is_spent_the_request_says_so_and_waits_for_midnight(scene):
+    scene = scene(allowance=Allowance(0))
+    scene.desks["polygon"].price = 0.0015
+    midnight = window_end(Window(1, "day"), scene.time.now)
+
+    done = await scene.handle(slip=("polygon", "yahoo"))
+
+    assert (done.outcome, done.children) == ("BudgetExhausted", 1)
+    assert scene.outbox.children[0].tried[0].free_at == midnight
+    assert scene.outbox.calls == []
+
+
+async def test_what_a_call_costs_is_told_before_it_is_sent(scene, sandbox):
+    scene = scene(allowance=Allowance.usd(1))
+    scene.desks["polygon"].price = 0.0015
+    await scene.handle()
+
+    reserved, ended = scene.outbox.told
+    assert (reserved.outcome, reserved.cost_usd, reserved.ended_at, reserved.status) == ("Reserved", 0.0015, None, None)
+    assert (ended.outcome, ended.call_id, ended.started_at) == ("records", reserved.call_id, reserved.started_at)
+    assert scene.desks["polygon"].account.budget.micros == 1_500
+
+
+async def test_bulk_stands_back_while_somebody_waits_for_another_request(scene):
+    scene = scene()
+    scene.desks["polygon"].urgent = 1
+    request = PollRequest(request_id="r", job_id="j", call=scene.daily, slip=("polygon",))
+    bulk = asyncio.ensure_future(scene.receive(request.encode()))
+    while len(scene.time.slept) < 5:
+        await asyncio.sleep(0)
+    assert scene.outbox.told == []
+
+    await scene.receive(request.model_copy(update={"request_id": "u", "urgent": True}).encode())
+    assert [call.request_id for call in scene.outbox.calls] == ["u"]
+
+    scene.desks["polygon"].urgent = 0
+    await bulk
+    assert [call.request_id for call in scene.outbox.calls] == ["u", "r"]
+
+
+async def test_young_quotes_answer_without_a_call(scene):
+    scene = scene()
+    for symbol in QUOTES.symbols:
+        scene.quotes.note(quote(symbol, scene.time.now - 1_000))
+
+    done = await scene.handle(QUOTES)
+
+    assert (done.outcome, done.records, done.children, scene.outbox.calls) == ("cached", 2, 0, [])
+    published = scene.outbox.to(topics.MARKET["quote"])
+    assert [record.key for record in published] == ["KO", "PEP"]
+    assert all(b'"request_id":"r"' in record.value for record in published)
+    assert (scene.quotes.hits, scene.quotes.misses, scene.quotes.hit_rate) == (2, 0, 1.0)
+
+
+async def test_only_the_quotes_that_are_not_known_are_asked_for(scene):
+    scene = scene()
+    scene.quotes.note(quote("KO", scene.time.now - 1_000))
+
+    done = await scene.handle(QUOTES)
+
+    assert (done.outcome, done.records, done.children) == ("cached", 1, 1)
+    assert [child.call.symbols for child in scene.outbox.children] == [("PEP",)]
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "source", "more"),
+    [(900_000, "polygon", {}), (1_000, "finnhub", {}), (1_000, "polygon", {"force_fresh": True})],
+)
+async def test_old_quotes_and_those_of_others_than_asked_for_are_no_answer(scene, age_ms, source, more):
+    scene = scene()
+    scene.quotes.note(quote("KO", scene.time.now - age_ms, source))
+
+    done = await scene.handle(Call(dataset="quote", symbols=("KO",)), **more)
+
+    assert done.outcome == "records"
+    assert len(scene.outbox.calls) == 1
+
+
+async def test_no_call_is_made_before_the_account_is_known(scene, sandbox):
+    scene = scene()
+    known = asyncio.Event()
+    scene.poller._ready = lambda _: known.wait()
+    serving = asyncio.ensure_future(scene.handle())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert scene.outbox.told == []
+
+    known.set()
+
+    assert (await serving).outcome == "records"
+
+
+def test_a_report_tells_the_whole_call():
+    call = Call(dataset="bars", symbols=("KO",), interval="1d", start=1, end=2)
+    done = PollDone(request_id="r", job_id="j", provider="polygon", call=call, outcome="records", at=1)
+
+    assert PollDone.decode(done.encode()) == done
+    assert (done.dataset, done.symbols) == ("bars", ("KO",))

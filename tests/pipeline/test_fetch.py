@@ -1,0 +1,155 @@
+"""A program asks the running pipeline, and every symbol gets its own answer."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra._ports import free_port
+from infra.kafka.connection import BrokerUnreachable
+from infra.sandbox import Fault
+from streams.client import Client, fetch_ticker, fetch_tickers, get_quote
+
+pytestmark = pytest.mark.pipeline
+
+README = Path(__file__).parents[2] / "README.md"
+MONTH = {"start": "2024-05-01", "end": "2024-05-31"}
+TRADED = 22  # days on which the exchanges were open in May 2024
+
+
+def received(pipeline):
+    return sum(key["received"] for keys in pipeline.sandbox.calls().values() for key in keys.values())
+
+
+async def test_thirty_days_of_several_symbols_come_at_once_and_an_unknown_one_fails_alone(pipeline_embedded):
+    symbols = ["IBM", "ZZZZZ", "AAPL", "NVDA"]
+
+    found = await fetch_tickers(symbols, days=30, bootstrap=pipeline_embedded.bootstrap)
+
+    assert list(found) == symbols
+    assert {symbol: result.success for symbol, result in found.items()} == {
+        "IBM": True,
+        "ZZZZZ": False,
+        "AAPL": True,
+        "NVDA": True,
+    }
+    for symbol in ("IBM", "AAPL", "NVDA"):
+        assert found[symbol].tried == ()
+        assert 18 <= len(found[symbol].candles) <= 23
+        assert {bar.symbol for bar in found[symbol].candles} == {symbol}
+    assert found["ZZZZZ"].tried
+    assert found["ZZZZZ"].error
+
+
+async def test_one_connection_serves_calls_at_the_same_time(pipeline_embedded):
+    async with Client(pipeline_embedded.bootstrap) as client:
+        bars, singly, cut, quote = await asyncio.gather(
+            client.fetch_tickers(["IBM", "AAPL"], **MONTH, providers=["alpaca"]),
+            client.fetch_ticker("MSFT", **MONTH, providers=["polygon"]),
+            client.fetch_ticker("IBM", days=20, interval="1m", providers=["yahoo"]),
+            client.get_quote("BTC-USD", asset_class="crypto"),
+        )
+        again = await client.fetch_ticker("MSFT", **MONTH, providers=["yahoo"])
+
+    assert {symbol: (result.source, len(result.candles)) for symbol, result in bars.items()} == {
+        "IBM": ("alpaca", TRADED),
+        "AAPL": ("alpaca", TRADED),
+    }
+    assert (singly.source, len(singly.candles)) == ("polygon", TRADED)
+    assert (again.source, len(again.candles)) == ("yahoo", TRADED)
+    assert (cut.source, cut.error, len({bar.ts for bar in cut.candles})) == ("yahoo", None, len(cut.candles))
+    assert cut.candles[-1].ts - cut.candles[0].ts > 14 * 86_400_000  # a week is the most that one call gives
+    assert quote.quote.symbol == "BTC-USD"
+
+
+async def test_symbols_of_a_call_are_asked_at_once_where_the_provider_takes_several(pipeline_embedded):
+    pipeline = pipeline_embedded
+
+    found = await fetch_tickers(["IBM", "AAPL", "MSFT"], **MONTH, providers=["alpaca"], bootstrap=pipeline.bootstrap)
+
+    assert [len(result.candles) for result in found.values()] == [TRADED] * 3
+    assert received(pipeline) == 1
+
+
+async def test_another_provider_serves_what_the_first_one_spoils(pipeline_embedded):
+    pipeline = pipeline_embedded
+    pipeline.sandbox.misbehave(Fault("broken_json", provider="polygon"))
+
+    result = await fetch_ticker("IBM", **MONTH, providers=["polygon", "yahoo"], bootstrap=pipeline.bootstrap)
+
+    assert result.success
+    assert (result.source, len(result.candles)) == ("yahoo", TRADED)
+    assert [(tried.provider, tried.outcome) for tried in result.tried] == [("polygon", "MalformedPayload")]
+    assert result.tried[0].reason
+
+
+async def test_a_time_out_tells_who_was_asked_and_leaves_the_others_alone(pipeline_embedded):
+    pipeline = pipeline_embedded
+    faults = [Fault("broken_json", provider="polygon", symbol="IBM"), Fault("hang", provider="yahoo", symbol="IBM")]
+    pipeline.sandbox.misbehave(*faults)
+    options = {"providers": ["polygon", "yahoo"], "timeout_s": 5, "bootstrap": pipeline.bootstrap}
+
+    found = await fetch_tickers(["IBM", "AAPL"], **MONTH, **options)
+
+    assert found["AAPL"].success
+    assert [tuple(tried)[:2] for tried in found["IBM"].tried] == [("polygon", "MalformedPayload"), ("yahoo", "Timeout")]
+    assert found["IBM"].error.startswith("timed out after 5 s: polygon: MalformedPayload")
+
+
+async def test_a_young_quote_answers_without_a_call_unless_a_fresh_one_is_wanted(pipeline_embedded):
+    pipeline = pipeline_embedded
+    async with Client(pipeline.bootstrap) as client:
+        first = await client.get_quote("AAPL")
+        calls = received(pipeline)
+        second = await client.get_quotes(["AAPL", "IBM"])
+        after = received(pipeline)
+        known = await client.get_quote("IBM")
+        forced = await client.get_quote("AAPL", force_fresh=True)
+
+    assert first.success
+    assert not first.cached
+    assert (second["AAPL"].cached, second["AAPL"].quote.price) == (True, first.quote.price)
+    assert (second["AAPL"].source, second["AAPL"].quote.observed_at) == (first.source, first.quote.observed_at)
+    assert (second["IBM"].success, second["IBM"].cached) == (True, False)
+    assert known.cached
+    assert (calls, after) == (1, 2)
+    assert (forced.success, forced.cached, received(pipeline)) == (True, False, 3)
+    assert forced.quote.observed_at > first.quote.observed_at
+
+
+async def test_a_wish_that_nobody_serves_is_told_without_a_call(pipeline_embedded):
+    pipeline = pipeline_embedded
+
+    odd = await get_quote("no symbol at all", bootstrap=pipeline.bootstrap)
+    unsold = await fetch_ticker("EUR/USD", asset_class="forex", providers=["brightdata"], bootstrap=pipeline.bootstrap)
+
+    assert odd.error.startswith("nobody can serve it: ")
+    assert unsold.error.startswith("nobody can serve it: brightdata does not serve forex bars 1d")
+    assert (odd.tried, unsold.tried) == ((), ())
+    assert received(pipeline) == 0
+
+
+async def test_the_program_in_the_readme_runs(pipeline_embedded):
+    section = README.read_text(encoding="utf-8").partition("**A program** asks.")[2]
+    program = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env=pipeline_embedded.environment, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await running.communicate()
+
+    assert running.returncode == 0
+    lines = printed.decode().splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["AAPL", "MSFT", "ZZZZZ"]
+    assert lines[0].endswith(" () None")
+    assert lines[2].startswith("ZZZZZ None 0 (")
+    assert re.fullmatch(r"\d+\.\d+ \w+ False", lines[3])
+
+
+async def test_a_pipeline_that_does_not_run_is_told_in_one_line():
+    address = f"127.0.0.1:{free_port()}"
+
+    with pytest.raises(BrokerUnreachable, match=rf"^no Kafka broker answered at kafka://{re.escape(address)} .*$"):
+        await fetch_ticker("AAPL", bootstrap=address)
