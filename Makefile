@@ -39,8 +39,9 @@ worker: setup      ## one worker against KAFKA_URL and CLICKHOUSE_URL
 kafka: setup       ## one Apache Kafka broker on loopback, from its own jars
 	$(BIN)/python -m infra.kafka.apache start --foreground
 
-bench: setup       ## bars/s: the limit, the embedded broker, Apache Kafka
+bench: setup       ## bars/s: the limit, the embedded broker, Apache Kafka; what bulk gets of every quota
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.quota
 
 docs: setup        ## write the generated documents anew
 	$(BIN)/python docs/generate.py

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
-from connectors import Connector
+from connectors import Connector, connectors
+from infra.settings import Settings
 from streams.state import account as accounts
 from streams.state import breaker as breakers
 from streams.state import budget as budgets
 from streams.state import quota
 from streams.state.account import Account, Began, Terms
 from streams.state.quota import Window
+from streams.terms import labels, terms
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
 BURST = 10  # so many calls a second are never held back
@@ -148,6 +150,15 @@ class Desk:
             limit = f"{heavy[0].calls:g}/{heavy[0].per}"
             return f"a call of {name} costs {weight:g} calls, more than {limit}: raise {name.upper()}_LIMITS"
         return f"no plan of {name}'s keys sells its endpoint {endpoint!r}"
+
+
+def open_desks(settings: Settings) -> Mapping[str, Desk]:
+    """One desk per provider, with the keys and on the terms that the settings give it."""
+    agreed = terms(settings)
+    return {
+        name: Desk(connector, labels(settings, connector), agreed[name], settings.price(name))
+        for name, connector in connectors().items()
+    }
 
 
 def paced(windows: Sequence[Window]) -> tuple[Window, ...]:

@@ -1,7 +1,7 @@
 """The worker's window: pages on its loopback web server that tell its state and answer read-only SQL.
 
 `/status/` is the whole; `/keys/`, `/breakers/` and `/budget/` are what it says of the providers that this worker owns.
-POST `/settle/` answers once everything produced before is stored.
+POST `/settle/` answers once everything produced before is stored, `/export/?format=Parquet` with the answer as a file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agents.quotes import Quotes
     from agents.sink import Sink
 
-SETTLE_S = 30.0
+SETTLE_S = 120.0
 
 
 class Observed(Protocol):
@@ -78,6 +78,13 @@ class Monitor:
                 body, code = await self.query(sql)
                 return view.bytes(orjson.dumps(body, default=str), content_type="application/json", status=code)
 
+        @app.page("/export/")
+        class Export(View):  # type: ignore[misc,unused-ignore]
+            async def post(view, request: Any) -> Any:  # noqa: N805
+                sql = (await request.read()).decode("utf-8", "replace")
+                body, code = await self.export(sql, request.query.get("format", "CSVWithNames"))
+                return view.bytes(body, content_type="application/octet-stream", status=code)
+
         @app.page("/settle/")
         class Settle(View):  # type: ignore[misc,unused-ignore]
             async def post(view, request: Any) -> Any:  # noqa: N805
@@ -122,6 +129,17 @@ class Monitor:
             status = self.status()
             told = {name: status["providers"][name][what] for name in status["owned"]}
             return web.bytes(orjson.dumps(told), content_type="application/json")
+
+    async def export(self, sql: str, form: str) -> tuple[bytes, int]:
+        """Answer a user's SQL as a file: (its bytes, 200) or (what was wrong, 4xx/5xx)."""
+        if self._worker.store is None:
+            return b"the store is not open yet", 503
+        try:
+            return await self._worker.store.export(sql, form), 200
+        except QueryRefused as error:
+            return str(error).encode(), 400
+        except StoreUnavailable as error:
+            return str(error).encode(), 503
 
     async def query(self, sql: str) -> tuple[dict[str, Any], int]:
         """Answer a user's SQL: (columns and rows, 200) or (error, 4xx/5xx)."""

@@ -25,7 +25,7 @@ from itertools import count, cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -40,7 +40,7 @@ from infra import settings as environment
 from infra import telemetry
 from infra.sandbox import Clock, Limit, Sandbox, SandboxSettings
 from infra.sandbox.calls import CallLog
-from infra.sandbox.keys import KeyPlan
+from infra.sandbox.keys import ANY_KEY, KeyPlan
 from infra.sandbox.market import Market
 from infra.sandbox.universe import instruments
 from infra.settings import Settings
@@ -58,6 +58,7 @@ DAILY = Call(dataset="bars", interval="1d", start=FEBRUARY_16, end=FEBRUARY_27)
 INTRADAY = Call(dataset="bars", interval="5m", start=FEBRUARY_26, end=FEBRUARY_27)
 QUOTE = Call(dataset="quote")
 AHEAD = 1_000  # requests that the mailbox holds, as those of a worker do
+ANYWHERE = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=0, offset=0)
 TURNS = 8  # of the event loop, until whoever was woken is at work
 
 
@@ -94,20 +95,21 @@ class Case:
 FREE_CREDITS = Limit(20, "day", credits=True)
 CASES = (
     Case("alpaca", "basic", "basic", Limit(200, "minute"), DAILY),
-    Case("alphavantage", "free", "free", Limit(25, "day", "America/New_York"), DAILY),
+    Case("alphavantage", "free", "free", Limit(25, "day", "America/New_York"), QUOTE),
     Case(
         "alphavantage",
         "premium_75",
         "premium_75",
         Limit(75, "minute"),
-        DAILY,
+        QUOTE,
         given={"ALPHAVANTAGE_LIMITS": "75/minute"},
     ),
     Case("eodhd", "free", "free", FREE_CREDITS, DAILY),
     Case("eodhd", "20 credits, 5 a call", (FREE_CREDITS, Limit(1000, "minute")), FREE_CREDITS, INTRADAY, weight=5),
     Case("finnhub", "free", "free", Limit(60, "minute"), QUOTE),
     Case("fmp", "basic", "basic", Limit(250, "day"), DAILY),
-    Case("fmp", "starter", "starter", Limit(300, "minute"), DAILY, given={"FMP_LIMITS": "300/minute"}),
+    # ten keys of it are 30,000 calls: too long to wait for
+    Case("fmp", "starter", "starter", Limit(300, "minute"), DAILY, given={"FMP_LIMITS": "300/minute"}, keys=(1, 3)),
     Case("polygon", "free", "free", Limit(5, "minute"), DAILY),
     # undocumented, and of the address: what the connector declares
     Case("yahoo", "declared", (Limit(30, "minute"),), Limit(30, "minute"), DAILY, keys=(1,)),
@@ -177,13 +179,13 @@ class SkippingClock:
         self._changed.set()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """A request as it comes out of the broker."""
 
     value: bytes
-    message: ClassVar[Any] = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=0, offset=0)
-    headers: ClassVar[Mapping[str, bytes]] = {}
+    message: Any = field(default_factory=lambda: ANYWHERE)
+    headers: Any = None
 
     def ack(self) -> bool:
         """Nobody else has the event."""
@@ -221,35 +223,41 @@ class Requests:
 
 
 def _requests(case: Case) -> Iterator[PollRequest]:
-    traded = [one.symbol for one in instruments().values() if one.asset_class == "equity" and one.currency == "USD"]
-    for number, symbol in enumerate(cycle(traded)):
+    for number, symbol in enumerate(cycle(_shares())):
         call = case.call.model_copy(update={"symbols": (symbol,)})
         yield PollRequest(request_id=f"{number}", job_id="quota", call=call, slip=(case.provider,))
 
 
+def _shares() -> list[str]:
+    return [one.symbol for one in instruments().values() if one.asset_class == "equity" and one.currency == "USD"]
+
+
 @cache
 def _market() -> Market:
-    """One market for every measurement of this process: to invent it takes longer than to collect it."""
-    return Market()
+    """One market for all measurements of this process, invented beforehand: that takes longer than to collect it."""
+    market = Market()
+    for symbol in _shares():
+        market.quote(symbol, MONDAY.replace(tzinfo=UTC))
+    return market
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the sandbox accepted by key and window, in credits where the limit counts them, and how often it refused."""
+    """What the sandbox accepted in the windows of a case (in credits where the limit counts them), and refused."""
 
-    accepted: Mapping[tuple[str, int], int]
+    accepted: int
     refusals: int
     seconds: float
 
 
 async def measure(case: Case, keys: int) -> Found:
     """Collect with so many keys for the windows of the case, from the start of the first to the end of the last."""
-    began, edges = time.perf_counter(), case.edges
+    market, began, edges = _market(), time.perf_counter(), case.edges
     secrets = [f"benchmark-key-{number}" for number in range(1, keys + 1)]
     clock = Clock(edges[0])
-    accepted_keys = {"*": case.plan} if case.provider == "yahoo" else dict.fromkeys(secrets, case.plan)
-    sandbox = Sandbox(SandboxSettings(keys={case.provider: accepted_keys}, clock=clock))
-    sandbox.log, sandbox.market = CallLog(deque()), _market()
+    known = [ANY_KEY] if connector(case.provider).auth.keyless else secrets
+    sandbox = Sandbox(SandboxSettings(keys={case.provider: dict.fromkeys(known, case.plan)}, clock=clock))
+    sandbox.log, sandbox.market = CallLog(deque()), market
     async with sandbox:
         settings = _settings(case, secrets, sandbox.url)
         requests, skipping = Requests(case), SkippingClock(clock)
@@ -260,13 +268,13 @@ async def measure(case: Case, keys: int) -> Found:
         requests.fill(box)
         ended = asyncio.create_task(skipping.sleep((edges[-1] - clock.now()).total_seconds()))
         running = asyncio.create_task(skipping.run())
-        await asyncio.wait({ended, running, requests.failed}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({ended, running, requests.failed}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
         box.on_change = None
         await box.drain(0)
-        running.cancel()
         await transport.close()
-    if requests.failed.done():
-        raise SystemExit(f"{case.provider} {case.title}: {requests.failed.result()}")
+    if ended not in done:
+        raise SystemExit(f"{case.provider} {case.title}: {done.pop().result()}")
     return _found(case, sandbox.log, edges, time.perf_counter() - began)
 
 
@@ -306,14 +314,12 @@ def _poller(case: Case, settings: Settings, transport: Transport, requests: Any,
 
 
 def _found(case: Case, log: CallLog, edges: Sequence[datetime], seconds: float) -> Found:
-    inside = [call for call in log.newest if call.provider == case.provider and edges[0] <= call.at < edges[-1]]
-    accepted: Counter[tuple[str, int]] = Counter()
-    for call in inside:
-        if call.outcome == "accepted":
-            accepted[call.key, bisect_right(edges, call.at)] += case.weight if case.limit.credits else 1
-    if over := [window for window, calls in accepted.items() if calls > case.limit.calls]:
-        raise SystemExit(f"{case.provider} {case.title}: more than {case.limit.calls} in a window: {over[0]}")
-    return Found(accepted, sum(call.outcome == "refused" for call in inside), seconds)
+    inside = [call for call in log.newest if edges[0] <= call.at < edges[-1]]
+    served = Counter((call.key, bisect_right(edges, call.at)) for call in inside if call.outcome == "accepted")
+    for (key, window), calls in served.items():
+        if calls * case.weight > case.limit.calls:
+            raise SystemExit(f"{case.provider} {case.title}: {calls} calls with {key} in window {window}: overspent")
+    return Found(served.total() * case.weight, len(inside) - served.total(), seconds)
 
 
 def _job(case: Case, keys: int) -> Found:
@@ -322,29 +328,34 @@ def _job(case: Case, keys: int) -> Found:
 
 
 def _run(cases: Sequence[Case]) -> Iterator[tuple[Case, int, Found]]:
-    """Measure every case with every number of keys, one on each core, those with most calls first."""
+    """Measure every case with every number of keys, as many at once as there are cores, the longest first."""
     jobs = [(case, keys) for case in cases for keys in case.keys]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        order = sorted(range(len(jobs)), key=lambda i: -jobs[i][0].allowed(jobs[i][1]) / jobs[i][0].weight)
-        found = {i: pool.submit(_job, *jobs[i]) for i in order}
+    pool = ProcessPoolExecutor(mp_context=get_context("spawn"))
+    try:
+        longest = sorted(range(len(jobs)), key=lambda i: -jobs[i][0].allowed(jobs[i][1]))
+        found = {i: pool.submit(_job, *jobs[i]) for i in longest}
         for i, job in enumerate(jobs):
             yield *job, found[i].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @click.command()
-@click.option("--only", help="Measure this provider alone.")
+@click.option(
+    "--only", type=click.Choice(sorted({case.provider for case in CASES})), help="Measure this provider alone."
+)
 def main(only: str | None) -> None:
     """Measure, and print the smallest share of a quota that was used."""
-    print(f"{'plan':<28}{'limit':>12}{'keys':>6}{'allowed':>9}{'accepted':>10}", end="")
+    print(f"{'plan':<35}{'limit':>12}{'keys':>6}{'allowed':>9}{'accepted':>10}", end="")
     print(f"{'efficiency':>12}{'refusals':>10}{'seconds':>9}")
     shares, refusals = [], 0
     for case, keys, found in _run([case for case in CASES if only in {None, case.provider}]):
-        allowed, accepted = case.allowed(keys), sum(found.accepted.values())
+        allowed, accepted = case.allowed(keys), found.accepted
         shares.append(accepted / allowed)
         refusals += found.refusals
         name, limit = f"{case.provider} {case.title}", f"{case.limit.calls}/{case.limit.per}"
         figures = f"{allowed:>9,}{accepted:>10,}{shares[-1]:>12.4f}{found.refusals:>10}{found.seconds:>9.1f}"
-        print(f"{name:<28}{limit:>12}{keys:>6}{figures}", flush=True)
+        print(f"{name:<35}{limit:>12}{keys:>6}{figures}", flush=True)
     print(f"quota efficiency_min={min(shares):.3f} refusals={refusals}")
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from dotenv.main import resolve_variables
@@ -43,10 +43,14 @@ class Settings(BaseModel):
     web_port: Annotated[int, Field(ge=1, le=65_535)] = 6066
     log_level: str = "info"
 
+    schedules: Literal["on", "off", "auto"] = "auto"
+    """Whether collectors run by themselves at their times; auto: where there is a tapestream.toml."""
     poller_window: Annotated[int, Field(ge=1, le=256)] = 8
     """Calls under way at once per provider."""
     http_timeout_s: Annotated[float, Field(gt=0)] = 30
     http_body_limit: Annotated[int, Field(ge=1024)] = 12 * 2**20
+    routes: str = ""
+    """Whom to ask first: `quote=finnhub,polygon; bars/crypto=alpaca; */forex=fmp`."""
     quote_ttl_s: Annotated[float, Field(ge=0)] = 900
     """A quote younger than this answers a request without a call; 0: always call."""
     budget_usd: Annotated[float | None, Field(ge=0)] = None

@@ -6,11 +6,14 @@ import click
 
 from streams.commands.accounts import breakers, budget, keys
 from streams.commands.ask import poll, query, status
+from streams.commands.collect import collect, schedule
 from streams.commands.demo import demo
 from streams.commands.normalize import normalize
 from streams.commands.plan import capacity, plan
 from streams.commands.providers import providers
 from streams.commands.run import sandbox, up, worker
+from streams.commands.session import session
+from streams.commands.symbols import symbols
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -20,7 +23,8 @@ def main() -> None:
 
 
 for command in (
-    *(up, worker, status, query, poll, plan, capacity, keys, breakers, budget),
+    *(up, worker, session, status, query, poll, plan, capacity, keys, breakers, budget),
+    *(collect, schedule, symbols),
     *(normalize, providers, sandbox, demo),
 ):
     main.add_command(command)

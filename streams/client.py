@@ -28,6 +28,7 @@ from streams.mailbox import post
 from streams.messages import PollDone, PollRequest
 from streams.outbox import MAX_MESSAGE, Outbox
 from streams.results import FetchResult, QuoteResult, Tried
+from streams.routing import NO_ROUTES
 from streams.subscription import following, subscribe
 
 __all__ = [
@@ -92,6 +93,7 @@ class Client:
         where = None if bootstrap else whereabouts.find(settings.load())
         self._bootstrap = where.bootstrap if where else bootstrap_servers(bootstrap or "")
         self._usable = where.providers if where else frozenset(connectors())
+        self._routes = where.routes if where else NO_ROUTES
         self._outbox = Outbox(self._bootstrap)
         self._inboxes: dict[str, asyncio.Queue[Any]] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
@@ -113,7 +115,13 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._closing.aclose()
+        try:
+            await self._closing.aclose()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            # nobody cancelled us: it is aiokafka's own, which is closed while its broker has gone
 
     async def run(self, requests: list[PollRequest], on_report: Callable[[Job, PollDone], None] | None = None) -> Job:
         """Submit `requests` (of one job) and return when all of them, and all they caused, have ended."""
@@ -208,7 +216,7 @@ class Client:
         if isinstance(symbols, str):
             raise TypeError(f"symbols was the text {symbols!r}: give a list of symbols")
         wished = list(symbols)
-        calls, nobody = share_out(call, wished, self._usable, providers)
+        calls, nobody = share_out(call, wished, self._usable, providers, self._routes)
         results = {symbol: refused(symbol, why) for symbol, why in nobody.items()}
         if calls:
             for dataset in BRINGS[call.dataset]:

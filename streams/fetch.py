@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from connectors import Call, connector
 from connectors._vocabulary import DAY_MS
 from streams import routing
+from streams.routing import NO_ROUTES, Routes
 
 When = date | datetime | str
 """A day, or a moment; UTC where it names no zone. As text: `2024-06-03`, `2024-06-03T13:30:00Z`."""
@@ -70,7 +71,7 @@ def _moment(when: When, *, end: bool = False) -> int:
 
 
 def share_out(
-    call: Call, symbols: Iterable[str], usable: Collection[str], providers: Sequence[str]
+    call: Call, symbols: Iterable[str], usable: Collection[str], providers: Sequence[str], wanted: Routes = NO_ROUTES
 ) -> tuple[list[tuple[Call, Slip]], dict[str, str]]:
     """The calls that ask for `symbols`, each with its slip, and for every other symbol why nobody can serve it.
 
@@ -81,7 +82,7 @@ def share_out(
     nobody: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
         try:
-            slip = routing.slip(_of(call, symbol), usable.__contains__, providers)
+            slip = routing.slip(_of(call, symbol), usable.__contains__, providers, wanted)
         except routing.Unroutable as error:
             nobody[symbol] = " ".join(str(error).split())
         else:

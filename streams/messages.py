@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import Call, Request
+from connectors._records import AssetClass
 from infra.clock import now_ms
 from streams.state.account import RESERVED
 
@@ -208,6 +209,55 @@ class DeadLetter(Message):
     raw_partition: int | None = None
     raw_offset: int | None = None
     row: str | None = None
+
+
+class CollectRequest(Message):
+    """Ask the leader for a run of a collector. `refresh` None means the collector's own.
+
+    `cause` is `schedule:<name>`, `dependency:<collector>` or `command`. `due_at` (ms UTC) is the moment for which it
+    was asked: a run that comes again after a crash counts what was answered since then.
+    """
+
+    run_id: str
+    collector: str
+    refresh: Literal["incremental", "full"] | None = None
+    cause: str
+    due_at: int
+    asked_at: int
+
+
+class CollectorRun(Message):
+    """Report how a run of a collector ended, and what it took of the worker's process.
+
+    `units` are the requests that were submitted, `errors` what stayed unserved, by outcome.
+    """
+
+    run_id: str
+    collector: str
+    cause: str
+    refresh: str
+    state: Literal["done", "failed", "skipped"]
+    reason: str = ""
+    due_at: int
+    started_at: int
+    ended_at: int
+    attempts: int = 0
+    units: int = 0
+    calls: int = 0
+    records: int = 0
+    rejects: int = 0
+    errors: Mapping[str, int] = Field(default_factory=dict)
+    rss_mb_peak: float = 0
+    cpu_s: float = 0
+
+
+class UniverseChange(Message):
+    """Tell that a user added a symbol to the universe or removed it."""
+
+    symbol: str
+    asset_class: AssetClass
+    change: Literal["add", "remove"]
+    at: int
 
 
 def new_id() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import reprlib
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -20,6 +21,8 @@ from streams.outbox import Outbox
 from streams.validate import validate
 
 log = telemetry.get(__name__)
+
+AT_ONCE = 500  # records on their way to the broker: a list of all instruments of a market has tens of thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,12 @@ class Normalizer:
         except Exception as error:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
             records, letters = [], [_letter(meta, raw, "normalize", "fault", f"{type(error).__name__}: {error}")]
-        await asyncio.gather(
-            *(self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record)) for record in records),
-            *(self._outbox.send(topics.DEAD_LETTERS, found.encode()) for found in letters),
+        sends = chain(
+            (self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record)) for record in records),
+            (self._outbox.send(topics.DEAD_LETTERS, found.encode()) for found in letters),
         )
+        while some := list(islice(sends, AT_ONCE)):
+            await asyncio.gather(*some)
 
 
 def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> tuple[list[AnyRecord], list[DeadLetter]]:

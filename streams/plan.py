@@ -7,15 +7,15 @@ that can serve them share. Nothing is spent here: `Plan.requests` is what would 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors import Call, Connector, UnsupportedCall
 from connectors._symbols import split_listing
 from connectors._vocabulary import DAY_MS
-from streams import offers
+from streams import offers, routing
 from streams.offers import Load, Offer, Range
-from streams.routing import PREFERENCE
+from streams.routing import NO_ROUTES, Routes
 from streams.state import capacity
 from streams.state.quota import KeyUsage, Window
 
@@ -66,7 +66,8 @@ class Wish:
 class Supply:
     """One provider as it may be used: what each key (by label) has used of its windows, dollars left today.
 
-    `usd_left` None is no budget; `price` in dollars replaces what the connector declares a call to cost.
+    `usd_left` None is no budget; `price` in dollars replaces what the connector declares a call to cost. `rank` is its
+    place among the others when nothing else decides.
     """
 
     connector: Connector
@@ -74,18 +75,13 @@ class Supply:
     usages: Mapping[str, KeyUsage] = field(default_factory=dict)
     usd_left: float | None = None
     price: float | None = None
+    rank: int = 0
 
     @property
     def unsold(self) -> frozenset[str]:
         """Endpoints that no key is sold."""
         known = [usage.unsold for usage in self.usages.values() if not usage.rejected]
         return frozenset.intersection(*known) if known else frozenset()
-
-    @property
-    def rank(self) -> tuple[int, str]:
-        """Its place among the others when nothing else decides."""
-        name = self.connector.name
-        return (PREFERENCE.index(name) if name in PREFERENCE else len(PREFERENCE)), name
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +136,18 @@ class Plan:
         return round(sum(work.usd for work in self.work.values()), 6)
 
 
-def make(wishes: Iterable[Wish], supplies: Iterable[Supply], covered: Covered, now: int) -> Plan:
-    """Plan the calls for `wishes`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market)."""
-    planner = _Planner(sorted(supplies, key=lambda supply: supply.rank), covered, now)
+def make(
+    wishes: Iterable[Wish], supplies: Iterable[Supply], covered: Covered, now: int, routes: Routes = NO_ROUTES
+) -> Plan:
+    """Plan the calls for `wishes`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market).
+
+    `routes` decide between providers that are equal otherwise.
+    """
+    planner = _Planner(tuple(supplies), covered, now)
     for wish in wishes:
+        places = {name: i for i, name in enumerate(routing.order(wish.dataset, wish.asset_class, routes))}
+        ranked = (replace(supply, rank=places.get(supply.connector.name, len(places))) for supply in planner.supplies)
+        planner.supplies = sorted(ranked, key=lambda supply: supply.rank)
         planner.add(wish)
     return planner.plan()
 

@@ -13,7 +13,7 @@ from connectors import Call
 from connectors._records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams import topics
-from streams.messages import ORDER, ApiCall, DeadLetter, PollDone, RawMeta
+from streams.messages import ORDER, ApiCall, CollectorRun, DeadLetter, PollDone, RawMeta, UniverseChange
 
 Columns = dict[str, list[Any]]
 Decode = Callable[[bytes, Mapping[str, bytes]], Columns]
@@ -164,6 +164,8 @@ TABLES: dict[str, Table] = {
     topics.API_CALLS: Table("api_calls", CALL_COLUMNS, _calls),
     topics.POLL_DONE: Table("polls", POLL_COLUMNS, _polls),
     topics.DEAD_LETTERS: _simple("dead_letters", tuple(DeadLetter.model_fields)),
+    topics.COLLECT_DONE: _simple("collector_runs", tuple(CollectorRun.model_fields)),
+    topics.UNIVERSE_CHANGES: _simple("universe_changes", tuple(UniverseChange.model_fields)),
     topics.RAW_RESPONSES: Table("raw_responses", RAW_COLUMNS, _raw),
     **{
         topics.MARKET[name]: _simple(DATASET_TABLES[name], tuple(record.model_fields))

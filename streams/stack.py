@@ -171,7 +171,7 @@ class Stack:
         broker = self._parts["broker"]
         log.warning("stack.renew", broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
         await self._stop_worker()
-        unserved = [record for polls in topics.POLLS for record in await unread(broker.bootstrap, topics.APP, polls)]
+        unserved = [record for name in topics.ASKED for record in await unread(broker.bootstrap, topics.APP, name)]
         await broker.stop()
         self._parts["broker"] = await EmbeddedBroker(self._port, log=self._log("broker")).start()
         await ensure_topics(broker.bootstrap, topics.SPECS)

@@ -17,6 +17,12 @@ POLL_URGENT = "poll.urgent"
 POLLS = (POLL_URGENT, POLL_REQUESTS)
 """Mailboxes of the providers: of requests that somebody waits for, and of all the others."""
 POLL_DONE = "poll.done"
+COLLECT_REQUESTS = "collect.requests"
+"""Whoever owns its one partition leads: it runs the collectors and keeps the clock of the schedules."""
+ASKED = (*POLLS, COLLECT_REQUESTS)
+"""What a renewed broker is given of what the old one held."""
+COLLECT_DONE = "collect.done"
+UNIVERSE_CHANGES = "universe.changes"
 RAW_RESPONSES = "raw.responses"
 API_CALLS = "api.calls"
 DEAD_LETTERS = "dead.letters"
@@ -29,6 +35,9 @@ MARKET = {"quote": "market.quotes"} | {name: f"market.{name}" for name in DATASE
 SPECS: tuple[TopicSpec, ...] = (
     *(TopicSpec(topic, MAILBOXES, retention_ms=7 * DAY_MS) for topic in POLLS),
     TopicSpec(POLL_DONE, 1, retention_ms=7 * DAY_MS),
+    TopicSpec(COLLECT_REQUESTS, 1, retention_ms=7 * DAY_MS),
+    TopicSpec(COLLECT_DONE, 1, retention_ms=31 * DAY_MS),
+    TopicSpec(UNIVERSE_CHANGES, 1, retention_ms=31 * DAY_MS),
     TopicSpec(RAW_RESPONSES, SYMBOL_PARTITIONS, retention_ms=3 * DAY_MS),
     TopicSpec(API_CALLS, MAILBOXES, retention_ms=31 * DAY_MS),
     TopicSpec(DEAD_LETTERS, 1, retention_ms=31 * DAY_MS),

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from agents._desk import Desk
+from agents._desk import open_desks
 from agents._http import Transport
 from agents.caller import Caller
+from agents.leader import Leader
 from agents.ledger import Ledger
 from agents.monitor import Monitor
 from agents.ownership import Ownership
@@ -29,6 +30,7 @@ from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams import application, topics
+from streams.collectors import load
 from streams.mailbox import Mailboxes, Work
 from streams.messages import Order
 from streams.normalize import Normalizer
@@ -36,7 +38,7 @@ from streams.outbox import Outbox
 from streams.rows import TABLES
 from streams.state import account as accounts
 from streams.state.account import Account
-from streams.terms import labels, terms
+from streams.tapestream_toml import DeclarationsInvalid
 from streams.track_calls import CallTracker
 
 log = telemetry.get(__name__)
@@ -59,6 +61,7 @@ class Worker:
         self.outbox = Outbox(settings.bootstrap)
         self.ownership = Ownership(self.desks, self.outbox, counted=settings.embedded_store)
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
+        self.leader = Leader(self, on_fault=lambda error: self._fail("leader", error))
         self.app: Any = application.build(settings, opening=self.open, draining=self.drain, closing=self.close)
         self._wire()
         self.store: Store | None = None
@@ -76,8 +79,10 @@ class Worker:
         for polls in topics.POLLS:
             self._hand_over("poller", polls, topics.MAILBOXES, lambda: self.requests)
         self._hand_over("normalizer", topics.RAW_RESPONSES, topics.SYMBOL_PARTITIONS, lambda: self.responses)
-        self.app.on_partitions_assigned.connect(self.assigned)
-        self.app.on_partitions_revoked.connect(self.revoked)
+        self._hand_over("collector", topics.COLLECT_REQUESTS, 1, lambda: self.leader.boxes)
+        for owner in (self, self.leader):
+            self.app.on_partitions_assigned.connect(owner.assigned)
+            self.app.on_partitions_revoked.connect(owner.revoked)
         Monitor(self).attach(self.app)
 
     def _hand_over(self, name: str, topic: str, partitions: int, boxes: Callable[[], Mailboxes | None]) -> None:
@@ -127,7 +132,8 @@ class Worker:
             self.store = await self._open_store()
             await migrate(self.store)
             await self._replay_calls(self.store)
-        except (BrokerUnreachable, TopicMismatch, TopicRefused, StoreError) as error:
+            declared = load()
+        except (BrokerUnreachable, TopicMismatch, TopicRefused, StoreError, DeclarationsInvalid) as error:
             if self.store:
                 await self.store.close()
             raise SystemExit(f"tapestream: {error}") from None
@@ -141,8 +147,8 @@ class Worker:
             batch_rows=settings.sink_batch_rows,
             batch_age_s=settings.sink_batch_age_s,
         )
-        await self.sink.start()
-        self._sinking = asyncio.create_task(self.sink.run(), name="sink")
+        await self.leader.open(self.store, declared)
+        self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         self._sinking.add_done_callback(self._sink_ended)
         log.info("worker.opened", store=repr(self.store), keys=sum(len(desk.keys) for desk in self.desks.values()))
 
@@ -199,6 +205,7 @@ class Worker:
         """Take no more requests, finish calls under way, and let what was received reach the store."""
         if self.requests is None or self.responses is None or self.sink is None or self._failure:
             return
+        await self.leader.stop()
         await self.requests.drain(DRAIN_S / 2)
         try:
             async with asyncio.timeout(DRAIN_S / 2):
@@ -264,6 +271,12 @@ class Worker:
     def _produced(self, names: Collection[str]) -> dict[tuple[str, int], int]:
         return {where: offset for where, offset in self.outbox.produced.items() if where[0] in names}
 
+    @staticmethod
+    async def _sink(sink: Sink) -> None:
+        """Join the sink's group while Faust joins its own: each takes seconds."""
+        await sink.start()
+        await sink.run()
+
     def _sink_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             self._fail("sink", error)
@@ -282,12 +295,3 @@ STORED = frozenset(TABLES)
 def _lacks(produced: Mapping[tuple[str, int], int], done: Mapping[tuple[str, int], int], mine: Collection[Any]) -> bool:
     """Tell whether something produced in one of my partitions is not done yet."""
     return any(done.get(where, 0) <= offset and where in mine for where, offset in produced.items())
-
-
-def open_desks(settings: Settings) -> Mapping[str, Desk]:
-    """One desk per provider, with the keys and on the terms that the settings give it."""
-    agreed = terms(settings)
-    return {
-        name: Desk(connector, labels(settings, connector), agreed[name], settings.price(name))
-        for name, connector in connectors().items()
-    }

@@ -180,14 +180,38 @@ def test_every_command_is_told():
     assert {f"tapestream {name}" for name in main.commands} == sections("docs/CLI.md").keys()
 
 
-@pytest.mark.parametrize("name", main.commands)
-def test_every_option_is_told_and_no_other(name):
-    section = sections("docs/CLI.md")[f"tapestream {name}"]
-    table = "\n".join(re.findall(r"^\| `.*$", section, re.MULTILINE))
+GROUPS = {name: command for name, command in main.commands.items() if isinstance(command, click.Group)}
+LEAVES = {name: command for name, command in main.commands.items() if name not in GROUPS} | {
+    f"{name} {sub}": command for name, group in GROUPS.items() for sub, command in group.commands.items()
+}
 
-    options = [parameter for parameter in main.commands[name].params if isinstance(parameter, click.Option)]
+
+def told_of(name):
+    """What CLI.md says of a command, or of one in a group."""
+    section = sections("docs/CLI.md")[f"tapestream {name.split()[0]}"]
+    parts = dict(re.findall(r"^### (.+?)\n(.*?)(?=^### |\Z)", section, re.MULTILINE | re.DOTALL))
+    return parts[f"tapestream {name}"] if " " in name else section
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_command_of_a_group_is_told(name):
+    told = set(re.findall(r"^### tapestream (.+)$", told_of(name), re.MULTILINE))
+
+    assert told == {f"{name} {sub}" for sub in GROUPS[name].commands}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_option_is_told_and_no_other(name):
+    table = "\n".join(re.findall(r"^\| `.*$", told_of(name), re.MULTILINE))
+
+    options = [parameter for parameter in LEAVES[name].params if isinstance(parameter, click.Option)]
     declared = {text for option in options for text in (*option.opts, *option.secondary_opts)}
     assert set(re.findall(r"(?<![\w-])--[\w-]+", table)) == declared - {"--help"}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_help_shows_an_example(name):
+    assert f"tapestream {name}" in LEAVES[name].help or name in {"worker", "sandbox"}
 
 
 def test_every_command_is_in_the_changelog_and_its_version_is_the_project_s():

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
@@ -124,6 +125,13 @@ class Store:
         """
         return await self._on(self._users_thread, self._query_user, sql, timeout_s, max_rows)
 
+    async def export(self, sql: str, form: str, *, timeout_s: float = 600) -> bytes:
+        """Answer a user's SQL as a file in one of the engine's formats (`Parquet`, `CSVWithNames`, …), held in memory.
+
+        Raises as `query_user`.
+        """
+        return await self._on(self._users_thread, self._export, sql, form, timeout_s)
+
     async def close(self) -> None:
         """Finish what is under way, disconnect, and give up the folder; further calls wait for the first."""
         if self._closing is None:
@@ -225,15 +233,24 @@ class Store:
             raise
 
     def _query_user(self, sql: str, timeout_s: float, max_rows: int) -> Rows:
+        with self._for_user(sql, timeout_s, max_result_rows=max_rows) as (client, asked):
+            return _rows(client, str(self._url), asked, None)
+
+    def _export(self, sql: str, form: str, timeout_s: float) -> bytes:
+        with self._for_user(sql, timeout_s) as (client, asked), translated(str(self._url)):
+            return bytes(client.raw_query(asked, fmt=form))
+
+    @contextmanager
+    def _for_user(self, sql: str, timeout_s: float, **bounds: object) -> Iterator[tuple[Client, str]]:
+        """A handle of its own: a failed query, USE or a second statement would leave traces in a shared one."""
         if not (sql := sql.strip().rstrip("; \n")):
             raise QueryRefused("the query is empty")
         if _FILE_ACCESS.search(sql):
             raise QueryRefused("a query may read tables only: leave out INTO OUTFILE and file()")
-        # A handle of its own: a failed query, USE or a second statement would leave traces in a shared one.
-        bounds = {"max_execution_time": timeout_s, "max_result_rows": max_rows, "readonly": 1}
+        bounds = {"max_execution_time": timeout_s, **bounds, "readonly": 1}  # last: it locks the others
         client = self._new_client(database=self._url.database, **bounds)
         try:
-            return _rows(client, str(self._url), sql, None)
+            yield client, sql
         except StoreUnavailable as exc:
             if getattr(exc.__cause__, "code", None) == TIMEOUT_EXCEEDED:
                 raise QueryRefused(f"the query took longer than {timeout_s:g} s: ask for less") from exc

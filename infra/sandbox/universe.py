@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from itertools import islice, product
 from typing import TYPE_CHECKING, Literal
 
 from infra.sandbox.calendars import CRYPTO, FOREX, FUTURES, LONDON, NYSE, TOKYO
@@ -134,6 +135,16 @@ _VENUES: dict[AssetClass, tuple[str, Calendar]] = {
 _FOREIGN: dict[str, tuple[Calendar, str]] = {"XLON": (LONDON, "GBP"), "XTKS": (TOKYO, "JPY")}
 
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_further: list[str] = []
+
+
+def enlarge(shares: int) -> None:
+    """Let the market know so many further US shares, `ZAAAA`, `ZAAAB`, …; before anybody asks for an instrument."""
+    _further[:] = ["Z" + "".join(four) for four in islice(product(LETTERS, repeat=4), shares)]
+    instruments.cache_clear()
+
+
 @cache
 def instruments() -> dict[str, Instrument]:
     """Every instrument by its canonical symbol, in a fixed order."""
@@ -165,7 +176,7 @@ def _shares() -> list[Instrument]:
     """US shares; what tells them apart follows from the place in the list and needs no seed."""
     thin = set(_THIN.split())
     shares = []
-    for place, symbol in enumerate(_EQUITIES.split()):
+    for place, symbol in enumerate([*_EQUITIES.split(), *_further]):
         step = (place * 37) % 100  # spreads the traits evenly over the list
         shares.append(
             Instrument(

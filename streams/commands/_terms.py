@@ -19,6 +19,7 @@ from infra import settings
 from infra.clickhouse import StoreError
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings, SettingsInvalid
+from streams.tapestream_toml import DeclarationsInvalid
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,7 +40,7 @@ def plainly(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except ConnectorError as error:
             fail(str(error), 2)
-        except (BrokerUnreachable, StoreError, SettingsInvalid) as error:
+        except (BrokerUnreachable, StoreError, SettingsInvalid, DeclarationsInvalid) as error:
             fail(str(error))
         except ValidationError as error:
             fail(explain(error))

@@ -41,6 +41,9 @@ def status(*, as_json: bool) -> None:
     if live := found.get("live"):
         behind = ", ".join(f"{topic} {n}" for topic, n in live["behind"].items()) or "nothing"
         click.echo(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
+        quotes = live["quotes"]
+        asked = quotes["hits"] + quotes["misses"]
+        click.echo(f"quotes: {quotes['known']} young ones known, which answered {quotes['hits']} of {asked} asked for")
         rows = [
             (name, breaker["state"], breaker["calls"], breaker["failures"], _keys(provider["keys"]))
             for name, provider in live["providers"].items()
@@ -138,7 +141,7 @@ def poll(
     call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
     where = whereabouts.find(settings)
     try:
-        slip = routing.slip(call, where.providers.__contains__, providers)
+        slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
     except routing.Unroutable as error:
         fail(str(error))
     try:
@@ -151,12 +154,24 @@ def poll(
     click.echo(
         f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests"
     )
+    if told := _answered(job):
+        click.echo(f"answered by {told}")
     for report in job.failures:
         tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
         click.echo(
             f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})"
         )
     raise SystemExit(1 if job.failures else 0)
+
+
+def _answered(job: Job) -> str:
+    """Who brought how many records: `polygon 250, yahoo 3 (known already)`."""
+    found: dict[tuple[str, str], int] = {}
+    for report in job.done.values():
+        if report.records:
+            who = (report.provider, " (known already)" if report.outcome == "cached" else "")
+            found[who] = found.get(who, 0) + report.records
+    return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
 
 
 async def _poll(bootstrap: str, requests: list[PollRequest]) -> Job:

@@ -21,6 +21,7 @@ from streams.commands.ask import answer
 from streams.coverage import covered_by, kinds_of, terms_of
 from streams.offers import best_effort
 from streams.plan import Covered, Plan, Supply, Wish, make
+from streams.routing import routes
 from streams.stack import Address, sandbox_environment
 from streams.state import capacity as capacities
 from streams.state.quota import Window
@@ -64,13 +65,13 @@ def plan(
     """
     settings = settings_of_tree()
     names = chosen(providers)
-    named = _symbols(symbols)
+    named = symbols_of(symbols)
     wishes = [
-        _wish(dataset, named, start=moment(start), end=moment(end, end=True), **given) for dataset in _parts(datasets)
+        _wish(dataset, named, start=moment(start), end=moment(end, end=True), **given) for dataset in parts(datasets)
     ]
     now = now_ms()
     covered, supplied = asyncio.run(_look(settings, wishes, names, now, full=full))
-    found = make(wishes, supplied, covered, now)
+    found = make(wishes, supplied, covered, now, routes(settings.routes))
     keyless = without_key(supplied)
     if as_json:
         click.echo(orjson.dumps({**_as_data(found), "without_key": keyless}).decode())
@@ -111,7 +112,9 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
         for name, supply in keyed.items()
     ]
     columns = ("provider", "keys", "a minute", "an hour", "8 hours", "a day", "how the 8 hours are counted")
-    show(columns, [*rows, ("total", sum(len(keyed[name].usages) for name in counted), *_told(total), "")])
+    if counted:
+        rows.append(("total", sum(len(keyed[name].usages) for name in counted), *_told(total), ""))
+    show(columns, rows)
     if outside := [name for name in keyed if name not in counted]:
         click.echo(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
     _name_keyless(without_key(supplied))
@@ -171,11 +174,12 @@ def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Wish:
     return Wish(dataset=dataset, symbols=symbols, **given)
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
+    """What stands between commas, each once."""
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _symbols(text: str | None) -> tuple[str, ...]:
+def symbols_of(text: str | None) -> tuple[str, ...]:
     """Symbols by comma, or of `@FILE`: by line or comma, blank lines and what follows a `#` left out."""
     if text is None:
         return ()
@@ -185,7 +189,7 @@ def _symbols(text: str | None) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             fail(f"--symbols {text}: {error}", 2)
         text = ",".join(line.partition("#")[0] for line in lines)
-    return tuple(_parts(text)) or fail("--symbols names no symbol; leave it out for a whole market", 2)
+    return tuple(parts(text)) or fail("--symbols names no symbol; leave it out for a whole market", 2)
 
 
 def _as_data(found: Plan) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 
 import click
 
-from infra import telemetry
+from infra import clock, telemetry
 from infra._child import ChildFailed
 from infra._ports import PortBusy, require_free
+from streams import collectors
 from streams.commands._terms import fail, load_settings, plainly
 from streams.stack import AlreadyRunning, PartEnded, Stack
 
@@ -28,6 +30,7 @@ def up(*, sandbox: bool) -> None:
     """
     settings = load_settings()
     telemetry.configure(settings.log_level)
+    collectors.load()  # what is wrong with the declarations is told here, not in the worker's log
     try:
         code = asyncio.run(_up(Stack(settings, sandbox=sandbox)))
     except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
@@ -84,13 +87,18 @@ def worker() -> None:
 @plainly
 def sandbox(*, port: int, limits: bool) -> None:
     """Serve the providers' APIs on loopback, over real daily bars and a seeded market."""
-    from infra.sandbox.errors import SandboxError  # noqa: PLC0415  (needs the extra `sandbox`)
+    from infra.sandbox.clock import Clock  # noqa: PLC0415  (needs the extra `sandbox`)
+    from infra.sandbox.errors import SandboxError  # noqa: PLC0415
     from infra.sandbox.provider import providers  # noqa: PLC0415
     from infra.sandbox.server import SandboxSettings, run  # noqa: PLC0415
 
+    settings = load_settings()
+    clock.configure(settings.clock_rate, settings.clock_anchor)
+    started = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
     try:
         names = {name: "*" if provider.any_key else f"demo-{name}-1" for name, provider in providers().items()}
         unlimited = {} if limits else {name: {key: None} for name, key in names.items()}
-        run(port, settings=SandboxSettings(keys=unlimited), ready=lambda url: click.echo(f"sandbox at {url}"))
+        found = SandboxSettings(keys=unlimited, clock=Clock(started, settings.clock_rate))
+        run(port, settings=found, ready=lambda url: click.echo(f"sandbox at {url}"))
     except SandboxError as error:
         fail(str(error))

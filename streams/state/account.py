@@ -196,9 +196,10 @@ def replayed(calls: Iterable[_Told], terms: Terms) -> Account:
 
 def settled(account: Account, terms: Terms, now: int) -> Account:
     """Follow a clock that stepped back: it frees no call twice, and holds nobody up for longer than a window lasts."""
-    keys = {
-        label: replace(key, usage=quota.settle(key.usage, terms.windows, now)) for label, key in account.keys.items()
-    }
+    keys = {}
+    for label, key in account.keys.items():
+        usage = quota.settle(key.usage, terms.windows, now)
+        keys[label] = key if usage is key.usage else replace(key, usage=usage)
     return replace(account, keys=keys, breaker=breakers.settle(account.breaker, now))
 
 

@@ -9,6 +9,7 @@ and one that ended counts from its end on: by the provider's clock, too, no wind
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -135,9 +136,7 @@ def land(usage: KeyUsage, windows: Sequence[Window], now: int) -> KeyUsage:
 def used(usage: KeyUsage, window: Window, now: int) -> float:
     """What is used of `window` as of `now`."""
     if window.per in ROLLING_MS:
-        since = now - ROLLING_MS[window.per]
-        ended = sum(window.amount(calls, weight) for at, calls, weight in usage.recent if at > since)
-        return ended + sum(window.amount(1, weight) for *_, weight in usage.flying)
+        return _amount(window, _inside(usage, window, now), usage.flying)
     start = window_start(window, now)
     counted = sum(
         window.amount(calls, weight)
@@ -157,6 +156,9 @@ def settle(usage: KeyUsage, windows: Iterable[Window], now: int) -> KeyUsage:
 
     So a step never frees a call twice, and holds nobody up for longer than the windows last.
     """
+    latest = [at for _, at, _ in usage.flying] + [since for _, since, *_ in usage.counted]
+    if max(latest, default=now) <= now and (not usage.recent or usage.recent[-1][0] <= now):
+        return usage  # as nearly always: nothing lies in the future
     ends: dict[str, int] = {window.per: window_end(window, now) for window in windows if window.per not in ROLLING_MS}
     return replace(
         usage,
@@ -227,8 +229,8 @@ def _corrected(usage: KeyUsage, windows: Iterable[Window], said: Said, started: 
         return usage
     length = ROLLING_MS[window.per]
     theirs = max(0.0, window.calls - said.left)
-    inside = [entry for entry in usage.recent if entry[0] > now - length]
-    ours = sum(window.amount(calls, weight) for _, calls, weight in inside)
+    inside = _inside(usage, window, now)
+    ours = _amount(window, inside, ())
     unseen = sum(window.amount(calls, weight) for at, calls, weight in inside if at > started) - window.amount(
         *inside[-1][1:]
     )
@@ -259,18 +261,31 @@ def _ms(moment: datetime) -> int:
     return int(moment.astimezone(UTC).timestamp() * 1000)
 
 
+def _inside(usage: KeyUsage, window: Window, now: int) -> tuple[tuple[int, float, float], ...]:
+    """The calls that ended within the rolling window before `now`."""
+    return usage.recent[bisect_left(usage.recent, (now - ROLLING_MS[window.per] + 1,)) :]
+
+
+def _amount(
+    window: Window, ended: Iterable[tuple[int, float, float]], flying: Iterable[tuple[str, int, float]]
+) -> float:
+    """What these calls take of the window."""
+    if window.weighted:
+        return sum(weight for *_, weight in ended) + sum(weight for *_, weight in flying)
+    return sum(calls for _, calls, _ in ended) + sum(1 for _ in flying)
+
+
 def _rolling_wait(usage: KeyUsage, window: Window, weight: float, now: int) -> int:
+    inside = _inside(usage, window, now)
+    excess = _amount(window, inside, usage.flying) + window.amount(1, weight) - window.calls
+    if excess <= 0:
+        return 0
     length = ROLLING_MS[window.per]
-    inside = [(at, window.amount(calls, w)) for at, calls, w in usage.recent if at > now - length]
-    inside += [(now, window.amount(1, w)) for *_, w in usage.flying]
-    excess = sum(amount for _, amount in inside) + window.amount(1, weight) - window.calls
-    for at, freed in inside:
-        if excess <= 0:
-            return 0
-        excess -= freed
+    for at, calls, weights in inside:
+        excess -= window.amount(calls, weights)
         if excess <= 0:
             return at + length - now
-    return 0
+    return length  # what is under way ends now at the earliest
 
 
 def _calendar_wait(usage: KeyUsage, window: Window, weight: float, now: int) -> int:

@@ -44,6 +44,17 @@ async def test_the_last_provider_parks_a_request_until_it_has_room_again(scene):
     assert scene.time.slept == [(midnight - before) / 1000]
 
 
+async def test_a_provider_that_fails_is_not_asked_again_once_the_deadline_has_passed(scene, sandbox):
+    sandbox.misbehave(Fault("status", status=503, provider="polygon"))
+    scene = scene()
+
+    done = await scene.handle(deadline=scene.time.now + 600)
+
+    # the first try, and one half a second later
+    assert done.outcome == "ProviderUnavailable"
+    assert scene.outcomes == [("polygon#1", "ProviderUnavailable")] * 2
+
+
 async def test_a_provider_that_is_busy_for_long_says_when_it_is_free(scene):
     scene = scene(windows=(Window(1, "day"),))
     midnight = day_is_spent(scene)

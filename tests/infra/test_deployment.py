@@ -3,13 +3,17 @@
 import asyncio
 import configparser
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 import time
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import click
 import pytest
 import yaml
 
@@ -17,6 +21,7 @@ from infra.clickhouse import Store, log_table, migrate
 from infra.kafka.apache import MAX_REQUEST_BYTES
 from infra.settings import Settings, load
 from streams.__main__ import main
+from streams.state.session_spec import PRESETS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -196,17 +201,72 @@ def test_image_holds_every_package_and_starts_a_command():
 # -- systemd ---------------------------------------------------------------------------------------------------------
 
 
-def test_unit_starts_a_command_and_signals_it_alone():
+ABSENT = ("hours", "symbols", "file", "clock_rate")
+EMPTY = {"sources": "", "datasets": "", "sandbox": False}
+UNITS = sorted((ROOT / "infra" / "systemd").glob("*.service"))
+
+
+def service_of(path):
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str
-    unit.read(ROOT / "infra" / "systemd" / "tapestream.service")
-    service = unit["Service"]
-    program, command, *_ = shlex.split(service["ExecStart"])
+    unit.read(path)
+    return unit["Service"]
+
+
+def parsed(words, mode):
+    """The command that the words after `tapestream` start, with its options; fails for any that there is not."""
+    words = [word.replace("%i", mode) for word in words]
+    command = main.commands[words[0]]
+    if isinstance(command, click.Group):
+        command, words = command.commands[words[1]], words[1:]
+    return command.name, command.make_context("tapestream", words[1:]).params
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_unit_starts_a_command_and_signals_it_alone(path):
+    service = service_of(path)
+    program, *words = shlex.split(service["ExecStart"])
 
     assert Path(program).name == "tapestream"
-    assert command in main.commands
+    assert parsed(words, "production")
     assert service["KillMode"] == "mixed"
     assert int(service["TimeoutStopSec"]) > 20
     assert set(re.findall(r"([A-Z_]+)=", service["Environment"])) <= {"HOME"} | {
         n.upper() for n in Settings.model_fields
     }
+
+
+@pytest.mark.parametrize("mode", PRESETS)
+def test_session_unit_starts_a_session_of_each_mode(mode):
+    words = shlex.split(service_of(ROOT / "infra/systemd/tapestream-session@.service")["ExecStart"])
+
+    assert parsed(words[1:], mode) == ("start", {**dict.fromkeys(ABSENT), **EMPTY, "mode": mode})
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_units_are_valid_and_name_each_other(tmp_path):
+    for path in (ROOT / "infra" / "systemd").iterdir():
+        text = path.read_text().replace("/opt/tapestream/venv/bin/tapestream", "/bin/true")
+        (tmp_path / path.name).write_text(text)
+    names = [str(tmp_path / path.name.replace("@", "@production")) for path in tmp_path.iterdir()]
+
+    found = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *names],
+        check=False,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        text=True,
+    )
+
+    ours = [line for line in found.stderr.splitlines() if "tapestream" in line]
+    assert ours == []
+
+
+def test_cron_lines_start_sessions():
+    lines = (ROOT / "infra" / "cron" / "tapestream.cron").read_text().splitlines()
+    words = [shlex.split(line)[-5:] for line in lines if "/bin/tapestream " in line]
+    given = dict(re.findall(r"^([A-Z_]+)=(.*)$", "\n".join(lines), re.MULTILINE))
+
+    commands = [parsed(line[line.index("session") :], "")[0] for line in words]
+    assert commands == ["start", "resume"]
+    assert set(given) <= {"SHELL", "HOME", "MAILTO"} | {name.upper() for name in Settings.model_fields}

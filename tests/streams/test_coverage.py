@@ -168,3 +168,31 @@ async def test_what_a_user_writes_stays_a_text_in_sql(store):
     assert await covered(store, wish, "AAPL", poll("a", "AAPL", dataset="recommendations", interval=None)) == []
     named = poll("b", "AAPL", dataset="recommendations", interval=None, kind=odd)
     assert await covered(store, wish, "AAPL", named)
+
+
+async def test_only_polls_since_a_moment_count_and_final_ones_up_to_their_own_end(store):
+    polls = [
+        poll("a", "AAPL", end=MONDAY + DAY, at=MONDAY + DAY // 2),
+        poll("b", "MSFT", end=MONDAY + DAY, at=MONDAY + DAY - 1),
+    ]
+    await store.insert("polls_log", {name: [row[name] for row in polls] for name in polls[0]})
+
+    async def ranges(**terms):
+        return (await store.query(answered_sql("bars", "equity", "1d", None, (None,), **terms))).rows
+
+    assert await ranges() == []
+    assert await ranges(final=MONDAY + DAY - 1) == [("MSFT", "", MONDAY, MONDAY + DAY)]
+    both = await ranges(final=MONDAY)
+    assert sorted(symbol for symbol, *_ in both) == ["AAPL", "MSFT"]
+    assert [symbol for symbol, *_ in await ranges(final=MONDAY, since=MONDAY + DAY - 1)] == ["MSFT"]
+
+
+async def test_a_period_counts_for_itself_only(store):
+    quarterly = poll("a", "AAPL", dataset="statements", interval=None, period="quarterly")
+    await store.insert("polls_log", {name: [value] for name, value in quarterly.items()})
+
+    async def ranges(period):
+        return (await store.query(answered_sql("statements", "equity", None, None, (None,), period=period))).rows
+
+    assert len(await ranges("quarterly")) == 1
+    assert await ranges("annual") == await ranges(None) == []

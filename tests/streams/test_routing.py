@@ -3,7 +3,8 @@
 import pytest
 
 from connectors import Call, UnsupportedCall, connectors
-from streams.routing import PREFERENCE, Unroutable, slip
+from infra.settings import SettingsInvalid
+from streams.routing import PREFERENCE, Unroutable, order, routes, slip
 
 DAILY = Call(dataset="bars", symbols=("AAPL",), interval="1d")
 
@@ -57,3 +58,34 @@ def test_what_nobody_sells_is_refused_with_a_reason_for_every_provider():
         slip(Call(dataset="earnings", symbols=("EUR/USD",), asset_class="forex"), everybody)
 
     assert all(f"{name} does not serve forex earnings" in str(caught.value) for name in connectors())
+
+
+def test_the_most_special_route_says_who_is_first_and_the_others_stand_behind():
+    wanted = routes("quote=finnhub, alpaca; quote/crypto=alpaca; */forex=fmp; *=eodhd")
+
+    assert order("quote", "equity", wanted)[:3] == ("finnhub", "alpaca", "polygon")
+    assert order("quote", "crypto", wanted)[:2] == ("alpaca", "polygon")
+    assert order("bars", "forex", wanted)[0] == "fmp"
+    assert order("bars", "equity", wanted)[:2] == ("eodhd", "polygon")
+    assert all(sorted(order(dataset, "equity", wanted)) == sorted(connectors()) for dataset in ("quote", "bars"))
+
+
+def test_a_slip_follows_the_routes_unless_providers_were_asked_for():
+    wanted = routes("bars=yahoo,fmp")
+
+    assert slip(DAILY, everybody, (), wanted)[:3] == ("yahoo", "fmp", "polygon")
+    assert slip(DAILY, everybody, ("polygon",), wanted) == ("polygon",)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("quote", "'quote' names no provider"),
+        ("quotes=polygon", "'quotes' is none of quote, bars"),
+        ("quote/shares=polygon", "'shares' is none of equity"),
+        ("quote=reuters", "there is no provider 'reuters'"),
+    ],
+)
+def test_a_route_that_cannot_be_used_is_named_with_what_to_write(text, fault):
+    with pytest.raises(SettingsInvalid, match=f"ROUTES cannot be used: .*{fault}.*write quote=finnhub,polygon"):
+        routes(text)

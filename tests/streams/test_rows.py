@@ -130,7 +130,8 @@ def test_the_reason_names_the_fault():
 
 def test_every_stored_topic_has_a_table_and_every_dataset_its_columns():
     operations = {topics.API_CALLS, topics.POLL_DONE, topics.DEAD_LETTERS, topics.RAW_RESPONSES}
-    assert set(TABLES) == {*operations, *topics.MARKET.values()}
+    collections = {topics.COLLECT_DONE, topics.UNIVERSE_CHANGES}
+    assert set(TABLES) == {*operations, *collections, *topics.MARKET.values()}
     for name, cls in DATASETS.items():
         assert set(TABLES[topics.MARKET[name]].columns) == set(cls.model_fields)
 

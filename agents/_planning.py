@@ -1,0 +1,123 @@
+"""What a run of a collector asks: for whom, what of it is missing, and whom the keys let us ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agents._desk import Desk
+from connectors import connectors
+from infra import telemetry
+from infra.clickhouse import Rows, Store, StoreUnavailable
+from infra.clickhouse.queries import CallCost, answered_sql, calls_sql, not_sold_sql
+from infra.clickhouse.universe import active_sql, chosen_sql, listed_sql
+from streams import plan as planner
+from streams.coverage import covered_by, kinds_of, terms_of
+from streams.goals import Goal, Members, goals
+from streams.plan import Covered, Plan, Supply, Wish
+from streams.state import account as accounts
+from streams.state import budget
+from streams.supplies import horizons, supplies
+
+if TYPE_CHECKING:
+    from connectors._records import AssetClass
+    from infra.settings import Settings
+    from streams.collectors import Collector, Refresh, Universe
+
+log = telemetry.get(__name__)
+
+T = TypeVar("T")
+RETRY_S = 1.0
+UNSOLD_MS = 7 * 86_400_000
+"""How long another worker's key is taken not to sell what it once refused."""
+
+
+class Planning:
+    """Plans with the desks of the providers that this worker owns; of the others the store tells what is left."""
+
+    def __init__(
+        self, store: Store, settings: Settings, desks: Mapping[str, Desk], owned: Callable[[], Iterable[str]]
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._desks = desks
+        self._owned = owned
+
+    async def members(self, universe: Universe) -> Members:
+        """Ask the store for whom a run is. Raises `QueryRefused` for a condition that is no SQL."""
+        if universe.asset_classes or universe.where:
+            sql = chosen_sql(universe.where) if universe.where else active_sql(universe.asset_classes)
+            found: dict[AssetClass, list[str]] = {name: [] for name in universe.asset_classes}
+            for symbol, asset_class in await self._rows(sql):
+                found.setdefault(asset_class, []).append(symbol)
+            return found
+        listed = dict.fromkeys(universe.symbols)
+        for symbol, change in await self._rows(listed_sql(universe.asset_class)):
+            if change == "add":
+                listed[symbol] = None
+            else:
+                listed.pop(symbol, None)
+        return {universe.asset_class: list(listed)}
+
+    async def plan(self, collector: Collector, members: Members, refresh: Refresh, at: int, now: int) -> Plan:
+        """Plan what is missing as of `at`; what was answered since `at` is not asked again."""
+        wanted = list(goals(collector, members, refresh, at))
+        covered = await self._covered(wanted)
+        supplied = await self._supplies(collector.providers or tuple(connectors()), now)
+        wishes = [wish for goal in wanted if (wish := _open(goal, covered))]
+        return await asyncio.to_thread(planner.make, wishes, supplied, covered, now)
+
+    async def _covered(self, wanted: Iterable[Goal]) -> Covered:
+        answered = {}
+        for wish, since, final in ((goal.wish, goal.since, goal.final) for goal in wanted):
+            of = (wish.dataset, wish.asset_class, wish.interval, wish.adjustment)
+            answered[terms_of(wish)] = [
+                await self._rows(answered_sql(*of, kinds, period=wish.period, since=since, final=final))
+                for kinds in kinds_of(wish)
+            ]
+        return covered_by(answered)
+
+    async def _supplies(self, names: Iterable[str], now: int) -> list[Supply]:
+        owned = set(self._owned())
+        others = [name for name in names if name not in owned]
+        found = [supply(self._desks[name], now) for name in names if name in owned]
+        if others:
+            calls = [CallCost(*row) for row in await self._rows(calls_sql(horizons(self._settings, others, now)))]
+            unsold = {tuple(row) for row in await self._rows(not_sold_sql(now - UNSOLD_MS))}
+            found += supplies(self._settings, others, calls, unsold, now)
+        return found
+
+    async def _rows(self, sql: str) -> list[Any]:
+        found: Rows = await patiently(lambda: self._store.query_user(sql))
+        return found.rows
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask a store until it answers: one that is away is waited for."""
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable as error:
+            log.warning("store.away", error=str(error))
+            await asyncio.sleep(RETRY_S)
+
+
+def supply(desk: Desk, now: int) -> Supply:
+    """What a desk's keys still allow."""
+    account, allowance = accounts.settled(desk.account, desk.terms, now), desk.terms.allowance
+    left = None
+    if allowance:
+        left = max(0, allowance.micros - budget.today(account.budget, allowance, now).micros) / budget.MICROS
+    usages = {label: key.usage for label, key in account.keys.items()}
+    return Supply(desk.connector, desk.terms.windows, usages, left, desk.price)
+
+
+def _open(goal: Goal, covered: Covered) -> Wish | None:
+    """What is left of a wish; one without a range is wanted of those who have not answered it yet."""
+    wish = goal.wish
+    if wish.start is not None or wish.end is not None or (wish.dataset == "assets" and not covered(wish, "")):
+        return wish
+    symbols = tuple(symbol for symbol in wish.symbols if not covered(wish, symbol))
+    return replace(wish, symbols=symbols) if symbols else None

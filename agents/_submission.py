@@ -1,0 +1,119 @@
+"""Submits the requests of a run, so many at once for each provider, and follows each with all that it causes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors import Call
+from streams.job import Job
+from streams.mailbox import post
+from streams.messages import PollDone, PollRequest
+from streams.outbox import Outbox
+from streams.plan import Slip
+
+UNDER_WAY = 64
+"""Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""
+PASSING = frozenset({"RateLimited", "QuotaExhausted", "ProviderUnavailable", "Busy", "Open", "Pending"})
+"""Why a request stays unserved that may be served at another try."""
+TOLD = 3
+Asked = tuple[Call, Slip]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
+
+    `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up.
+    """
+
+    units: int = 0
+    covered: int = 0
+    attempts: int = 0
+    served: int = 0
+    passing: int = 0
+    fault: str = ""
+    records: int = 0
+    rejects: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    reasons: list[str] = field(default_factory=list)
+    retry: list[tuple[Asked, PollDone]] = field(default_factory=list)
+
+    def note(self, job: Job, slip: Slip) -> None:
+        """Count a request that has ended, with all its children."""
+        for report in job.done.values():
+            self.records += report.records
+            self.rejects += report.rejects
+        failures = job.failures
+        self.served += len(failures) < sum(not report.children for report in job.done.values())
+        for report in failures:
+            if report.outcome in PASSING:
+                self.retry.append(((report.call, slip), report))
+            else:
+                self.give_up(report)
+
+    def give_up(self, report: PollDone) -> None:
+        """Count a request that nobody served."""
+        self.lack(report.outcome, 1, f"{' '.join(report.symbols[:TOLD]) or report.dataset}: {_why(report)}")
+
+    def lack(self, outcome: str, count: int, reason: str) -> None:
+        """Count what cannot be had."""
+        self.errors[outcome] += count
+        if len(self.reasons) < TOLD:
+            self.reasons.append(reason)
+
+
+class Submission:
+    """Requests of one job under way; `deadline` (ms UTC) ends each of them."""
+
+    def __init__(self, outbox: Outbox, job_id: str, deadline: int) -> None:
+        self._outbox = outbox
+        self._job_id = job_id
+        self._deadline = deadline
+        self._number = 0
+        self._queues: dict[str, deque[Asked]] = {}
+        self._under_way: dict[str, tuple[Job, Slip]] = {}
+
+    async def run(self, asked: Iterable[Asked], inbox: asyncio.Queue[Any], tally: Tally) -> None:
+        """Submit, and return when all has ended. Raises what `inbox` brings instead of a report."""
+        for call, slip in asked:
+            self._queues.setdefault(slip[0], deque()).append((call, slip))
+        await asyncio.gather(*(self._fill(name) for name in self._queues))
+        while self._under_way:
+            heard = await inbox.get()
+            if not isinstance(heard, bytes):
+                raise heard
+            report = PollDone.decode(heard)
+            root = root_of(report.request_id)
+            job, slip = self._under_way.get(root, (None, ()))
+            if job and job.note(report) and job.finished:
+                del self._under_way[root]
+                tally.note(job, slip)
+                await self._fill(slip[0])
+
+    async def _fill(self, provider: str) -> None:
+        queue = self._queues[provider]
+        mine = sum(slip[0] == provider for _, slip in self._under_way.values())
+        sending = []
+        for _ in range(min(UNDER_WAY - mine, len(queue))):
+            call, slip = queue.popleft()
+            request_id = f"{self._job_id}-{self._number}"
+            self._number += 1
+            self._under_way[request_id] = (Job(self._job_id, 1), slip)
+            sending.append(
+                PollRequest(request_id=request_id, job_id=self._job_id, call=call, slip=slip, deadline=self._deadline)
+            )
+        await asyncio.gather(*(post(self._outbox, request) for request in sending))
+
+
+def root_of(request_id: str) -> str:
+    """The id of the request that was submitted."""
+    return request_id.partition("/")[0]
+
+
+def _why(report: PollDone) -> str:
+    told = "; ".join(f"{hop.provider} {hop.outcome} {hop.reason}".strip() for hop in report.tried[-TOLD:])
+    return f"{report.outcome} ({told or report.reason or 'no reason given'})"

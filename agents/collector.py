@@ -1,0 +1,242 @@
+"""Runs collectors for whoever leads: finds what is missing, has it fetched within bounds, tries again, and reports.
+
+Every request ends in a report. Runs that depend on each other follow each other; others go side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from agents._gauge import Gauge
+from agents._planning import Planning, patiently
+from agents._submission import Submission, Tally
+from agents._turns import Turns
+from infra import clock, telemetry
+from infra.clickhouse import Store, StoreError
+from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
+from streams import topics
+from streams.collectors import Collector as Declared
+from streams.collectors import Refresh
+from streams.dead import unreadable
+from streams.hearing import Hearing
+from streams.messages import CollectorRun, CollectRequest, new_id
+from streams.outbox import Outbox
+from streams.rounds import Ending, retry_delay_s
+
+log = telemetry.get(__name__)
+
+DAY_MS = 86_400_000
+"""How long a run lasts at most: what is missing then is planned by the next one."""
+OVERDUE_MS = 900_000
+UNSERVED = 0.1
+"""Share of the requests that may stay unserved for a passing reason in a run that is done."""
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Overdue(Exception):
+    """Requests have not ended, long after they had to."""
+
+
+class Collector:
+    """Serves `collect.requests`. `settled()` returns when what was received is in the store."""
+
+    def __init__(
+        self,
+        declared: Mapping[str, Declared],
+        planning: Planning,
+        outbox: Outbox,
+        store: Store,
+        hearing: Hearing,
+        settled: Callable[[], Awaitable[None]],
+        *,
+        sleep: Sleep = clock.sleep,
+        now: Callable[[], int] = clock.now_ms,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._declared = declared
+        self._planning = planning
+        self._outbox = outbox
+        self._store = store
+        self._hearing = hearing
+        self._settled = settled
+        self._sleep = sleep
+        self._now = now
+        self._chance = chance
+        self._turns = Turns(declared, {})
+        self._remembered = asyncio.Event()
+        self._under_way: dict[str, asyncio.Future[CollectorRun]] = {}
+        self._waiting: dict[tuple[str, Refresh], asyncio.Future[CollectorRun]] = {}
+        self._asked_for: set[str] = set()
+
+    async def remember(self) -> None:
+        """Learn from the store how each collector last ended; no run starts before."""
+        found = await patiently(lambda: self._store.query(LAST_RUNS))
+        self._turns.endings.update({collector: state for collector, _, state, *_ in found.rows})
+        self._remembered.set()
+
+    async def handle(self, event: Any) -> None:
+        """Handle one event of the mailbox; what it causes is reported on return."""
+        try:
+            request = CollectRequest.decode(event.value)
+        except ValidationError as error:
+            await unreadable(self._outbox, event, error)
+            return
+        await self._remembered.wait()
+        if (twin := self._under_way.get(request.run_id)) is not None:
+            await asyncio.wait({twin})
+            return
+        declared = self._declared.get(request.collector)
+        if declared is None:
+            reason = f"unknown collector {request.collector!r}; known: {', '.join(self._declared)}"
+            await self._tell(self._report(request, request.refresh or "incremental", "failed", reason))
+        elif not (await patiently(lambda: self._store.query(run_sql(request.run_id)))).rows:
+            await self._once(request, declared, request.refresh or declared.refresh)
+
+    async def _once(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> None:
+        """Run, or share the run of an equal request that still waits: so a late leader faces no storm."""
+        shared = self._waiting.get((declared.name, refresh))
+        if shared is not None:
+            run = await asyncio.shield(shared)
+            told = {"run_id": request.run_id, "cause": request.cause, "due_at": request.due_at}
+            await self._tell(run.model_copy(update={**told, "reason": f"shared the run {run.run_id}. {run.reason}"}))
+            return
+        ending = self._under_way[request.run_id] = asyncio.get_running_loop().create_future()
+        try:
+            run = await self._in_turn(request, declared, refresh, ending)
+            await self._tell(run)
+            ending.set_result(run)
+        finally:
+            ending.cancel()
+            del self._under_way[request.run_id]
+
+    async def _in_turn(
+        self, request: CollectRequest, declared: Declared, refresh: Refresh, ending: asyncio.Future[CollectorRun]
+    ) -> CollectorRun:
+        self._waiting[declared.name, refresh] = ending
+        try:
+            await self._ask_for_what_never_ran(request, declared)
+            readiness = await self._turns.take(request.run_id, declared.name)
+        finally:
+            del self._waiting[declared.name, refresh]
+        state: Ending | None = None
+        try:
+            if readiness.decision == "skip":
+                run = self._report(request, refresh, "skipped", readiness.reason)
+            else:
+                run = await self._run(request, declared, refresh)
+            state = run.state
+        finally:
+            self._asked_for.discard(declared.name)
+            await self._turns.ended(declared.name, state)
+        return run
+
+    async def _ask_for_what_never_ran(self, request: CollectRequest, declared: Declared) -> None:
+        for name in self._turns.lacking(declared.name):
+            if name not in self._asked_for:
+                self._asked_for.add(name)
+                cause = f"dependency:{declared.name}"
+                wanted = request.model_copy(
+                    update={"run_id": f"{request.run_id}.{name}", "collector": name, "refresh": None, "cause": cause}
+                )
+                await self._outbox.send(topics.COLLECT_REQUESTS, wanted.encode(), key=name, partition=0)
+
+    async def _run(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> CollectorRun:
+        started, tally, job_id = self._now(), Tally(), f"{request.run_id}.{new_id()}"
+        log.info("collector.begun", collector=declared.name, run_id=request.run_id, refresh=refresh)
+        calls = 0
+        async with Gauge() as gauge:
+            try:
+                await self._collect(request, declared, refresh, tally, job_id)
+                await self._settled()
+                found = await patiently(lambda: self._store.query(calls_of_sql(job_id, started)))
+                calls = found.rows[0][0]
+            except (StoreError, Overdue) as error:
+                tally.fault = str(error)
+            except Exception as error:
+                log.exception("collector.fault", collector=declared.name, run_id=request.run_id)
+                tally.fault = f"{type(error).__name__}: {error}"
+        state, reason = verdict(tally)
+        return self._report(request, refresh, state, reason).model_copy(
+            update={
+                "started_at": started,
+                "calls": calls,
+                "rss_mb_peak": round(gauge.rss_mb_peak, 1),
+                "cpu_s": round(gauge.cpu_s, 2),
+                **{name: getattr(tally, name) for name in ("attempts", "units", "records", "rejects")},
+                "errors": dict(tally.errors),
+            }
+        )
+
+    async def _collect(
+        self, request: CollectRequest, declared: Declared, refresh: Refresh, tally: Tally, job_id: str
+    ) -> None:
+        """Plan, and submit as often as the collector's policy allows what failed for a reason that may pass."""
+        members = await self._planning.members(declared.universe)
+        if not any(members.values()) and any(wanted.dataset != "assets" for wanted in declared.datasets):
+            tally.fault = "its universe is empty: no such assets are stored, or all of them were removed"
+            return
+        plan = await self._planning.plan(declared, members, refresh, request.due_at, self._now())
+        tally.covered, tally.units = plan.covered, len(plan.requests)
+        for lacking in plan.unavailable:
+            tally.lack("Unavailable", max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
+        deadline = self._now() + DAY_MS
+        submission, asked = Submission(self._outbox, job_id, deadline), list(plan.requests)
+        del plan
+        with self._hearing.about(job_id) as inbox:
+            overdue = asyncio.create_task(self._overdue(inbox, deadline + OVERDUE_MS), name="overdue")
+            try:
+                while asked:
+                    tally.attempts += 1
+                    await submission.run(asked, inbox, tally)
+                    asked = await self._again(declared, tally, deadline)
+            finally:
+                overdue.cancel()
+                with suppress(asyncio.CancelledError):
+                    await overdue
+
+    async def _again(self, declared: Declared, tally: Tally, deadline: int) -> list[Any]:
+        """Wait before the next try and give what it asks; nothing when there is none, and what failed is told."""
+        failed, tally.retry = tally.retry, []
+        delay_s = retry_delay_s(declared.retry, tally.attempts, self._chance())
+        if failed and tally.attempts < declared.retry.attempts and self._now() + delay_s * 1000 < deadline:
+            log.warning("collector.retry", collector=declared.name, requests=len(failed), in_s=round(delay_s, 1))
+            await self._sleep(delay_s)
+            return [asked for asked, _ in failed]
+        for _, report in failed:
+            tally.give_up(report)
+        tally.passing = len(failed)
+        return []
+
+    async def _overdue(self, inbox: asyncio.Queue[Any], until: int) -> None:
+        await self._sleep((until - self._now()) / 1000)
+        inbox.put_nowait(Overdue("requests have not ended, a quarter of an hour after they had to"))
+
+    def _report(self, request: CollectRequest, refresh: Refresh, state: Ending, reason: str) -> CollectorRun:
+        told = request.model_dump(include={"run_id", "collector", "cause", "due_at"})
+        now = self._now()
+        return CollectorRun(**told, refresh=refresh, state=state, reason=reason[:2000], started_at=now, ended_at=now)
+
+    async def _tell(self, run: CollectorRun) -> None:
+        level = log.info if run.state == "done" else log.warning
+        level(
+            "collector.ended", **run.model_dump(include={"run_id", "collector", "state", "reason", "calls", "records"})
+        )
+        await self._outbox.send(topics.COLLECT_DONE, run.encode(), key=run.collector)
+
+
+def verdict(tally: Tally) -> tuple[Ending, str]:
+    """How a run ended: it failed when nothing came of it, or when more than a tenth stayed unserved for now."""
+    if tally.fault:
+        return "failed", tally.fault
+    lacking = sum(tally.errors.values())
+    if not lacking:
+        return "done", "" if tally.units else "nothing was missing"
+    failed = tally.passing > UNSERVED * tally.units or not (tally.served or tally.covered)
+    counts = ", ".join(f"{outcome} {count}" for outcome, count in tally.errors.most_common())
+    return "failed" if failed else "done", f"unserved: {counts}. {'. '.join(tally.reasons)}"

@@ -1,0 +1,53 @@
+"""The worker's own jobs, which the scheduler does at their times: the day's quality, its spending, stale quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agents._planning import patiently
+from agents.quotes import Quotes
+from agents.scheduler import Hook
+from infra import telemetry
+from infra.clickhouse import Store, log_table
+from infra.clickhouse.runs import quality_sql, spending_sql
+
+log = telemetry.get(__name__)
+
+DAY_MS = 86_400_000
+
+
+def hooks(store: Store, quotes: Quotes) -> Mapping[str, Hook]:
+    """The jobs by the names of their schedules."""
+
+    async def quality_check(at: int) -> None:
+        await check_quality(store, at)
+
+    async def budget_reset(at: int) -> None:
+        await tell_spending(store, at)
+
+    async def cache_cleanup(at: int) -> None:
+        log.info("quotes.forgotten", quotes=quotes.forget_old(at))
+
+    return {"quality_check": quality_check, "budget_reset": budget_reset, "cache_cleanup": cache_cleanup}
+
+
+async def check_quality(store: Store, at: int) -> None:
+    """Keep and tell what the day before `at` brought of each dataset: rows, dead letters, the newest observation."""
+    found = await patiently(lambda: store.query(quality_sql(at - DAY_MS, at)))
+    names = ("dataset", "rows", "dead_letters", "newest")
+    columns = {name: list(column) for name, column in zip(names, zip(*found.rows, strict=True), strict=True)}
+    columns["checked_at"] = [at] * len(found.rows)
+    await patiently(lambda: store.insert(log_table("quality_checks"), columns))
+    rejected = {dataset: letters for dataset, _, letters, _ in found.rows if letters}
+    level = log.warning if rejected else log.info
+    level("quality.checked", rows={dataset: rows for dataset, rows, *_ in found.rows if rows}, dead_letters=rejected)
+
+
+async def tell_spending(store: Store, at: int) -> None:
+    """Tell what the day before `at` cost: calls and dollars of each provider."""
+    found = await patiently(lambda: store.query(spending_sql(at - DAY_MS, at)))
+    log.info(
+        "budget.day",
+        calls={provider: calls for provider, calls, _ in found.rows},
+        usd={provider: round(usd, 6) for provider, _, usd in found.rows if usd},
+    )

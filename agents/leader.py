@@ -1,0 +1,124 @@
+"""What the worker does that owns `collect.requests`: there is one, so collectors and schedules need no election."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agents._planning import Planning
+from agents.collector import Collector
+from agents.housekeeping import hooks
+from agents.scheduler import Scheduler
+from infra import telemetry
+from streams import topics
+from streams.collectors import OWN, Declarations
+from streams.hearing import Hearing
+from streams.mailbox import Mailboxes
+from streams.settling import settled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents._desk import Desk
+    from agents.ownership import Ownership
+    from agents.quotes import Quotes
+    from infra.clickhouse import Store
+    from infra.settings import Settings
+    from streams.outbox import Outbox
+
+log = telemetry.get(__name__)
+
+WINDOW = 256
+"""Requests for runs that are looked at together: among them goes first who stands first."""
+
+
+class Led(Protocol):
+    """What the leader needs of its worker."""
+
+    app: Any
+    settings: Settings
+    desks: Mapping[str, Desk]
+    outbox: Outbox
+    ownership: Ownership
+    quotes: Quotes
+
+
+class Leader:
+    """Collector and scheduler of a worker. `on_fault` is told when one of them cannot go on."""
+
+    def __init__(self, worker: Led, on_fault: Callable[[BaseException], None]) -> None:
+        self._worker = worker
+        self._on_fault = on_fault
+        self._open = AsyncExitStack()
+        self._collector: Collector | None = None
+        self._scheduler: Scheduler | None = None
+        self._leading: asyncio.Task[None] | None = None
+        self.boxes: Mailboxes | None = None
+
+    async def open(self, store: Store, declared: Declarations) -> None:
+        """Open what a leader needs. It leads once `collect.requests` is assigned to this worker."""
+        worker, bootstrap = self._worker, self._worker.settings.bootstrap
+        hearing = await self._open.enter_async_context(Hearing(bootstrap, topics.POLL_DONE, patient=True))
+        planning = Planning(store, worker.settings, worker.desks, worker.ownership.owned)
+        self._collector = Collector(
+            declared.collectors, planning, worker.outbox, store, hearing, partial(settled, bootstrap)
+        )
+        if scheduled(worker.settings):
+            self._scheduler = Scheduler(declared, hooks(store, worker.quotes), worker.outbox, store)
+        self.boxes = Mailboxes(
+            self._collector.handle,
+            window=WINDOW,
+            high=WINDOW,
+            consumer=worker.app.consumer,
+            on_fault=self._on_fault,
+        )
+
+    async def assigned(self, _: Any, partitions: set[Any], **__: Any) -> None:
+        """Lead, if `collect.requests` is among what this worker was given."""
+        if self.boxes is not None and _leads(partitions):
+            self.boxes.own(partitions)
+            if self._leading is None:
+                self._leading = asyncio.create_task(self._lead(), name="leader")
+                self._leading.add_done_callback(self._ended)
+
+    async def revoked(self, _: Any, partitions: set[Any], **__: Any) -> None:
+        """Lead no longer, if `collect.requests` goes to another worker: it starts again what is under way."""
+        if self.boxes is not None and _leads(partitions):
+            await self._retire()
+            await self.boxes.release(partitions)
+
+    async def stop(self) -> None:
+        """Lead no longer. A run under way is not acknowledged, and so comes again."""
+        await self._retire()
+        if self.boxes is not None:
+            await self.boxes.drain(0)
+        await self._open.aclose()
+
+    async def _lead(self) -> None:
+        assert self._collector is not None
+        log.info("leader.leads", schedules="on" if self._scheduler else "off")
+        await self._collector.remember()
+        if self._scheduler:
+            await self._scheduler.run()
+
+    async def _retire(self) -> None:
+        if self._leading is not None:
+            task, self._leading = self._leading, None
+            task.cancel()
+            await asyncio.wait({task})
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._on_fault(error)
+
+
+def scheduled(settings: Settings) -> bool:
+    """Tell whether the schedules run: with `auto` only where the user has a tapestream.toml."""
+    return settings.schedules == "on" or (settings.schedules == "auto" and OWN.exists())
+
+
+def _leads(partitions: Iterable[Any]) -> bool:
+    return any(where.topic == topics.COLLECT_REQUESTS for where in partitions)

@@ -1,0 +1,329 @@
+"""`tapestream session`: collect for some hours, stop, go on later, and tell what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+import orjson
+
+from infra import clock, telemetry
+from infra._child import ChildFailed
+from infra._ports import PortBusy
+from infra.clock import now_ms
+from infra.kafka.embedded import BrokerMissing
+from infra.settings import Settings
+from streams.checkpoint import CheckpointRefused
+from streams.commands._terms import fail, load_settings, plainly, show
+from streams.commands.plan import parts, symbols_of
+from streams.sessions import wish
+from streams.sessions.book import duration, fold
+from streams.sessions.conduct import conduct
+from streams.sessions.export import FORMATS, export_to
+from streams.sessions.folder import LAST, Card, Folder, NoSuchSession, Order, adopt, every
+from streams.sessions.log import SessionLog
+from streams.sessions.pipeline import PipelineGone
+from streams.sessions.run import NothingToCollect
+from streams.stack import AlreadyRunning, PartEnded
+from streams.state.session import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
+from streams.state.session_spec import PRESETS, InvalidSpec
+from streams.state.session_summary import summary
+
+P = ParamSpec("P")
+FAULTS = (
+    *(AlreadyRunning, BrokerMissing, ChildFailed, PartEnded, PipelineGone, PortBusy),
+    *(CheckpointRefused, NoSuchSession, NothingToCollect, OSError),
+)
+OBEYED_S = 60.0
+CLEAR = "\r\033[K"
+CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
+    **dict.fromkeys(("planned", "paused"), (StopAsked(), Ended())),
+    **dict.fromkeys(("running", "stopping"), (Interrupted(), Ended())),
+    "interrupted": (Ended(),),
+}
+"""What a stop means where no process runs the session."""
+
+
+def sayable(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what can go wrong with a session into one line and an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except InvalidSpec as error:
+            fail(str(error), 2)
+        except FAULTS as error:
+            fail(str(error))
+
+    return plainly(run)
+
+
+@click.group()
+def session() -> None:
+    """Collect for some hours, as much as the keys allow; stop at any time and go on later.
+
+    \b
+    tapestream session start --mode production
+    tapestream session resume last
+    """
+
+
+@session.command()
+@click.option("--mode", type=click.Choice(list(PRESETS)), help="A ready-made session; what else is given replaces it.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="How long it runs; pauses do not count.")
+@click.option("--symbols", help="By comma, or @FILE; SPY:etf names the asset class.")
+@click.option("--sources", default="", help="Providers by comma.")
+@click.option("--datasets", default="", help="Which, by comma.")
+@click.option("--file", type=click.Path(path_type=Path), help="A TOML file with these options by their names.")
+@click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
+@click.option("--clock-rate", type=click.FloatRange(1, 100_000), help="Rehearse so many times as fast; with --sandbox.")
+@sayable
+def start(
+    *,
+    mode: str | None,
+    hours: float | None,
+    symbols: str | None,
+    sources: str,
+    datasets: str,
+    file: Path | None,
+    sandbox: bool,
+    clock_rate: float | None,
+) -> None:
+    """Start a session and run it, in this process, until it has ended.
+
+    \b
+    tapestream session start --mode production
+    tapestream session start --hours 2 --symbols AAPL,MSFT,BTC-USD --sources finnhub,yahoo
+    tapestream session start --mode test --sandbox --clock-rate 60
+    """
+    if clock_rate and not sandbox:
+        fail("--clock-rate needs --sandbox: real providers cannot be hurried", 2)
+    settings = _settings(clock_rate or 0, round(time.time() * 1000))
+    spec = wish.make(
+        now_ms(),
+        mode=mode,
+        hours=hours,
+        symbols=symbols_of(symbols),
+        sources=parts(sources),
+        datasets=parts(datasets),
+        file=file,
+    )
+    card = Card(spec, os.getpid(), sandbox, settings.clock_rate, settings.clock_anchor)
+    _run(Folder.create(settings.data_dir, card), settings, card)
+
+
+@session.command()
+@click.argument("name", default=LAST)
+@sayable
+def resume(*, name: str) -> None:
+    """Go on with a session: NAME is its id, `last`, or a checkpoint file. One that is paused goes on in its process.
+
+    \b
+    tapestream session resume last
+    tapestream session resume data/sessions/20240603-080000-1a2b/checkpoint.previous.json
+    """
+    settings = load_settings()
+    folder = _folder(settings, name)
+    card = folder.card()
+    found = folder.session()
+    if found.state in FINAL:
+        fail(f"session {folder.id} is {found.state}: start another one")
+    if folder.owned():
+        folder.order(Order(what="resume"))
+        click.echo(f"tapestream: session {folder.id} goes on in process {card.pid}")
+        return
+    for order in folder.orders():  # nobody was there to obey
+        if order.what in {"add", "remove"}:
+            card = folder.change(order)
+    settings = _settings(card.rate if card.sandbox else 0, card.anchor)
+    card = replace(card, pid=os.getpid())
+    folder.write_card(card)
+    _run(folder, settings, card)
+
+
+@session.command()
+@click.argument("name", default=LAST)
+@sayable
+def stop(*, name: str) -> None:
+    """End a session before its time; it cannot be resumed. Returns when it has ended.
+
+    \b
+    tapestream session stop last
+    """
+    folder = Folder.find(load_settings().data_dir, name)
+    if folder.owned():
+        _order(folder, "stop", FINAL)
+    else:
+        found = fold(folder, *CALLED_OFF.get(folder.session().state, ()))
+        folder.write_summary(found, found.at)
+    click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+
+
+@session.command()
+@click.argument("name", default=LAST)
+@sayable
+def pause(*, name: str) -> None:
+    """Let a session rest: nothing more is asked, and its time stands still, until `session resume`.
+
+    \b
+    tapestream session pause last
+    """
+    folder = Folder.find(load_settings().data_dir, name)
+    if not folder.owned():
+        fail(f"session {folder.id} is {folder.state(folder.session())}: there is nothing to pause")
+    _order(folder, "pause", frozenset({"paused", *FINAL}))
+    click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+
+
+@session.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per session.")
+@sayable
+def list_sessions(*, as_json: bool) -> None:
+    """All sessions, the oldest first.
+
+    \b
+    tapestream session list
+    """
+    rows = []
+    for folder in every(load_settings().data_dir):
+        try:
+            found = folder.session()
+        except CheckpointRefused as error:
+            click.echo(f"tapestream: session {folder.id}: {error}", err=True)
+            continue
+        figures = summary(found, found.at)["session_summary"]
+        left = remaining_ms(found, found.at) // 1000
+        units = f"{len(found.done)}/{found.planned}"
+        rows.append((*_head(folder, found), left if as_json else duration(left * 1000), units, *_counts(figures)))
+    titles = ("id", "state", "mode", "left_s" if as_json else "left", "units", "api_calls", "records")
+    show(titles, rows, as_json=as_json)
+
+
+@session.command("show")
+@click.argument("name", default=LAST)
+@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
+@sayable
+def show_session(*, name: str, as_json: bool) -> None:
+    """What a session has brought so far, by source.
+
+    \b
+    tapestream session show last
+    """
+    folder = Folder.find(load_settings().data_dir, name)
+    found = folder.session()
+    figures = summary(found, found.at)
+    figures["session_summary"]["state"] = folder.state(found)
+    if as_json:
+        click.echo(orjson.dumps(figures).decode())
+        return
+    head = figures["session_summary"]
+    for moment in ("started", "ended"):
+        head[moment] = head[moment] and datetime.fromtimestamp(head[moment] / 1000, UTC)
+    show(("what", "value"), [*head.items(), *figures["data_quality_metrics"].items()])
+    rows = [
+        (source, told["calls"], told["records"], told["success_rate"], _errors(told["errors"]))
+        for source, told in figures["source_performance"].items()
+    ]
+    show(("source", "calls", "records", "success_rate", "errors"), rows)
+
+
+@session.command()
+@click.argument("name", default=LAST)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="parquet", show_default=True)
+@click.option("--to", type=click.Path(path_type=Path), help="A folder; without it `export` in the session's own.")
+@sayable
+def export(*, name: str, form: str, to: Path | None) -> None:
+    """Write what a session collected into files, one for each source and dataset.
+
+    \b
+    tapestream session export last --format csv --to /tmp/aapl
+    """
+    settings = load_settings()
+    folder = Folder.find(settings.data_dir, name)
+    target = to or folder.path / "export"
+    target.mkdir(parents=True, exist_ok=True)
+    written = asyncio.run(export_to(target, folder.id, form, settings))
+    show(("file", "rows"), [(str(path), rows) for path, rows in written])
+
+
+def _run(folder: Folder, settings: Settings, card: Card) -> None:
+    telemetry.configure(settings.log_level)
+    terminal = sys.stderr.isatty()
+    log = SessionLog(folder.log, _say, _draw if terminal else None)
+    click.echo(f"tapestream: session {folder.id}, {duration(card.spec.duration_ms)}; {folder.path}")
+    try:
+        found = asyncio.run(_conduct(folder, settings, log, sandbox=card.sandbox))
+    finally:
+        log.close()
+    left = duration(remaining_ms(found, found.at))
+    onward = "" if found.state in FINAL else f", {left} left; `tapestream session resume {folder.id}` goes on"
+    _say(f"session {folder.id} is {found.state}{onward}")
+
+
+async def _conduct(folder: Folder, settings: Settings, log: SessionLog, *, sandbox: bool) -> Session:
+    leaving = asyncio.Event()
+
+    def leave() -> None:
+        if leaving.is_set():
+            os._exit(130)  # children die with us; the last checkpoint is what counts
+        leaving.set()
+        _say("stopping; what was received is stored first. Once more leaves at once")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, leave)
+    return await conduct(folder, settings, log, leaving, sandbox=sandbox)
+
+
+def _settings(rate: float, anchor: int) -> Settings:
+    """The settings; a rehearsal's clock goes into the environment, for every process that is started from here."""
+    if rate:
+        os.environ.update(CLOCK_RATE=str(rate), CLOCK_ANCHOR=str(anchor))
+    settings = load_settings()
+    clock.configure(settings.clock_rate, settings.clock_anchor)
+    return settings
+
+
+def _folder(settings: Settings, name: str) -> Folder:
+    path = Path(name)
+    return adopt(settings.data_dir, path) if path.is_file() else Folder.find(settings.data_dir, name)
+
+
+def _order(folder: Folder, what: Any, until: frozenset[Any]) -> None:
+    """Leave an order, and wait until it is obeyed."""
+    folder.order(Order(what=what))
+    patience = time.monotonic() + OBEYED_S
+    while (folder.owned() and folder.session().state not in until) or (until == FINAL and folder.owned()):
+        if time.monotonic() > patience:
+            fail(f"process {folder.card().pid} has not obeyed within {OBEYED_S:g} s; its log is {folder.log}")
+        time.sleep(0.1)
+
+
+def _head(folder: Folder, found: Session) -> tuple[str, str, str]:
+    return folder.id, folder.state(found), found.spec.mode
+
+
+def _counts(figures: dict[str, Any]) -> tuple[int, int]:
+    return figures["api_calls"], figures["records"]
+
+
+def _errors(errors: dict[str, int]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in errors.items())
+
+
+def _say(line: str) -> None:
+    click.echo(f"{CLEAR if sys.stderr.isatty() else ''}tapestream: {line}", err=True)
+
+
+def _draw(line: str) -> None:
+    click.echo(f"{CLEAR}{line[:118]}", err=True, nl=False)

@@ -1,0 +1,81 @@
+"""A session's rows as files, one for each source and dataset. The engine writes the formats itself.
+
+A row that a later collection replaced is that one's: what is exported is what the store has of the session now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+
+from infra.clickhouse import DATASET_TABLES, QueryRefused, Store, StoreUnavailable
+from infra.settings import Settings
+from streams import whereabouts
+from streams.stack import is_ready
+
+FORMATS = {"parquet": "Parquet", "csv": "CSVWithNames", "json": "JSONEachRow"}
+"""The ending of a file, and what the engine calls its format; `json` is one object a line."""
+TIMEOUT_S = 600.0
+
+
+class Exports(Protocol):
+    """Whoever answers a query as a file."""
+
+    async def export(self, sql: str, form: str) -> bytes:
+        """Give the answer in one of the engine's formats."""
+        ...
+
+
+async def export_to(folder: Path, session_id: str, form: str, settings: Settings) -> list[tuple[Path, int]]:
+    """Write `<source>-<dataset>.<form>` files into a folder that there is; gives each with its number of rows.
+
+    Raises `StoreError`, OSError.
+    """
+    written = []
+    async with _opened(settings) as store:
+        for dataset, table in DATASET_TABLES.items():
+            where = f"FROM {table} WHERE startsWith(request_id, '{session_id}-')"
+            counted = await store.export(f"SELECT source, count() {where} GROUP BY source ORDER BY source", "TSV")
+            for source, rows in (line.split("\t") for line in counted.decode().splitlines()):
+                path = folder / f"{source}-{dataset}.{form}"
+                path.write_bytes(
+                    await store.export(f"SELECT * {where} AND source = '{source}' ORDER BY ALL", FORMATS[form])
+                )
+                written.append((path, int(rows)))
+    return written
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Exports]:
+    """The store itself, or the worker that owns an embedded one."""
+    web_url = whereabouts.find(settings).web_url
+    if settings.embedded_store and await is_ready(web_url):
+        yield _Page(web_url)
+        return
+    async with await Store.open(settings.store_url, readonly=True) as store:
+        yield store
+
+
+class _Page:
+    """The page of the worker that owns the store."""
+
+    def __init__(self, web_url: str) -> None:
+        self._url = f"{web_url}/export/"
+
+    async def export(self, sql: str, form: str) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(self._url, params={"format": form}, data=sql) as answer,
+            ):
+                found = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise StoreUnavailable(f"the worker does not answer: {type(error).__name__}") from None
+        if answer.status != 200:
+            raise QueryRefused(found.decode("utf-8", "replace"))
+        return found

@@ -1,0 +1,62 @@
+"""What a session says: every event as a JSON line in its own log, the ones for people on the console too. No secrets.
+
+Times are the session's own, by `infra.clock`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from infra.clock import now_ms
+
+LARGEST = 4 * 2**20
+KEPT = 4
+
+Say = Callable[[str], None]
+
+
+class SessionLog:
+    """The log of one session at `path`, rotated; `say` takes lines for people, `draw` the line that is drawn anew."""
+
+    def __init__(self, path: Path, say: Say, draw: Say | None = None) -> None:
+        self._say, self.draw = say, draw
+        self._handler = RotatingFileHandler(path, maxBytes=LARGEST, backupCount=KEPT, encoding="ascii")
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+        target = logging.Logger("session", logging.INFO)  # of its own: a program's own logging is not touched
+        target.addHandler(self._handler)
+        self._logger = structlog.wrap_logger(
+            target,
+            processors=[structlog.stdlib.add_log_level, _timed, structlog.processors.JSONRenderer()],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            context_class=dict,
+            cache_logger_on_first_use=False,
+        )
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Keep an event."""
+        self._logger.info(event, **fields)
+
+    def warn(self, event: str, **fields: Any) -> None:
+        """Keep an event that mended itself, or will."""
+        self._logger.warning(event, **fields)
+
+    def tell(self, line: str, event: str, **fields: Any) -> None:
+        """Keep an event, and say it to people."""
+        self._logger.info(event, line=line, **fields)
+        self._say(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handler.close()
+
+
+def _timed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    at = datetime.fromtimestamp(now_ms() / 1000, UTC)
+    return {"at": at.isoformat(timespec="milliseconds"), **event}

@@ -1,0 +1,110 @@
+"""The pipeline of a session: one that runs already, or an embedded tree of its own. Its worker is asked here.
+
+The worker may be away for a while, when the tree starts a grown broker afresh: `PipelineAway` says ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import aiohttp
+
+from infra.settings import Settings
+from streams import whereabouts
+from streams.stack import Address, Stack, ask_query, ask_status, is_ready
+
+SETTLE_S = 130.0
+LOOK_S = 1.0
+
+
+class PipelineGone(RuntimeError):
+    """The pipeline that the session used has ended, or cannot be used."""
+
+
+class PipelineAway(RuntimeError):
+    """The worker did not answer just now."""
+
+
+class Pipeline:
+    """Use as `async with Pipeline(settings) as pipeline`: it is ready then, and what was started ends with the block.
+
+    With `sandbox` the tree that is started calls the bundled sandbox. Raises as `Stack` does, and `PipelineGone` where
+    a pipeline runs already that calls the real providers.
+    """
+
+    def __init__(self, settings: Settings, *, sandbox: bool = False) -> None:
+        self._settings = settings
+        self._sandbox = sandbox
+        self._stack: Stack | None = None
+        self._tree: Address | None = None
+        self._closing = AsyncExitStack()
+        self.bootstrap = ""
+        self.web_url = ""
+        self.providers: frozenset[str] = frozenset()
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self._tree = Address.find(settings.data_dir)
+        where = whereabouts.find(settings)
+        if self._tree is None and not await is_ready(where.web_url):
+            self._stack = await self._closing.enter_async_context(Stack(settings, sandbox=self._sandbox))
+            where = whereabouts.find(settings)
+        elif self._sandbox and not (self._tree and self._tree.sandbox_url):
+            raise PipelineGone("a pipeline without a sandbox runs already: stop it, or leave out --sandbox")
+        self.bootstrap, self.web_url, self.providers = where.bootstrap, where.web_url, where.providers
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._closing.aclose()
+
+    @property
+    def own(self) -> bool:
+        """True when it was started for this session."""
+        return self._stack is not None
+
+    async def watch(self) -> None:
+        """Return never. Raises `PartEnded` or `PipelineGone` when the pipeline has ended."""
+        if self._stack:
+            await self._stack.watch()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.check()
+
+    def check(self) -> None:
+        """Raise `PipelineGone` when another tree, or none, is where ours was: its broker has forgotten everything."""
+        if self._tree and Address.find(self._settings.data_dir) != self._tree:
+            raise PipelineGone(f"the pipeline of process {self._tree.pid} has ended")
+
+    async def settle(self) -> None:
+        """Return once all that was reported before is stored. Raises `PipelineAway`."""
+        timeout = aiohttp.ClientTimeout(total=SETTLE_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(f"{self.web_url}/settle/") as answer,
+            ):
+                if answer.status != 200:
+                    raise PipelineAway(f"the worker has not stored everything: HTTP {answer.status}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
+        self.check()
+
+    async def query(self, sql: str) -> list[list[Any]]:
+        """Rows of a question to the store. Raises `PipelineAway`."""
+        try:
+            found = await ask_query(self.web_url, sql)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
+        if "error" in found:
+            raise PipelineAway(f"the store did not answer: {found['error']}")
+        return list(found["rows"])
+
+    async def told_of(self, provider: str) -> dict[str, Any]:
+        """What the worker tells of a provider: keys and their use, breaker, budget. Raises `PipelineAway`."""
+        try:
+            found: dict[str, Any] = (await ask_status(self.web_url))["providers"][provider]
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
+        return found

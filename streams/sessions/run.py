@@ -1,0 +1,272 @@
+"""Runs a session: submits its units, hears how they end, and takes them into the checkpoint once they are stored.
+
+Every source has a task of its own, so that one that fails or waits for its quota holds up no other. It is over when the
+time is up, all is done, or somebody stops it: then nothing more is submitted, and what is under way may still end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from infra import clock
+from infra.clock import now_ms
+from streams.client import Client, heard
+from streams.messages import PollDone
+from streams.sessions.book import Book, by_source, in_short
+from streams.sessions.pipeline import Pipeline, PipelineAway
+from streams.sessions.source import Source
+from streams.sessions.store import Ledger
+from streams.sessions.units import LONGEST_MS, Unit
+from streams.sessions.work import Attempt, Work
+from streams.state.session import (
+    RUNNING,
+    Ended,
+    Paused,
+    Resumed,
+    Started,
+    StopAsked,
+    UnitsPlanned,
+    ends_at,
+)
+from streams.state.session_spec import MINUTE_MS
+
+CHECKPOINT_MS = 5 * MINUTE_MS
+STATUS_MS = 30 * MINUTE_MS
+SETTLE_EVERY_S = 2.0
+TICK_S = 0.2
+CATCH_UP_S = 30.0
+SETTLE_ALL_S = 60.0
+LEAVE_S = 3.0  # what is under way gets of the 15 s that an exit may take
+LEAVE_SETTLE_S = 5.0
+
+
+class NothingToCollect(RuntimeError):
+    """No source can be asked anything of what the session wants."""
+
+
+class Run:
+    """One run of a session, on a pipeline that is ready."""
+
+    def __init__(
+        self, book: Book, pipeline: Pipeline, client: Client, leaving: asyncio.Event, http_timeout_s: float
+    ) -> None:
+        self._book, self._log = book, book.log
+        self._pipeline, self._client = pipeline, client
+        self._leaving = leaving
+        self._http_timeout_s = http_timeout_s
+        self._card = book.folder.card()
+        self._ledger = Ledger(pipeline, book.folder.id)
+        self._work = Work(book.folder.id)
+        self._going = asyncio.Event()
+        self._sources = {
+            name: Source(name, book, self._work, pipeline, client, going=self._going, assets=lambda: self._card.assets)
+            for name in book.session.spec.sources
+            if name in pipeline.providers
+        }
+        self._settling = asyncio.Lock()
+        self._told_at = 0
+
+    async def run(self) -> None:
+        """Collect until it is over. What was heard of is stored, and the session says so, on return."""
+        with self._client.inbox(self._book.folder.id) as inbox:
+            todo = self._begin()
+            sources = [asyncio.create_task(self._sources[name].collect(units)) for name, units in todo.items()]
+            guards = [
+                asyncio.create_task(work)
+                for work in (self._hear(inbox), self._settle_on(), self._catch_up(), self._pipeline.watch())
+            ]
+            try:
+                await self._guarded(self._until_over(sources), guards)
+                await _cancelled(sources)
+                await self._guarded(self._wind_down(), guards)
+            finally:
+                await _cancelled([*sources, *guards])
+        if self._book.session.state in RUNNING:
+            self._book.tell(Ended())
+
+    # -- beginning ---------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> dict[str, list[Unit]]:
+        """Start or resume the session, and lay out what each source is asked once."""
+        book = self._book
+        for name in book.session.spec.sources:
+            if name not in self._sources:
+                self._log.tell(f"{name} has no key: set {name.upper()}_KEYS", "source.no_key", source=name)
+        started = book.session.started or now_ms()
+        todo = {name: source.lay_out(started) for name, source in self._sources.items()}
+        if not any(todo.values()):
+            raise NothingToCollect("no source can be asked any of this: see `tapestream providers`")
+        known = {unit.id for units in todo.values() for unit in units} | book.session.done
+        book.tell(Resumed() if book.session.started else Started())
+        book.tell(UnitsPlanned(max(book.session.planned, len(known))))
+        book.keep()
+        self._going.set()
+        self._told_at = now_ms()
+        owner = "its own" if self._pipeline.own else "the running"
+        line = in_short(book.session, 0, now_ms())
+        self._log.tell(f"{line}; on {owner} pipeline", "session.running", sources=list(self._sources))
+        return todo
+
+    # -- what becomes of it ------------------------------------------------------------------------------------------
+
+    async def _hear(self, inbox: asyncio.Queue[Any]) -> None:
+        while True:
+            report = await heard(inbox)
+            if isinstance(report, PollDone):
+                self._note(report)
+
+    def _note(self, report: PollDone) -> None:
+        attempt = self._work.note(report)
+        if attempt is None:
+            return
+        if attempt.job.failures:
+            self._log.note("unit.failed", **_described(attempt))
+        self._sources[attempt.unit.source].note(attempt)
+
+    async def _settle_on(self) -> None:
+        while True:
+            await asyncio.sleep(SETTLE_EVERY_S)
+            try:
+                await self._settle()
+            except PipelineAway as error:
+                self._log.warn("settle.later", reason=str(error))
+
+    async def _settle(self) -> None:
+        """Take into the checkpoint what has ended, once it is stored. Raises `PipelineAway`."""
+        async with self._settling:
+            batch = tuple(self._work.ended)
+            if not batch:
+                return
+            await self._pipeline.settle()
+            calls = await self._ledger.calls(batch)
+            self._book.tell(*self._work.stored(batch, calls))
+            self._book.keep()
+            for attempt in batch:
+                self._sources[attempt.unit.source].settled()
+
+    async def _catch_up(self) -> None:
+        """Ask the store for reports that went by unheard, as when the embedded broker was started afresh."""
+        while True:
+            await asyncio.sleep(CATCH_UP_S)
+            with suppress(PipelineAway):
+                for report in await self._ledger.reports(self._work.underway):
+                    self._note(report)
+
+    # -- time and orders ---------------------------------------------------------------------------------------------
+
+    async def _until_over(self, sources: Sequence[asyncio.Task[None]]) -> None:
+        """Obey, keep and tell until the session is over, or this run of it."""
+        while not self._over(sources):
+            self._keep_and_tell()
+            end = ends_at(self._book.session)
+            await _first(asyncio.sleep(TICK_S), clock.sleep((end - now_ms()) / 1000 if end else LONGEST_MS))
+
+    def _over(self, sources: Sequence[asyncio.Task[None]]) -> bool:
+        self._obey()
+        for task in sources:
+            if task.done():
+                task.result()
+        session = self._book.session
+        if self._leaving.is_set() and session.state == "running":
+            self._book.tell(Paused())
+        if self._leaving.is_set() or session.state == "stopping":
+            return True
+        end = ends_at(session)
+        finished = all(task.done() for task in sources) and not self._work.underway
+        return end is not None and (finished or now_ms() >= end)
+
+    def _obey(self) -> None:
+        for order in self._book.folder.orders():
+            state = self._book.session.state
+            if order.what == "stop":
+                self._book.tell(StopAsked())
+            elif order.what == "pause" and state == "running":
+                self._going.clear()
+                self._book.tell(Paused())
+            elif order.what == "resume" and state == "paused":
+                self._book.tell(Resumed())
+                self._going.set()
+            elif order.what in {"add", "remove"}:
+                self._card = self._book.folder.change(order)
+            self._book.keep()
+            self._log.tell(f"{order.what} {order.symbol}".strip(), "session.order", state=self._book.session.state)
+
+    def _keep_and_tell(self) -> None:
+        session, now = self._book.session, now_ms()
+        if now - self._book.kept_at >= CHECKPOINT_MS and session.state != "paused":
+            self._book.keep()
+        line = in_short(session, len(self._work.underway), now)
+        if now - self._told_at >= STATUS_MS:
+            self._told_at = now
+            self._log.tell(f"{line}; calls/records: {by_source(session)}", "session.status")
+        if self._log.draw:
+            self._log.draw(line)
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    async def _wind_down(self) -> None:
+        """Let what is under way end, within one HTTP time-out, and have it stored."""
+        await _first(self._idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
+        if given_up := len(self._work.underway):
+            self._log.note("units.given_up", count=given_up)
+        await _first(self._settle_all(), asyncio.sleep(SETTLE_ALL_S), self._left(LEAVE_SETTLE_S))
+        if unsettled := len(self._work.ended):
+            self._log.warn("session.unsettled", count=unsettled)
+
+    async def _idle(self) -> None:
+        for source in self._sources.values():
+            await source.quiet()
+
+    async def _left(self, within_s: float) -> None:
+        await self._leaving.wait()
+        await asyncio.sleep(within_s)
+
+    async def _settle_all(self) -> None:
+        """Settle, and count the calls of attempts whose end nobody heard of."""
+        while True:
+            try:
+                await self._settle()
+                lost = await self._ledger.lost(self._book.session)
+            except PipelineAway as error:
+                self._log.warn("settle.later", reason=str(error))
+                await asyncio.sleep(TICK_S)
+            else:
+                self._book.tell(*lost)
+                return
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], guards: Sequence[asyncio.Task[Any]]) -> None:
+        """Do something as long as all guards stand; raises what a guard raises."""
+        task = asyncio.ensure_future(work)
+        await asyncio.wait({task, *guards}, return_when=asyncio.FIRST_COMPLETED)
+        for guard in guards:
+            if guard.done():
+                await _cancelled([task])
+                guard.result()
+        await task
+
+
+def _described(attempt: Attempt) -> dict[str, Any]:
+    failure, call = attempt.job.failures[0], attempt.unit.call
+    told = {"source": attempt.unit.source, "dataset": call.dataset, "symbols": call.symbols[:5]}
+    return {**told, "outcome": failure.outcome, "reason": failure.reason[:200]}
+
+
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Return as soon as one of these has ended; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _cancelled(tasks)
+
+
+async def _cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    found = list(tasks)
+    for task in found:
+        task.cancel()
+    await asyncio.gather(*found, return_exceptions=True)

@@ -1,0 +1,38 @@
+"""The page that says when everything reported before is stored."""
+
+import aiohttp
+import pytest
+
+from connectors import Call
+from streams.client import Client, requests_for
+
+pytestmark = pytest.mark.pipeline
+
+
+async def test_after_settling_everything_that_was_reported_is_stored(start_pipeline, embedded_broker, tmp_path):
+    calls = [(Call(dataset="bars", symbols=(symbol,), interval="1d"), ("yahoo",)) for symbol in ("AAPL", "IBM", "MSFT")]
+    async with (
+        start_pipeline(embedded_broker, tmp_path, SINK_BATCH_AGE_S="3") as pipeline,
+        aiohttp.ClientSession() as web,
+    ):
+        async with Client(pipeline.bootstrap) as client:
+            job = await client.run(requests_for(calls))
+        before = await pipeline.value("SELECT count() FROM bars")
+        async with web.post(f"{pipeline.web}/settle/") as answer:
+            assert (answer.status, await answer.json()) == (200, {"settled": True})
+
+        kept = await pipeline.rows("SELECT (SELECT count() FROM bars), (SELECT count() FROM actions)")
+        assert before == 0
+        assert sum(kept[0]) == sum(report.records for report in job.done.values()) > 0
+        assert await pipeline.value("SELECT count() FROM api_calls WHERE outcome = 'records'") == 3
+        async with web.post(f"{pipeline.web}/settle/") as answer:
+            assert answer.status == 200
+
+        export = {
+            "data": "SELECT symbol, close FROM bars ORDER BY ts, symbol LIMIT 1",
+            "params": {"format": "JSONEachRow"},
+        }
+        async with web.post(f"{pipeline.web}/export/", **export) as answer:
+            assert (await answer.json(content_type=None))["symbol"] in {"AAPL", "IBM", "MSFT"}
+        async with web.post(f"{pipeline.web}/export/", data="SELECT nothing FROM bars") as answer:
+            assert answer.status == 400

@@ -1,0 +1,54 @@
+"""What was received is in the store once both groups have committed it, and not before."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.sink import GROUP
+from infra.kafka.admin import ensure_topics
+from infra.kafka.lag import lag
+from streams import settling, topics
+from streams.outbox import Outbox
+
+pytestmark = pytest.mark.pipeline
+
+
+async def commit(bootstrap, group, topic, offset):
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    where = TopicPartition(topic, 0)
+    consumer.assign([where])
+    await consumer.commit({where: offset})
+    await consumer.stop()
+
+
+async def looks(bootstrap):
+    """Time for some looks of who waits: as many round trips of our own."""
+    for _ in range(4):
+        await lag(bootstrap, GROUP, [topics.POLL_DONE])
+
+
+async def test_it_is_waited_for_the_normalizer_and_then_for_the_sink_but_for_nothing_that_came_later(embedded_broker):
+    await ensure_topics(embedded_broker, topics.SPECS)
+    outbox = Outbox(embedded_broker)
+    await outbox.start()
+    for topic in (topics.RAW_RESPONSES, topics.MARKET["bars"]):
+        await outbox.send(topic, b"{}", partition=0)
+
+    waiting = asyncio.create_task(settling.settled(embedded_broker))
+    await looks(embedded_broker)
+    assert not waiting.done()
+    await outbox.send(topics.RAW_RESPONSES, b"{}", partition=0)
+    await commit(embedded_broker, topics.APP, topics.RAW_RESPONSES, 1)
+    await looks(embedded_broker)
+    assert not waiting.done()
+    await commit(embedded_broker, GROUP, topics.MARKET["bars"], 1)
+    await commit(embedded_broker, GROUP, topics.RAW_RESPONSES, 2)
+
+    await asyncio.wait_for(waiting, 30)
+    await outbox.stop()
+
+
+def test_the_group_is_the_sink_s():
+    assert settling.SINK_GROUP == GROUP
