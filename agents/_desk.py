@@ -49,6 +49,8 @@ class Desk:
     urgent: int = 0
     """Requests under way that somebody waits for: those of bulk stand back."""
     _paced: Sequence[Window] = ()
+    _foreign: frozenset[str] = frozenset()
+    """Ids of calls under way that an earlier owner made."""
 
     def __post_init__(self) -> None:
         self._paced = paced(self.terms.windows)
@@ -57,6 +59,7 @@ class Desk:
     def adopt(self, account: Account) -> None:
         """Take over an account: of its keys, those that are configured."""
         self.account = Account({label: account.key(label) for label in self.keys}, account.breaker, account.budget)
+        self._foreign = accounts.flying(self.account)
 
     def usd(self, endpoint: str) -> float:
         """What a call of that endpoint costs, in dollars."""
@@ -70,6 +73,9 @@ class Desk:
         Raises `NoKey` when there is none: no key configured, all rejected, or none entitled.
         """
         self.account = accounts.settled(self.account, self.terms, now)
+        if self._foreign:
+            self.account = accounts.landed(self.account, self.terms, self._foreign, now)
+            self._foreign &= accounts.flying(self.account)
         windows = self.terms.windows if urgent else (*self.terms.windows, *self._paced)
         waits = self._waits(windows, endpoint, weight, now)
         soonest = min(waits.values())

@@ -117,7 +117,7 @@ def supply(desk: Desk, now: int) -> Supply:
 def _open(goal: Goal, covered: Covered) -> Wish | None:
     """What is left of a wish; one without a range is wanted of those who have not answered it yet."""
     wish = goal.wish
-    if wish.start is not None or wish.end is not None or (wish.dataset == "assets" and not covered(wish, "")):
+    if wish.start is not None or wish.end is not None or wish.of_each:
         return wish
     symbols = tuple(symbol for symbol in wish.symbols if not covered(wish, symbol))
     return replace(wish, symbols=symbols) if symbols else None

@@ -27,14 +27,17 @@ class Turns:
     _running: set[str] = field(default_factory=set)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def take(self, run_id: str, name: str) -> Readiness:
-        """Return when the run may start (then `ended` must follow), or when it is to be skipped."""
+    async def take(self, run_id: str, name: str, *, at_once: bool = False) -> Readiness:
+        """Return when the run may start (then `ended` must follow), or when it is to be skipped.
+
+        With `at_once` it only waits until no other run of the same collector goes on.
+        """
         self._waiting[run_id] = name
         try:
             async with self._changed:
                 self._changed.notify_all()
-                await self._changed.wait_for(lambda: self._decided(name))
-                readiness = self._readiness(name)
+                await self._changed.wait_for(lambda: self._free(name) if at_once else self._decided(name))
+                readiness = Readiness("run") if at_once else self._readiness(name)
                 if readiness.decision == "run":
                     self._running.add(name)
         finally:
@@ -52,6 +55,9 @@ class Turns:
     def lacking(self, name: str) -> Iterable[str]:
         """What a collector depends on that has never run, does not run and does not wait."""
         return [other for other in self.collectors[name].depends_on if other not in {*self.endings, *self._busy()}]
+
+    def _free(self, name: str) -> bool:
+        return name not in self._running
 
     def _decided(self, name: str) -> bool:
         decision = self._readiness(name).decision

@@ -17,6 +17,7 @@ from agents._gauge import Gauge
 from agents._planning import Planning, patiently
 from agents._submission import Submission, Tally
 from agents._turns import Turns
+from connectors import connectors
 from infra import clock, telemetry
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
@@ -25,14 +26,17 @@ from streams.collectors import Collector as Declared
 from streams.collectors import Refresh
 from streams.dead import unreadable
 from streams.hearing import Hearing
-from streams.messages import CollectorRun, CollectRequest, new_id
+from streams.messages import CollectorRun, CollectRequest
 from streams.outbox import Outbox
 from streams.rounds import Ending, retry_delay_s
+from streams.withdrawals import job_of, withdraw
 
 log = telemetry.get(__name__)
 
 DAY_MS = 86_400_000
 """How long a run lasts at most: what is missing then is planned by the next one."""
+LISTS_MS = 3_600_000
+"""How long a run lasts that asks several providers for their lists: one without room does not hold up the others."""
 OVERDUE_MS = 900_000
 UNSERVED = 0.1
 """Share of the requests that may stay unserved for a passing reason in a run that is done."""
@@ -73,11 +77,13 @@ class Collector:
         self._under_way: dict[str, asyncio.Future[CollectorRun]] = {}
         self._waiting: dict[tuple[str, Refresh], asyncio.Future[CollectorRun]] = {}
         self._asked_for: set[str] = set()
+        self._since = 0
 
     async def remember(self) -> None:
         """Learn from the store how each collector last ended; no run starts before."""
         found = await patiently(lambda: self._store.query(LAST_RUNS))
         self._turns.endings.update({collector: state for collector, _, state, *_ in found.rows})
+        self._since = self._now()
         self._remembered.set()
 
     async def handle(self, event: Any) -> None:
@@ -101,7 +107,7 @@ class Collector:
     async def _once(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> None:
         """Run, or share the run of an equal request that still waits: so a late leader faces no storm."""
         shared = self._waiting.get((declared.name, refresh))
-        if shared is not None:
+        if shared is not None and not request.at_once:
             run = await asyncio.shield(shared)
             told = {"run_id": request.run_id, "cause": request.cause, "due_at": request.due_at}
             await self._tell(run.model_copy(update={**told, "reason": f"shared the run {run.run_id}. {run.reason}"}))
@@ -118,12 +124,15 @@ class Collector:
     async def _in_turn(
         self, request: CollectRequest, declared: Declared, refresh: Refresh, ending: asyncio.Future[CollectorRun]
     ) -> CollectorRun:
-        self._waiting[declared.name, refresh] = ending
+        if not request.at_once:
+            self._waiting[declared.name, refresh] = ending
         try:
-            await self._ask_for_what_never_ran(request, declared)
-            readiness = await self._turns.take(request.run_id, declared.name)
+            if not request.at_once:
+                await self._ask_for_what_never_ran(request, declared)
+            readiness = await self._turns.take(request.run_id, declared.name, at_once=request.at_once)
         finally:
-            del self._waiting[declared.name, refresh]
+            if not request.at_once:
+                del self._waiting[declared.name, refresh]
         state: Ending | None = None
         try:
             if readiness.decision == "skip":
@@ -147,7 +156,7 @@ class Collector:
                 await self._outbox.send(topics.COLLECT_REQUESTS, wanted.encode(), key=name, partition=0)
 
     async def _run(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> CollectorRun:
-        started, tally, job_id = self._now(), Tally(), f"{request.run_id}.{new_id()}"
+        started, tally, job_id = self._now(), Tally(), job_of(request.run_id)
         log.info("collector.begun", collector=declared.name, run_id=request.run_id, refresh=refresh)
         calls = 0
         async with Gauge() as gauge:
@@ -185,7 +194,10 @@ class Collector:
         tally.covered, tally.units = plan.covered, len(plan.requests)
         for lacking in plan.unavailable:
             tally.lack("Unavailable", max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
-        deadline = self._now() + DAY_MS
+        if request.asked_at < self._since:  # whoever led before may have begun it
+            await withdraw(self._outbox, request.run_id, connectors(), kept=job_id)
+        lists = len(plan.work) > 1 and all(wanted.dataset == "assets" for wanted in declared.datasets)
+        deadline = self._now() + (LISTS_MS if lists else DAY_MS)
         submission, asked = Submission(self._outbox, job_id, deadline), list(plan.requests)
         del plan
         with self._hearing.about(job_id) as inbox:

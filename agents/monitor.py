@@ -1,12 +1,11 @@
 """The worker's window: pages on its loopback web server that tell its state and answer read-only SQL.
 
 `/status/` is the whole; `/keys/`, `/breakers/` and `/budget/` are what it says of the providers that this worker owns.
-POST `/settle/` answers once everything produced before is stored, `/export/?format=Parquet` with the answer as a file.
+POST SQL to `/query/` for rows, and to `/export/?format=Parquet` for a file.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from agents.ownership import Ownership
     from agents.quotes import Quotes
     from agents.sink import Sink
-
-SETTLE_S = 120.0
 
 
 class Observed(Protocol):
@@ -47,10 +44,6 @@ class Observed(Protocol):
 
     def settled(self) -> bool:
         """True when everything produced has reached the store."""
-        ...
-
-    async def settle(self) -> None:
-        """Return once everything produced before is stored."""
         ...
 
 
@@ -84,23 +77,6 @@ class Monitor:
                 sql = (await request.read()).decode("utf-8", "replace")
                 body, code = await self.export(sql, request.query.get("format", "CSVWithNames"))
                 return view.bytes(body, content_type="application/octet-stream", status=code)
-
-        @app.page("/settle/")
-        class Settle(View):  # type: ignore[misc,unused-ignore]
-            async def post(view, request: Any) -> Any:  # noqa: N805
-                del request
-                settled = await self.settle()
-                body = orjson.dumps({"settled": settled})
-                return view.bytes(body, content_type="application/json", status=200 if settled else 503)
-
-    async def settle(self) -> bool:
-        """Wait until everything produced before is stored; False when that lasts too long."""
-        try:
-            async with asyncio.timeout(SETTLE_S):
-                await self._worker.settle()
-        except TimeoutError:
-            return False
-        return True
 
     def status(self) -> dict[str, Any]:
         """The worker's state as plain data; times ms UTC."""

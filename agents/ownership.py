@@ -41,7 +41,7 @@ class Ownership:
     @property
     def waiting(self) -> bool:
         """True while the account of a provider is on its way to this worker."""
-        return bool(self._asked.keys() - set(self.owned()))
+        return bool(self._asked)
 
     async def ready(self, provider: str) -> None:
         """Return when this worker owns the provider and knows its whole account."""
@@ -76,6 +76,7 @@ class Ownership:
             desk.reset_breaker()
             log.info("breaker.reset", provider=order.provider)
         elif self._asked.get(order.provider) == order.order_id:
+            del self._asked[order.provider]  # read once more, it would undo what we count of our own since
             if known:
                 desk.adopt(account)
             self._open[order.provider].set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -21,9 +22,10 @@ from infra import clock, telemetry
 from streams import topics
 from streams.dead import letter, unreadable
 from streams.mailbox import Parked, post
-from streams.messages import Hop, Page, PollDone, PollRequest
+from streams.messages import Hop, Page, PollDone, PollRequest, Withdrawal
 from streams.normalize import judge, rows_of
 from streams.outbox import Outbox
+from streams.withdrawals import WITHDRAWN, Withdrawals, is_withdrawal
 
 log = telemetry.get(__name__)
 
@@ -64,6 +66,13 @@ class Poller:
         self._quotes = quotes
         self._sleep = sleep
         self._now = now
+        self._withdrawals = Withdrawals()
+
+    def arrived(self, event: Any) -> None:
+        """Look at an event of a mailbox as it comes, ahead of its turn: a withdrawal takes effect at once."""
+        if is_withdrawal(event):
+            with suppress(ValidationError):
+                self._withdrawals.take(Withdrawal.decode(event.value))
 
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
@@ -71,6 +80,9 @@ class Poller:
         Gives what to wait for instead, when nobody can serve the request for a while.
         """
         try:
+            if is_withdrawal(event):
+                Withdrawal.decode(event.value)
+                return None
             request = PollRequest.decode(event.value)
         except ValidationError as error:
             await unreadable(self._outbox, event, error)
@@ -90,6 +102,9 @@ class Poller:
     async def _serve(self, request: PollRequest) -> Parked | None:
         if request.deadline is not None and self._now() >= request.deadline:
             await self._done(request, "Expired", reason="its deadline passed before anybody could serve it")
+            return None
+        if self._withdrawals.cover(request.job_id):
+            await self._withdrawn(request)
             return None
         desk = self.desks.get(request.provider)
         if desk is None:
@@ -143,6 +158,9 @@ class Poller:
         weight = endpoint.weight(len(call.symbols))
         for attempt in range(self._retries + 1):
             turn = await self._turn(desk, request, endpoint.name, weight)
+            if self._withdrawals.cover(request.job_id):
+                await self._withdrawn(request)
+                return None
             if turn.wait_ms:
                 return await self._pass_on(request, turn.why, turn.reason, self._now() + turn.wait_ms)
             outcome = await self._caller.call(desk, request, call, http, turn.label, weight)
@@ -170,7 +188,9 @@ class Poller:
                     return turn
                 if request.deadline is not None and self._now() + turn.wait_ms >= request.deadline:
                     return turn
-                await self._sleep(turn.wait_ms / 1000 or STAND_BACK_S)
+                await self._rest(request, turn.wait_ms / 1000 or STAND_BACK_S)
+                if self._withdrawals.cover(request.job_id):
+                    return turn
         finally:
             desk.urgent -= request.urgent
 
@@ -242,10 +262,16 @@ class Poller:
         elif request.deadline is not None and at >= request.deadline:
             await self._done(request, "Expired", reason=f"{hop.reason}; nobody has room before the deadline")
         elif hop.free_at is not None and (first == request.provider or at > self._now()):
-            return self._sleep(max(0, at - self._now()) / 1000)  # type: ignore[no-any-return]
+            return self._rest(request, max(0, at - self._now()) / 1000)
         else:
             await self._hand_on(request.child(0, slip=(first,), page=None), request, hop)
         return None
+
+    async def _rest(self, request: PollRequest, seconds: float) -> None:
+        await self._withdrawals.rest(self._sleep, seconds, request.job_id)
+
+    async def _withdrawn(self, request: PollRequest) -> None:
+        await self._done(request, WITHDRAWN, reason="it was taken back before anybody was asked")
 
     async def _hand_on(self, child: PollRequest, request: PollRequest, hop: Hop) -> None:
         await self._publish([child])

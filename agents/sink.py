@@ -22,7 +22,6 @@ from streams.rows import TABLES, Batch
 
 log = telemetry.get(__name__)
 
-GROUP = "tapestream-sink"
 POLL_MS = 100
 RETRY_CAP_S = 30.0
 HAND_OVER_S = 5.0
@@ -47,7 +46,7 @@ class Sink:
         self.waiting_for_store = False
         self._consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
-            group_id=GROUP,
+            group_id=topics.SINK,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=6_000,
@@ -56,10 +55,6 @@ class Sink:
             fetch_max_bytes=64 * 2**20,
             max_partition_fetch_bytes=16 * 2**20,
         )
-
-    def assigned(self) -> set[tuple[str, int]]:
-        """The (topic, partition)s that this sink stores; others are another worker's."""
-        return {(where.topic, where.partition) for where in self._consumer.assignment()}
 
     async def start(self) -> None:
         """Join the group. Raises `aiokafka.errors.KafkaConnectionError`."""

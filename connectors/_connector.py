@@ -177,7 +177,10 @@ class Connector:
     symbols: Symbols
     endpoints: tuple[Endpoint, ...]
     mailbox: int
-    """Number of the poll.requests partition that is this provider's alone: unique, never reused."""
+    """Number of the poll.requests partition that is this provider's alone: unique, never reused.
+
+    Far from those of others, since Kafka's assignors give neighbours to the same worker.
+    """
     limits: tuple[Limit, ...] = ()
     zone: str = "UTC"
     statuses: Mapping[int, type[errors.Refusal]] = field(default_factory=dict)

@@ -60,7 +60,7 @@ CONNECTOR = Connector(
     docs=DOCS,
     auth=Auth(query="apikey"),
     symbols=Symbols(spell=spell, canonical=canonical),
-    mailbox=1,
+    mailbox=28,
     limits=(Limit(calls=1, per="second"), Limit(calls=25, per="day", zone="America/New_York")),
     zone="America/New_York",
     refusal=refusal,

@@ -25,7 +25,7 @@ CONNECTOR = Connector(
     docs="https://docs.brightdata.com",
     auth=Auth(headers={"Authorization": "Bearer {token}"}, account="zone"),
     symbols=Symbols(spell=spell, canonical=canonical),
-    mailbox=2,
+    mailbox=12,
     failure_threshold=3,
     recovery_s=120,
     budget_usd=5.50,

@@ -68,7 +68,7 @@ CONNECTOR = Connector(
     auth=Auth(query="api_token"),
     symbols=Symbols(spell=names.spell, canonical=names.canonical),
     limits=(Limit(calls=1000, per="minute", weighted=False), Limit(calls=20, per="day")),
-    mailbox=3,
+    mailbox=4,
     zone="UTC",
     statuses={402: errors.QuotaExhausted},
     refusal=ask.refusal,

@@ -54,7 +54,7 @@ def _bars(of: str, asset_classes: tuple[AssetClass, ...], *, daily: bool) -> End
 
 CONNECTOR = Connector(
     name="finnhub",
-    mailbox=4,
+    mailbox=16,
     title="Finnhub",
     base_url="https://finnhub.io/api/v1",
     docs=DOCS,

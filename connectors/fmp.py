@@ -23,7 +23,7 @@ INTRADAY_DAYS = {"1m": 2, "5m": 10, "15m": 30, "30m": 30, "1h": 90, "4h": 180}
 
 CONNECTOR = Connector(
     name="fmp",
-    mailbox=5,
+    mailbox=20,
     title="Financial Modeling Prep",
     base_url="https://financialmodelingprep.com/stable",
     docs=DOCS,

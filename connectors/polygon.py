@@ -49,7 +49,7 @@ CONNECTOR = Connector(
     symbols=Symbols(spell=ask.spell, canonical=ask.canonical),
     limits=(Limit(calls=5, per="minute"),),
     refusal=ask.refusal,
-    mailbox=6,
+    mailbox=8,
     endpoints=(
         _at("bars", "aggregates", ask.aggregates, market.parse_aggregates, **BARS, rows=50_000, history=HISTORY),
         _at("bars", "grouped_daily", ask.one_day, market.parse_grouped, **DAILY, batch=0, span_ms={"1d": DAY_MS}),

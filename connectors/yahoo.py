@@ -69,7 +69,7 @@ CONNECTOR = Connector(
     limits=(Limit(calls=30, per="minute"),),  # undocumented, and per address rather than per key
     statuses={403: errors.ProviderUnavailable, 999: errors.RateLimited},
     refusal=ask.refusal,
-    mailbox=7,
+    mailbox=24,
     endpoints=(
         _of_chart("chart", "bars", asset_classes=SHARES, adjustments=("split",), **BARS),
         _of_chart("chart_unadjusted", "bars", asset_classes=UNADJUSTED, adjustments=("raw",), **BARS),

@@ -30,6 +30,7 @@ from streams.outbox import MAX_MESSAGE, Outbox
 from streams.results import FetchResult, QuoteResult, Tried
 from streams.routing import NO_ROUTES
 from streams.subscription import following, subscribe
+from streams.withdrawals import withdraw
 
 __all__ = [
     "Bar",
@@ -243,6 +244,10 @@ class Client:
     async def submit(self, requests: Iterable[PollRequest]) -> None:
         """Put requests into their mailboxes, and wait for nothing more."""
         await asyncio.gather(*(post(self._outbox, request) for request in requests))
+
+    async def withdraw(self, work: str, providers: Iterable[str], kept: str = "") -> None:
+        """Take back what the jobs of a piece of work still have in these mailboxes, but for job `kept`."""
+        await withdraw(self._outbox, work, providers, kept)
 
     @contextmanager
     def inbox(self, job_id: str) -> Iterator[asyncio.Queue[Any]]:

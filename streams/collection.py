@@ -11,13 +11,14 @@ import asyncio
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from infra import clock, settings
 from infra.clock import now_ms
-from streams.sessions import wish
+from streams.sessions import units, wish
 from streams.sessions.book import in_short
 from streams.sessions.conduct import conduct
 from streams.sessions.folder import Card, Folder, Order, What
@@ -108,7 +109,7 @@ class Collection:
         self._order("resume")
 
     def add_symbol(self, symbol: str) -> None:
-        """Collect this symbol too, from the next cycle on; `SPY:etf` names its asset class."""
+        """Collect this symbol too, from the next cycle on; `SPY:etf` names its class. Raises `InvalidSpec`."""
         self._order("add", symbol)
 
     def remove_symbol(self, symbol: str) -> None:
@@ -145,8 +146,11 @@ class Collection:
         return now if session.state in RUNNING else session.at
 
     def _order(self, what: What, symbol: str = "") -> None:
-        asset = wish.asset(symbol) if symbol else None
-        order = Order(what=what, symbol=asset.symbol, asset_class=asset.asset_class) if asset else Order(what=what)
+        order = Order(what=what)
+        if symbol:
+            asset = wish.asset(symbol)
+            units.check(replace(self._spec, symbols=(asset,)))
+            order = Order(what=what, symbol=asset.symbol, asset_class=asset.asset_class)
         self.folder.order(order)
 
     def _leave(self) -> None:

@@ -87,6 +87,7 @@ def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at:
         period=wanted.period,
         start=start,
         end=end if start is not None or wanted.interval else None,
+        of_each=wanted.dataset == "assets",
     )
     return wish, final
 

@@ -139,7 +139,8 @@ class Mailbox:
 class Mailboxes:
     """The mailboxes of one topic, one per partition this worker owns.
 
-    A partition with `high` events waiting is no longer fetched until half of them are done; the others go on.
+    A partition with `high` events waiting is no longer fetched until half of them are done; the others go on. `arrived`
+    looks at every event as it comes, ahead of its turn.
     """
 
     def __init__(
@@ -150,8 +151,10 @@ class Mailboxes:
         high: int,
         consumer: Any,
         on_fault: Callable[[BaseException], None] | None = None,
+        arrived: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self._work = work
+        self._arrived = arrived
         self._on_fault = on_fault
         self._window = window
         self._high = high
@@ -169,6 +172,7 @@ class Mailboxes:
         where = event.message.tp
         if where not in self._owned:
             return
+        self._arrived(event)
         box = self._boxes.get(where)
         if box is None:
             box = self._boxes[where] = Mailbox(

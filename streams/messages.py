@@ -97,6 +97,17 @@ class PollRequest(Message):
         return self.model_copy(update={"request_id": f"{self.request_id}/{number}", **changes})
 
 
+class Withdrawal(Message):
+    """Take back, among a provider's `poll.requests`, what the jobs `<work>.<id>` have there, but for the job `kept`."""
+
+    work: str = Field(min_length=1)
+    kept: str = ""
+
+
+WITHDRAWAL = {"kind": b"withdrawal"}
+"""Headers of a `Withdrawal` among the `poll.requests`."""
+
+
 class PollDone(Message):
     """Report that one poll request was handled: served, passed on, cut into `children`, or given up.
 
@@ -215,7 +226,8 @@ class CollectRequest(Message):
     """Ask the leader for a run of a collector. `refresh` None means the collector's own.
 
     `cause` is `schedule:<name>`, `dependency:<collector>` or `command`. `due_at` (ms UTC) is the moment for which it
-    was asked: a run that comes again after a crash counts what was answered since then.
+    was asked: a run that comes again after a crash counts what was answered since then. `at_once` waits for no
+    dependency and for no other run.
     """
 
     run_id: str
@@ -224,6 +236,7 @@ class CollectRequest(Message):
     cause: str
     due_at: int
     asked_at: int
+    at_once: bool = False
 
 
 class CollectorRun(Message):

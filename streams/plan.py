@@ -34,7 +34,8 @@ class Wish:
     """What is wanted of one dataset and asset class; no `symbols` are a whole market.
 
     The range [start, end) is in ms UTC; None is open. What has no range at all is wanted anew, whatever is stored.
-    An `adjustment` or `kind` that is None takes what the provider gives.
+    An `adjustment` or `kind` that is None takes what the provider gives. With `of_each` every provider is asked for its
+    whole market, as their answers differ and all of them are wanted: lists of assets.
     """
 
     dataset: str
@@ -46,6 +47,7 @@ class Wish:
     period: str | None = None
     start: int | None = None
     end: int | None = None
+    of_each: bool = False
 
     def call(self, symbols: tuple[str, ...], exchange: str | None = None) -> Call:
         """The call that asks all of it for these symbols. Raises `pydantic.ValidationError`."""
@@ -299,18 +301,28 @@ class _Planner:
         self._load(whole, whole.calls(0), whole.weight(0), whole.usd(0))
 
     def _add_market(self, wish: Wish, gaps: tuple[Range, ...]) -> None:
-        """A wish for a whole market: one provider serves all of it."""
+        """A wish for a whole market: one provider serves all of it, or each gives its own.
+
+        Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
+        """
         found, why = self._offers(wish, gaps, ())
         affordable = [offer for offer in _order(found) if self._affordable(offer, 1)]
         why |= {o.supply.connector.name: self._too_dear(o) for o in found if o not in affordable}
         if not affordable:
             self._refuse(wish, (), _told(why))
             return
-        first = affordable[0]
-        slip = tuple(o.supply.connector.name for o in affordable if o is first or not o.paid)
-        for start, end in first.ranges:
+        keyed = [offer for offer in affordable if not (offer.paid or offer.supply.connector.auth.keyless)]
+        if wish.of_each and keyed:
+            for offer in keyed:
+                self._take_market(wish, offer, ())
+        else:
+            self._take_market(wish, affordable[0], [offer for offer in affordable[1:] if not offer.paid])
+
+    def _take_market(self, wish: Wish, offer: Offer, behind: Iterable[Offer]) -> None:
+        slip = tuple(each.supply.connector.name for each in (offer, *behind))
+        for start, end in offer.ranges:
             self.requests.append((wish.call(()).model_copy(update={"start": start, "end": end}), slip))
-        self._load(first, first.calls(0), first.weight(0), first.usd(0))
+        self._load(offer, offer.calls(0), offer.weight(0), offer.usd(0))
 
     def _take(self, wish: Wish, best: list[Offer], able: Sequence[Offer], symbols: list[str]) -> None:
         """Share symbols out among the best offers; all who are able stand behind on the slips."""

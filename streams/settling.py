@@ -5,43 +5,51 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
+from aiokafka import TopicPartition
+
 from infra import telemetry
 from infra.kafka.connection import BrokerUnreachable
-from infra.kafka.lag import lag
+from infra.kafka.lag import Committed, commits, lag
 from streams import topics
 from streams.rows import TABLES
 
 log = telemetry.get(__name__)
 
-LOOK_S = 0.25
-SINK_GROUP = "tapestream-sink"
+LOOKS, LOOK_S = 25, 0.08
 
 
 async def settled(bootstrap: str) -> None:
     """Return when every answer received before, all that was made of it, and every report is stored.
 
-    A broker or a store that is away is waited for.
+    A broker or a store that is away is waited for. Where the embedded broker was started afresh meanwhile, what the old
+    one held is stored: its worker drained first.
     """
     await _reached(bootstrap, topics.APP, (topics.RAW_RESPONSES,))
-    await _reached(bootstrap, SINK_GROUP, tuple(TABLES))
+    await _reached(bootstrap, topics.SINK, tuple(TABLES))
 
 
 async def _reached(bootstrap: str, group: str, names: Collection[str]) -> None:
     """Return when the group has committed everything that the topics held at the call."""
-    ends: dict[tuple[str, int], int] | None = None
-    while True:
+    ends: dict[TopicPartition, int] | None = None
+    while ends is None or ends:
         try:
-            found = await lag(bootstrap, group, names)
+            found = {TopicPartition(at.topic, at.partition): at for at in await lag(bootstrap, group, names)}
+            if ends is None:
+                ends = {where: at.end for where, at in found.items() if at.behind}
+            ends = {where: end for where, end in ends.items() if where in found and end <= found[where].end}
+            async with commits(bootstrap, group) as committed:
+                ends = await _looked(committed, ends)
         except BrokerUnreachable as error:
             log.warning("settling.broker_away", error=str(error))
-            continue
-        if ends is None:
-            ends = {(at.topic, at.partition): at.end for at in found if at.behind}
-        ends = {
-            (at.topic, at.partition): ends[at.topic, at.partition]
-            for at in found
-            if (at.committed or 0) < ends.get((at.topic, at.partition), 0)
-        }
+
+
+async def _looked(committed: Committed, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Look for a while; gives what is not committed yet."""
+    for _ in range(LOOKS):
+        if ends:
+            done = await committed(ends)
+            ends = {where: end for where, end in ends.items() if (done[where] or 0) < end}
         if not ends:
-            return
+            break
         await asyncio.sleep(LOOK_S)
+    return ends

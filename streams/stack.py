@@ -140,6 +140,7 @@ class Stack:
             "CLICKHOUSE_URL": self.settings.store_url,
             "DATA_DIR": str(self.data_dir),
             "WEB_PORT": str(self.settings.web_port),
+            "SCHEDULES": self.settings.schedules,
         }
         worker = await Child.start(
             "worker",
@@ -178,7 +179,8 @@ class Stack:
         outbox = Outbox(broker.bootstrap)
         await outbox.start()
         for record in unserved:
-            await outbox.send(record.topic, record.value, key=record.key.decode(), partition=record.partition)
+            where = {"key": record.key.decode(), "partition": record.partition}
+            await outbox.send(record.topic, record.value, **where, headers=dict(record.headers))
         await outbox.stop()
         await self._start_worker()
         self.renewals += 1

@@ -39,6 +39,7 @@ def terms(settings: Settings) -> Mapping[str, Terms]:
             allowance=allowances.get(name),
             zone=connector.zone,
             keyless=connector.auth.keyless,
+            longest_ms=round(settings.http_timeout_s * 1000 * settings.clock_rate),
         )
         for name, connector in connectors().items()
     }

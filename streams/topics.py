@@ -9,6 +9,8 @@ from infra.kafka.admin import TopicSpec
 
 APP = "tapestream"
 """Name of the Faust app: the consumer group of its agents, and what the changelogs of its tables begin with."""
+SINK = f"{APP}-sink"
+"""The consumer group of those who store."""
 DAY_MS = 86_400_000
 SYMBOL_PARTITIONS = 8
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from agents._desk import open_desks
@@ -43,9 +43,9 @@ from streams.track_calls import CallTracker
 
 log = telemetry.get(__name__)
 
+STORED = frozenset(TABLES)
 OWNED_S = 5.0
 DRAIN_S = 10.0  # of the 15 s that a stop may take
-SETTLE_S = 0.05
 MAILBOX_HIGH = 1_000
 NORMALIZE_WINDOW = 16
 
@@ -169,15 +169,16 @@ class Worker:
             ready=self.ownership.ready,
             quotes=self.quotes,
         )
-        self.requests = self._mailboxes("poller", poller.handle, settings.poller_window)
+        self.requests = self._mailboxes("poller", poller.handle, settings.poller_window, arrived=poller.arrived)
 
-    def _mailboxes(self, actor: str, work: Work, window: int) -> Mailboxes:
+    def _mailboxes(self, actor: str, work: Work, window: int, **options: Any) -> Mailboxes:
         return Mailboxes(
             work,
             window=window,
             high=MAILBOX_HIGH,
             consumer=self.app.consumer,
             on_fault=lambda error: self._fail(actor, error),
+            **options,
         )
 
     async def _replay_calls(self, store: Store) -> None:
@@ -256,21 +257,6 @@ class Worker:
         """True when everything this worker produced has reached the store."""
         return not self.behind() and not self.outbox.waiting
 
-    async def settle(self) -> None:
-        """Return once all that was produced before, and what the normalizer made of it, is stored.
-
-        What another worker handles is left to the broker, which remembers it.
-        """
-        raw = self._produced({topics.RAW_RESPONSES})
-        while not self.responses or _lacks(raw, self.responses.handled(), self.app.assignor.assigned_actives()):
-            await asyncio.sleep(SETTLE_S)
-        produced = self._produced(STORED)
-        while not self.sink or _lacks(produced, self.sink.stored, self.sink.assigned()):
-            await asyncio.sleep(SETTLE_S)
-
-    def _produced(self, names: Collection[str]) -> dict[tuple[str, int], int]:
-        return {where: offset for where, offset in self.outbox.produced.items() if where[0] in names}
-
     @staticmethod
     async def _sink(sink: Sink) -> None:
         """Join the sink's group while Faust joins its own: each takes seconds."""
@@ -287,11 +273,3 @@ class Worker:
             self._failure = f"the {actor} failed: {error}"
             log.error("worker.failed", actor=actor, error=str(error), exc_info=error)
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-STORED = frozenset(TABLES)
-
-
-def _lacks(produced: Mapping[tuple[str, int], int], done: Mapping[tuple[str, int], int], mine: Collection[Any]) -> bool:
-    """Tell whether something produced in one of my partitions is not done yet."""
-    return any(done.get(where, 0) <= offset and where in mine for where, offset in produced.items())

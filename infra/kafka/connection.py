@@ -11,6 +11,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
 DEFAULT_PORT = 9092
+ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
+ANSWER_S = 10.0
 RETRY_S = 0.1
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
@@ -52,7 +54,7 @@ def _server(part: str, url: str) -> str:
 
 async def answers(bootstrap: str, request_timeout_s: float = 5.0) -> bool:
     """True when one of the servers answers a metadata request and knows a broker that takes orders."""
-    client = await _connect(bootstrap, request_timeout_s)
+    client = await _connect(await _listening(bootstrap, request_timeout_s), request_timeout_s)
     if client is None:
         return False
     await client.close()
@@ -60,13 +62,17 @@ async def answers(bootstrap: str, request_timeout_s: float = 5.0) -> bool:
 
 
 @asynccontextmanager
-async def connected(bootstrap: str, within_s: float = 10.0) -> AsyncIterator[AIOKafkaClient]:
+async def connected(bootstrap: str, within_s: float | None = None) -> AsyncIterator[AIOKafkaClient]:
     """A client that has the cluster's metadata; closed at the end of the block.
 
+    `within_s` is for who waits for a broker that may still be starting. Without it a server has to accept a connection
+    within 3 s, and may then take 10 s to answer: whoever forgot to start the pipeline is told soon.
+
     Raises:
-        BrokerUnreachable: no server answered within `within_s` seconds, or it was lost during the block.
+        BrokerUnreachable: no server answered in time, or it was lost during the block.
     """
-    client = await _connect_within(bootstrap, within_s)
+    accept_s, answer_s = (ACCEPT_S, ANSWER_S) if within_s is None else (within_s, within_s)
+    client = await _connect_within(bootstrap, accept_s, answer_s)
     try:
         yield client
     except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError) as error:
@@ -75,25 +81,27 @@ async def connected(bootstrap: str, within_s: float = 10.0) -> AsyncIterator[AIO
         await client.close()
 
 
-async def _connect_within(bootstrap: str, within_s: float) -> AIOKafkaClient:
+async def _connect_within(bootstrap: str, accept_s: float, answer_s: float) -> AIOKafkaClient:
     clock = asyncio.get_running_loop().time
-    deadline = clock() + within_s
-    while (left := deadline - clock()) > 0:
-        client = await _connect(bootstrap, left)
+    began, patience = clock(), accept_s
+    while (left := began + patience - clock()) > 0:
+        listening = await _listening(bootstrap, left)
+        if listening:
+            patience = answer_s
+        client = await _connect(listening, began + patience - clock())
         if client is not None:
             return client
         await asyncio.sleep(min(RETRY_S, left))
     raise BrokerUnreachable(
-        f"no Kafka broker answered at kafka://{bootstrap} within {within_s:g} s: "
+        f"no Kafka broker answered at kafka://{bootstrap} within {patience:g} s: "
         "check that it runs and that the URL is right"
     )
 
 
-async def _connect(bootstrap: str, timeout_s: float) -> AIOKafkaClient | None:
-    listening = await _listening(bootstrap, timeout_s)
-    if not listening:
+async def _connect(servers: list[str], timeout_s: float) -> AIOKafkaClient | None:
+    if not servers:
         return None
-    client = AIOKafkaClient(bootstrap_servers=listening, request_timeout_ms=max(1, round(timeout_s * 1000)))
+    client = AIOKafkaClient(bootstrap_servers=servers, request_timeout_ms=max(1, round(timeout_s * 1000)))
     try:
         await client.bootstrap()
     except KafkaError:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from infra.kafka.admin import partition_counts
-from infra.kafka.connection import connected
+from infra.kafka.connection import BrokerUnreachable, connected
 
 SMALL_FETCH = 1024  # bytes: only the answer's header matters
-FETCH_WAIT_MS = 100
-FETCH_ROUNDS = 20
+FETCH_WAIT_MS = 20
+FETCH_ROUNDS = 100
+Committed = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int | None]]]
+"""Gives the offsets that a group has committed; None where it has committed none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +50,42 @@ async def lag(bootstrap: str, group: str, topics: Collection[str], *, within_s: 
     partitions = [TopicPartition(topic, number) for topic in sorted(topics) for number in range(counts.get(topic, 0))]
     if not partitions:
         return []
-    async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=SMALL_FETCH,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-    ) as consumer:
+    async with (
+        commits(bootstrap, group) as committed,
+        AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=SMALL_FETCH,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        ) as consumer,
+    ):
         consumer.assign(partitions)
         starts = await consumer.beginning_offsets(partitions)
         ends = await _ends(consumer, partitions)
-        return [
-            PartitionLag(at.topic, at.partition, starts[at], await consumer.committed(at), ends[at])
-            for at in partitions
-        ]
+        done = await committed(partitions)
+        return [PartitionLag(at.topic, at.partition, starts[at], done[at], ends[at]) for at in partitions]
+
+
+@asynccontextmanager
+async def commits(bootstrap: str, group: str) -> AsyncIterator[Committed]:
+    """Look at what `group` commits, as often as wanted within the block, one request each time.
+
+    Raises:
+        BrokerUnreachable: the broker does not answer.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+
+    async def committed(partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
+        return {at: None if found[at].offset < 0 else found[at].offset for at in partitions}
+
+    try:
+        await admin.start()
+        yield committed
+    except KafkaError as error:
+        raise BrokerUnreachable(f"the Kafka broker at kafka://{bootstrap} does not answer: {error}") from None
+    finally:
+        await admin.close()
 
 
 async def _ends(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import click
 import orjson
 
-from infra.clickhouse import Store
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams import routing, whereabouts
+from streams.answering import answer
 from streams.client import Client, Job, requests_for
 from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
 from streams.messages import PollRequest
-from streams.stack import ask_query, ask_status
+from streams.stack import ask_status
 
 
 @click.command()
@@ -70,24 +69,6 @@ async def _status(settings: Settings) -> dict[str, Any]:
         pass
     found["tables"] = (await answer(settings, ROW_COUNTS))["rows"]
     return found
-
-
-async def answer(settings: Settings, sql: str) -> dict[str, Any]:
-    """Answer a read-only query: through the running owner of the embedded store, or by opening the store."""
-    if settings.embedded_store:
-        try:
-            found = await ask_query(whereabouts.find(settings).web_url, sql)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            pass
-        else:
-            if "error" in found:
-                fail(found["error"])
-            return found
-        if not await asyncio.to_thread(Path(settings.store_url.removeprefix("chdb://")).is_dir):
-            return {"columns": (), "rows": [], "empty": True}
-    async with await Store.open(settings.store_url, readonly=True) as store:
-        rows = await store.query_user(sql)
-        return {"columns": rows.columns, "rows": rows.rows}
 
 
 @click.command()

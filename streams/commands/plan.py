@@ -12,12 +12,11 @@ import orjson
 from pydantic import SecretStr
 
 from connectors import connector, connectors
-from infra.clickhouse import QueryRefused
 from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
 from infra.clock import now_ms
 from infra.settings import Settings
+from streams.answering import rows
 from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
-from streams.commands.ask import answer
 from streams.coverage import covered_by, kinds_of, terms_of
 from streams.offers import best_effort
 from streams.plan import Covered, Plan, Supply, Wish, make
@@ -146,24 +145,17 @@ async def _look(
     settings: Settings, wishes: Sequence[Wish], names: Sequence[str], now: int, *, full: bool
 ) -> tuple[Covered, list[Supply]]:
     """Ask the store, where there is one, what is there already and what the keys have used."""
-    if not await _rows(settings, HAS_POLLS):
+    if not await rows(settings, HAS_POLLS):
         return covered_by({}), supplies(settings, names, (), (), now)
     answered = {}
     for wish in () if full else wishes:
         answered[terms_of(wish)] = [
-            await _rows(settings, answered_sql(wish.dataset, wish.asset_class, wish.interval, wish.adjustment, kinds))
+            await rows(settings, answered_sql(wish.dataset, wish.asset_class, wish.interval, wish.adjustment, kinds))
             for kinds in kinds_of(wish)
         ]
-    calls = [CallCost(*row) for row in await _rows(settings, calls_sql(horizons(settings, names, now)))]
-    not_sold = {tuple(row) for row in await _rows(settings, not_sold_sql(now - UNSOLD_MS))}
+    calls = [CallCost(*row) for row in await rows(settings, calls_sql(horizons(settings, names, now)))]
+    not_sold = {tuple(row) for row in await rows(settings, not_sold_sql(now - UNSOLD_MS))}
     return covered_by(answered), supplies(settings, names, calls, not_sold, now)
-
-
-async def _rows(settings: Settings, sql: str) -> list[Any]:
-    try:
-        return list((await answer(settings, sql))["rows"])
-    except QueryRefused:
-        return []  # a server on which nothing has been stored yet has no database
 
 
 def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Wish:

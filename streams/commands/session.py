@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 import click
 import orjson
@@ -26,13 +26,13 @@ from infra.settings import Settings
 from streams.checkpoint import CheckpointRefused
 from streams.commands._terms import fail, load_settings, plainly, show
 from streams.commands.plan import parts, symbols_of
-from streams.sessions import wish
+from streams.pipeline import PipelineGone
+from streams.sessions import units, wish
 from streams.sessions.book import duration, fold
 from streams.sessions.conduct import conduct
 from streams.sessions.export import FORMATS, export_to
 from streams.sessions.folder import LAST, Card, Folder, NoSuchSession, Order, adopt, every
 from streams.sessions.log import SessionLog
-from streams.sessions.pipeline import PipelineGone
 from streams.sessions.run import NothingToCollect
 from streams.stack import AlreadyRunning, PartEnded
 from streams.state.session import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
@@ -88,6 +88,7 @@ def session() -> None:
 @click.option("--file", type=click.Path(path_type=Path), help="A TOML file with these options by their names.")
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
 @click.option("--clock-rate", type=click.FloatRange(1, 100_000), help="Rehearse so many times as fast; with --sandbox.")
+@click.option("--resume", "onward", is_flag=True, help="Go on with the mode's last session, if it has not ended.")
 @sayable
 def start(
     *,
@@ -99,6 +100,7 @@ def start(
     file: Path | None,
     sandbox: bool,
     clock_rate: float | None,
+    onward: bool,
 ) -> None:
     """Start a session and run it, in this process, until it has ended.
 
@@ -109,6 +111,9 @@ def start(
     """
     if clock_rate and not sandbox:
         fail("--clock-rate needs --sandbox: real providers cannot be hurried", 2)
+    if onward and (unended := _unended(load_settings().data_dir, mode or "custom")):
+        _go_on(unended)
+        return
     settings = _settings(clock_rate or 0, round(time.time() * 1000))
     spec = wish.make(
         now_ms(),
@@ -133,16 +138,25 @@ def resume(*, name: str) -> None:
     tapestream session resume last
     tapestream session resume data/sessions/20240603-080000-1a2b/checkpoint.previous.json
     """
-    settings = load_settings()
-    folder = _folder(settings, name)
-    card = folder.card()
+    folder = _folder(load_settings(), name)
     found = folder.session()
     if found.state in FINAL:
         fail(f"session {folder.id} is {found.state}: start another one")
     if folder.owned():
         folder.order(Order(what="resume"))
-        click.echo(f"tapestream: session {folder.id} goes on in process {card.pid}")
+        click.echo(f"tapestream: session {folder.id} goes on in process {folder.card().pid}")
         return
+    _go_on(folder)
+
+
+def _unended(data_dir: Path, mode: str) -> Folder | None:
+    """The newest session of a mode, unless it has ended."""
+    of_mode = [folder for folder in every(data_dir) if folder.card().spec.mode == mode]
+    return of_mode[-1] if of_mode and of_mode[-1].session().state not in FINAL else None
+
+
+def _go_on(folder: Folder) -> None:
+    card = folder.card()
     for order in folder.orders():  # nobody was there to obey
         if order.what in {"add", "remove"}:
             card = folder.change(order)
@@ -184,6 +198,32 @@ def pause(*, name: str) -> None:
         fail(f"session {folder.id} is {folder.state(folder.session())}: there is nothing to pause")
     _order(folder, "pause", frozenset({"paused", *FINAL}))
     click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+
+
+@session.command()
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
+@sayable
+def add(*, symbols: tuple[str, ...], name: str) -> None:
+    """Collect more symbols in a session, from its next cycle on; `SPY:etf` names the asset class.
+
+    \b
+    tapestream session add AMD SOL-USD
+    """
+    _change("add", symbols, name)
+
+
+@session.command()
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
+@sayable
+def remove(*, symbols: tuple[str, ...], name: str) -> None:
+    """Ask for symbols no more in a session, from its next cycle on. What is stored of them stays.
+
+    \b
+    tapestream session remove XOM
+    """
+    _change("remove", symbols, name)
 
 
 @session.command("list")
@@ -307,6 +347,20 @@ def _order(folder: Folder, what: Any, until: frozenset[Any]) -> None:
         if time.monotonic() > patience:
             fail(f"process {folder.card().pid} has not obeyed within {OBEYED_S:g} s; its log is {folder.log}")
         time.sleep(0.1)
+
+
+def _change(what: Literal["add", "remove"], symbols: tuple[str, ...], name: str) -> None:
+    """Leave orders that change the symbols; whoever runs the session next obeys them."""
+    folder = Folder.find(load_settings().data_dir, name)
+    if folder.session().state in FINAL:
+        fail(f"session {folder.id} is {folder.session().state}: start another one")
+    found = wish.assets(symbols)
+    units.check(replace(folder.card().spec, symbols=found))
+    for asset in found:
+        folder.order(Order(what=what, symbol=asset.symbol, asset_class=asset.asset_class))
+    when = "at its next cycle" if folder.owned() else "when it is resumed"
+    done = "added" if what == "add" else "removed"
+    click.echo(f"{' '.join(asset.symbol for asset in found)} will be {done} {when}, in session {folder.id}")
 
 
 def _head(folder: Folder, found: Session) -> tuple[str, str, str]:

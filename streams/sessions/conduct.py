@@ -6,10 +6,10 @@ import asyncio
 
 from infra.settings import Settings
 from streams.client import Client
+from streams.pipeline import Pipeline
 from streams.sessions.book import Book
 from streams.sessions.folder import Folder
 from streams.sessions.log import SessionLog
-from streams.sessions.pipeline import Pipeline
 from streams.sessions.run import NothingToCollect, Run
 from streams.state.session import RUNNING, Failed, Interrupted, Session
 

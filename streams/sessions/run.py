@@ -15,10 +15,10 @@ from infra import clock
 from infra.clock import now_ms
 from streams.client import Client, heard
 from streams.messages import PollDone
+from streams.pipeline import Pipeline, PipelineAway
 from streams.sessions.book import Book, by_source, in_short
-from streams.sessions.pipeline import Pipeline, PipelineAway
 from streams.sessions.source import Source
-from streams.sessions.store import Ledger
+from streams.sessions.store import Stored
 from streams.sessions.units import LONGEST_MS, Unit
 from streams.sessions.work import Attempt, Work
 from streams.state.session import (
@@ -58,7 +58,7 @@ class Run:
         self._leaving = leaving
         self._http_timeout_s = http_timeout_s
         self._card = book.folder.card()
-        self._ledger = Ledger(pipeline, book.folder.id)
+        self._stored = Stored(pipeline, book.folder.id)
         self._work = Work(book.folder.id)
         self._going = asyncio.Event()
         self._sources = {
@@ -73,6 +73,7 @@ class Run:
         """Collect until it is over. What was heard of is stored, and the session says so, on return."""
         with self._client.inbox(self._book.folder.id) as inbox:
             todo = self._begin()
+            await self._withdraw(kept=self._work.job_id)  # what an earlier run of it, which was killed, left
             sources = [asyncio.create_task(self._sources[name].collect(units)) for name, units in todo.items()]
             guards = [
                 asyncio.create_task(work)
@@ -141,7 +142,7 @@ class Run:
             if not batch:
                 return
             await self._pipeline.settle()
-            calls = await self._ledger.calls(batch)
+            calls = await self._stored.calls(batch)
             self._book.tell(*self._work.stored(batch, calls))
             self._book.keep()
             for attempt in batch:
@@ -152,20 +153,20 @@ class Run:
         while True:
             await asyncio.sleep(CATCH_UP_S)
             with suppress(PipelineAway):
-                for report in await self._ledger.reports(self._work.underway):
+                for report in await self._stored.reports(self._work.underway):
                     self._note(report)
 
     # -- time and orders ---------------------------------------------------------------------------------------------
 
     async def _until_over(self, sources: Sequence[asyncio.Task[None]]) -> None:
         """Obey, keep and tell until the session is over, or this run of it."""
-        while not self._over(sources):
+        while not await self._over(sources):
             self._keep_and_tell()
             end = ends_at(self._book.session)
             await _first(asyncio.sleep(TICK_S), clock.sleep((end - now_ms()) / 1000 if end else LONGEST_MS))
 
-    def _over(self, sources: Sequence[asyncio.Task[None]]) -> bool:
-        self._obey()
+    async def _over(self, sources: Sequence[asyncio.Task[None]]) -> bool:
+        await self._obey()
         for task in sources:
             if task.done():
                 task.result()
@@ -178,7 +179,7 @@ class Run:
         finished = all(task.done() for task in sources) and not self._work.underway
         return end is not None and (finished or now_ms() >= end)
 
-    def _obey(self) -> None:
+    async def _obey(self) -> None:
         for order in self._book.folder.orders():
             state = self._book.session.state
             if order.what == "stop":
@@ -186,6 +187,8 @@ class Run:
             elif order.what == "pause" and state == "running":
                 self._going.clear()
                 self._book.tell(Paused())
+                self._work.renew()
+                await self._withdraw(kept=self._work.job_id)
             elif order.what == "resume" and state == "paused":
                 self._book.tell(Resumed())
                 self._going.set()
@@ -208,13 +211,17 @@ class Run:
     # -- ending ------------------------------------------------------------------------------------------------------
 
     async def _wind_down(self) -> None:
-        """Let what is under way end, within one HTTP time-out, and have it stored."""
+        """Take back what waits, let calls under way end, within one HTTP time-out, and have all of it stored."""
+        await self._withdraw()
         await _first(self._idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
         if given_up := len(self._work.underway):
             self._log.note("units.given_up", count=given_up)
         await _first(self._settle_all(), asyncio.sleep(SETTLE_ALL_S), self._left(LEAVE_SETTLE_S))
         if unsettled := len(self._work.ended):
             self._log.warn("session.unsettled", count=unsettled)
+
+    async def _withdraw(self, kept: str = "") -> None:
+        await self._client.withdraw(self._book.folder.id, self._sources, kept)
 
     async def _idle(self) -> None:
         for source in self._sources.values():
@@ -229,7 +236,7 @@ class Run:
         while True:
             try:
                 await self._settle()
-                lost = await self._ledger.lost(self._book.session)
+                lost = await self._stored.lost(self._book.session)
             except PipelineAway as error:
                 self._log.warn("settle.later", reason=str(error))
                 await asyncio.sleep(TICK_S)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from infra import clock
 from infra.clock import now_ms
 from streams.client import Client
+from streams.pipeline import Pipeline, PipelineAway
 from streams.sessions.book import Book
-from streams.sessions.pipeline import Pipeline, PipelineAway
 from streams.sessions.units import LONGEST_MS, Unit, cost, interval_ms, once, quotes
 from streams.sessions.work import Attempt, Work
 from streams.state.session import UnitsPlanned, ends_at

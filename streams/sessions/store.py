@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from streams.messages import PollDone
-from streams.sessions.pipeline import Pipeline
+from streams.pipeline import Pipeline
 from streams.sessions.work import LOST, REPORTED, Attempt, report_of
 from streams.state.session import Session, Tally, UnitDone, unit_id
 
 SLACK_MS = 60_000  # a worker's clock may differ from ours
 
 
-class Ledger:
+class Stored:
     """Asks the store through the worker's page; every method raises `PipelineAway`."""
 
     def __init__(self, pipeline: Pipeline, session_id: str) -> None:

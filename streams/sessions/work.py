@@ -10,10 +10,11 @@ from streams.job import Job
 from streams.messages import PollDone, PollRequest
 from streams.sessions.units import Unit
 from streams.state.session import SUCCESS, UnitDone
+from streams.withdrawals import WITHDRAWN, job_of
 
 TRIES = 3
 """Attempts at a unit in one run."""
-PASSING = frozenset({"ProviderUnavailable", "RateLimited", "QuotaExhausted", "Pending", "Fault"})
+PASSING = frozenset({"ProviderUnavailable", "RateLimited", "QuotaExhausted", "Pending", "Fault", WITHDRAWN})
 """Outcomes that may be others a while later."""
 LOST = "Interrupted"
 """Outcome of attempts whose end nobody heard of: a kill was faster."""
@@ -58,18 +59,27 @@ class Work:
     tries: dict[str, int] = field(default_factory=dict)
     barren: set[tuple[str, str]] = field(default_factory=set)
     """(source, terms of a call) that need not be asked in a later cycle."""
+    job_id: str = ""
+    """The job that new attempts belong to."""
+
+    def __post_init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Let new attempts belong to a job of their own, as those before are taken back."""
+        self.job_id = job_of(self.session_id)
 
     def begin(self, unit: Unit, deadline: int | None, now: int) -> Attempt:
         """Make an attempt at a unit: its request id tells it from earlier ones, whose late reports mean nothing."""
         request = PollRequest(
             request_id=f"{self.session_id}-{unit.id}.{now:x}",
-            job_id=self.session_id,
+            job_id=self.job_id,
             call=unit.call,
             slip=(unit.source,),
             deadline=deadline,
             force_fresh=True,
         )
-        attempt = Attempt(request, unit, now, Job(self.session_id, 1))
+        attempt = Attempt(request, unit, now, Job(self.job_id, 1))
         self.underway[request.request_id] = attempt
         self.tries[unit.id] = self.tries.get(unit.id, 0) + 1
         return attempt
@@ -82,6 +92,8 @@ class Work:
             return None
         del self.underway[root]
         self.ended.append(attempt)
+        if attempt.outcome == WITHDRAWN:
+            self.tries[attempt.unit.id] -= 1
         if attempt.outcome not in {SUCCESS, *PASSING}:
             self.barren.add(terms(attempt.unit))
         return attempt
@@ -99,9 +111,13 @@ class Work:
         return [unit for unit in units if terms(unit) not in self.barren]
 
     def stored(self, batch: Sequence[Attempt], calls: Mapping[str, int]) -> list[UnitDone]:
-        """The ended attempts, which are in the store now, as events; `calls` are by request id."""
+        """The ended attempts, which are in the store now, as events; `calls` are by request id.
+
+        One that was taken back before any call is none.
+        """
         del self.ended[: len(batch)]
-        return [attempt.told(calls.get(attempt.request.request_id, 0)) for attempt in batch]
+        counted = [(attempt, calls.get(attempt.request.request_id, 0)) for attempt in batch]
+        return [attempt.told(number) for attempt, number in counted if number or attempt.outcome != WITHDRAWN]
 
 
 def terms(unit: Unit) -> tuple[str, str]:

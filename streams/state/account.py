@@ -6,7 +6,7 @@ to the same account: the poller that makes the calls, the tables that survive it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -29,13 +29,17 @@ RESERVED = "Reserved"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms a provider is called: limits of each key, breaker policy, allowance; `zone` ends its day."""
+    """On which terms a provider is called: limits of each key, breaker policy, allowance; `zone` ends its day.
+
+    `longest_ms` is how long a call is under way at most.
+    """
 
     windows: Sequence[Window] = ()
     policy: Policy = field(default_factory=Policy)
     allowance: Allowance | None = None
     zone: str = "UTC"
     keyless: bool = False
+    longest_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +208,33 @@ def settled(account: Account, terms: Terms, now: int) -> Account:
 
 
 def taken_over(account: Account, terms: Terms, now: int) -> Account:
-    """The account as its next owner finds it: calls that nobody will tell the end of have ended by now.
+    """The account as its next owner finds it, who tells no end of the calls under way: see `landed`.
 
     Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
     """
+    anew = {
+        label: replace(key, usage=replace(key.usage, rejected=False, unsold=frozenset()))
+        for label, key in account.keys.items()
+    }
+    found = replace(account, keys=anew, breaker=replace(account.breaker, probe=""))
+    return landed(found, terms, flying(found), now)
+
+
+def landed(account: Account, terms: Terms, calls: Container[str], now: int) -> Account:
+    """The account when these calls under way have ended, but for those that may still be on their way.
+
+    An earlier owner made them, who died or gave the provider up: they may reach the provider as late as their time-out.
+    """
     keys = {}
     for label, key in account.keys.items():
-        usage = quota.land(key.usage, terms.windows, now)
-        keys[label] = replace(key, usage=replace(usage, rejected=False, unsold=frozenset()))
-    return replace(account, keys=keys, breaker=replace(account.breaker, probe=""))
+        usage = quota.land(key.usage, terms.windows, now, only=calls, longest_ms=terms.longest_ms)
+        keys[label] = replace(key, usage=usage)
+    return replace(account, keys=keys)
+
+
+def flying(account: Account) -> frozenset[str]:
+    """The ids of the calls under way."""
+    return frozenset(call_id for key in account.keys.values() for call_id, *_ in key.usage.flying)
 
 
 def abandoned(account: Account, terms: Terms, began: Began, now: int) -> Account:

@@ -10,7 +10,7 @@ and one that ended counts from its end on: by the provider's clock, too, no wind
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -126,10 +126,16 @@ def spend(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int) -
     return end(begin(usage, windows, "", weight, now), windows, "", now)
 
 
-def land(usage: KeyUsage, windows: Sequence[Window], now: int) -> KeyUsage:
-    """Record that every call under way ended by now at the latest: nobody is left to tell how."""
-    for call_id, *_ in usage.flying:
-        usage = end(usage, windows, call_id, now)
+def land(
+    usage: KeyUsage, windows: Sequence[Window], now: int, *, only: Container[str] | None = None, longest_ms: int = 0
+) -> KeyUsage:
+    """Record that calls under way ended by now at the latest: all, or these; nobody is left to tell how.
+
+    One that has been under way for less than `longest_ms` may still reach the provider, and goes on counting.
+    """
+    for call_id, started, _ in usage.flying:
+        if started + longest_ms <= now and (only is None or call_id in only):
+            usage = end(usage, windows, call_id, now)
     return usage
 
 

@@ -1,24 +1,43 @@
-"""A poller with its parts, real but for the broker and the clock."""
+"""A poller, and a collector, each with its parts: real but for the broker and the clock."""
 
 import asyncio
+import heapq
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from aiokafka.errors import MessageSizeTooLargeError
+from pydantic import SecretStr
 
-from agents._desk import Desk
+from agents._desk import Desk, open_desks
 from agents._http import Transport
+from agents._planning import Planning
 from agents.caller import Caller
+from agents.collector import Collector
 from agents.ledger import Ledger
 from agents.poller import Poller
 from agents.quotes import Quotes
 from connectors import Call, connector
+from infra.clickhouse import log_table
 from infra.clock import now_ms
 from infra.sandbox import Sandbox, SandboxSettings
+from infra.settings import Settings
 from streams import topics
-from streams.messages import ApiCall, DeadLetter, PollDone, PollRequest
+from streams.collectors import load
+from streams.messages import (
+    WITHDRAWAL,
+    ApiCall,
+    CollectorRun,
+    CollectRequest,
+    DeadLetter,
+    PollDone,
+    PollRequest,
+    Withdrawal,
+)
+from streams.rows import TABLES
 from streams.state.account import RESERVED, Terms
 from streams.state.breaker import Policy
 
@@ -26,6 +45,32 @@ DAY = 86_400_000
 JULY_1 = 1_751_328_000_000  # 2025
 DAILY = Call(dataset="bars", symbols=("KO",), interval="1d", start=JULY_1, end=JULY_1 + 20 * DAY)
 DEFAULT = Policy()
+MONDAY = 1_717_416_000_000  # 2024-06-03 12:00
+DECLARED = """
+[collectors.stocks]
+priority = 1
+datasets = ["assets"]
+universe = { asset_classes = ["equity"] }
+refresh = "full"
+
+[collectors.prices]
+priority = 2
+depends_on = ["stocks"]
+datasets = [{ dataset = "bars", interval = "1d", history = "30d" }]
+universe = { symbols = ["AAPL", "IBM", "MSFT"] }
+retry = { attempts = 3, base_s = 60 }
+
+[collectors.profiles]
+priority = 3
+depends_on = ["prices"]
+datasets = ["profile"]
+universe = { asset_classes = ["equity"] }
+
+[collectors.chosen]
+priority = 4
+datasets = [{ dataset = "bars", interval = "1d", history = "30d" }]
+universe = { where = "exchange = 'XNAS'" }
+"""
 
 
 class Recorder:
@@ -141,7 +186,7 @@ class Scene:
 
     async def receive(self, value):
         """Handle one record of poll.requests, however often it is parked meanwhile."""
-        message = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=6, offset=9)
+        message = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=8, offset=9)
         event = SimpleNamespace(message=message, value=value, headers={})
         while (parked := await self.poller.handle(event)) is not None:
             self.parked += 1
@@ -206,3 +251,176 @@ async def answering(scene_at):
     yield make
     for runner in runners:
         await runner.cleanup()
+
+
+class StillTime:
+    """A clock that stands still; who sleeps is woken when a test moves it."""
+
+    def __init__(self, now=MONDAY):
+        self.now = now
+        self._asleep = []
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._asleep, (self.now + seconds * 1000, id(woken), woken))
+        await woken
+
+    def asleep(self):
+        """Ms until who sleeps is due."""
+        return sorted(at - self.now for at, _, woken in self._asleep if not woken.done())
+
+    def pass_ms(self, ms):
+        self.now += ms
+        while self._asleep and self._asleep[0][0] <= self.now:
+            _, _, woken = heapq.heappop(self._asleep)
+            if not woken.done():
+                woken.set_result(None)
+
+
+class Pollers:
+    """The outbox and the ears of a collector: each poll request is answered as `answer(request)` says, or held."""
+
+    def __init__(self, store):
+        self._store = store
+        self._inboxes = {}
+        self.answer = lambda request: "records"
+        self.stores = True
+        self.polls, self.runs, self.requests, self.letters = [], [], [], []
+        self.withdrawn = {}
+        self.under_way, self.most = Counter(), Counter()
+        self.held = None
+
+    async def send(self, topic, value, *, key=None, partition=None, headers=None):
+        if headers == WITHDRAWAL:
+            self.withdrawn[partition] = Withdrawal.decode(value)
+        elif topic == topics.POLL_REQUESTS:
+            request = PollRequest.decode(value)
+            self.polls.append(request)
+            self.under_way[request.provider] += 1
+            self.most |= self.under_way
+            if self.held is None:
+                await self.end(request)
+            else:
+                self.held.append(request)
+        elif topic == topics.COLLECT_DONE:
+            self.runs.append(CollectorRun.decode(value))
+            await self._insert(TABLES[topic], value)
+        elif topic == topics.COLLECT_REQUESTS:
+            assert partition == 0
+            self.requests.append(CollectRequest.decode(value))
+            assert key == self.requests[-1].collector
+        else:
+            self.letters.append(DeadLetter.decode(value))
+
+    async def end(self, request, at=None):
+        outcome = self.answer(request)
+        done = PollDone(
+            request_id=request.request_id,
+            job_id=request.job_id,
+            provider=request.provider,
+            call=request.call,
+            outcome=outcome,
+            records=2 * (outcome == "records"),
+            at=at or MONDAY + 60_000,
+        ).encode()
+        self.under_way[request.provider] -= 1
+        if self.stores:
+            await self._insert(TABLES[topics.POLL_DONE], done)
+        if request.job_id in self._inboxes:
+            self._inboxes[request.job_id].put_nowait(done)
+
+    @contextmanager
+    def about(self, key):
+        self._inboxes[key] = asyncio.Queue()
+        yield self._inboxes[key]
+        del self._inboxes[key]
+
+    def asked(self):
+        """Symbols that were asked for, each time."""
+        return sorted(symbol for poll in self.polls for symbol in poll.call.symbols)
+
+    async def _insert(self, table, value):
+        await self._store.insert(log_table(table.name), table.decode(value, {}))
+
+
+class Stage:
+    """A collector over the store; its pollers and its clock are played."""
+
+    monday = MONDAY
+
+    def __init__(self, store, declared, **keys):
+        self.store, self.time, self.pollers = store, StillTime(), Pollers(store)
+        values = keys or {"FINNHUB_KEYS": "one", "FINNHUB_LIMITS": "none"}
+        settings = Settings(provider_values={name: SecretStr(value) for name, value in values.items()})
+        desks = open_desks(settings)
+        desks = {name: desk for name, desk in desks.items() if name != "yahoo"}
+        self.declared = declared
+        self.planning = Planning(store, settings, {**open_desks(settings)}, lambda: desks)
+        self.collector = self.another()
+        self.tasks = []
+
+    def another(self):
+        return Collector(
+            self.declared,
+            self.planning,
+            self.pollers,
+            self.store,
+            self.pollers,
+            self.settled,
+            sleep=self.time.sleep,
+            now=self.time,
+            chance=lambda: 0.5,
+        )
+
+    async def settled(self):
+        pass
+
+    def event(self, collector, run_id="run-1", **differing):
+        request = CollectRequest(
+            run_id=run_id, collector=collector, cause="command", due_at=MONDAY, asked_at=MONDAY
+        ).model_copy(update=differing)
+        return SimpleNamespace(value=request.encode(), message=None)
+
+    async def run(self, collector, run_id="run-1", **differing):
+        """Have a run, and give its report."""
+        await self.collector.handle(self.event(collector, run_id, **differing))
+        return self.pollers.runs[-1]
+
+    def begin(self, *arguments, **differing):
+        """Have a run beside the test."""
+        task = asyncio.create_task(self.collector.handle(self.event(*arguments, **differing)))
+        self.tasks.append(task)
+        return task
+
+    async def until(self, reached):
+        async with asyncio.timeout(10):
+            while not reached():
+                await asyncio.sleep(0.005)
+
+    async def insert(self, table, **columns):
+        await self.store.insert(log_table(table), columns)
+
+    async def know(self, *symbols, exchange="XNAS"):
+        """Store assets."""
+        n = len(symbols)
+        await self.insert(
+            "assets",
+            **{"symbol": symbols, "asset_class": ["equity"] * n, "source": ["polygon"] * n, "request_id": ["r"] * n},
+            **{"exchange": [exchange] * n, "provider_symbol": symbols, "observed_at": [MONDAY] * n},
+        )
+
+
+@pytest.fixture
+async def stage(store, tmp_path):
+    """A collector whose collectors are declared above; what the others depend on has been listed."""
+    (tmp_path / "t.toml").write_text(DECLARED)
+    found = Stage(store, load(tmp_path / "t.toml").collectors)
+    await found.collector.remember()
+    found.collector._turns.endings["stocks"] = "done"
+    yield found
+    for task in found.tasks:
+        task.cancel()
+    await asyncio.gather(*found.tasks, return_exceptions=True)

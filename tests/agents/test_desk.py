@@ -269,3 +269,16 @@ def test_an_adopted_account_is_that_of_the_configured_keys():
     desk.adopt(account)
 
     assert list(desk.account.keys) == ["polygon#1", "polygon#2"]
+
+
+def test_what_an_earlier_owner_sent_counts_until_its_time_out_and_what_we_sent_until_it_ends():
+    earlier, desk = desk_of(1, [Window(1, "second")]), desk_of(1, [Window(1, "second")], longest_ms=20_000)
+    endpoint = desk.connector.endpoints[0].name
+    earlier.begin("polygon#1", "theirs", endpoint, 1, NOON)
+    desk.adopt(earlier.account)
+
+    assert waits(desk, NOON + 19_999) == 1_000
+    assert waits(desk, NOON + 20_000) == 1_000  # it ended by now, at the latest
+    assert waits(desk, NOON + 21_000) == 0
+    desk.begin("polygon#1", "ours", endpoint, 1, NOON + 21_000)
+    assert waits(desk, NOON + 90_000) == 1_000  # whatever keeps it, it has not been sent yet

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agents.ledger import Ledger
-from infra.clickhouse import QueryRefused, Store, migrate
+from infra.clickhouse import QueryRefused
 from infra.clickhouse.queries import calls_since
 from streams import topics
 from streams.messages import ApiCall
@@ -38,13 +38,6 @@ def call(n, **more):
         started_at=NOON + n,
         **more,
     )
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 async def test_with_a_store_every_reservation_is_in_it_when_it_returns(store):

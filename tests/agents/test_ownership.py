@@ -115,3 +115,14 @@ async def test_the_breaker_is_closed_by_an_order_of_anybody(desks):
     ownership.obey(Order(order="reset_breaker", provider="polygon", order_id="x", at=1), Account(), known=True)
 
     assert desk.account.breaker.state == "CLOSED"
+
+
+async def test_an_order_that_is_read_twice_does_not_undo_what_was_counted_since(desks):
+    ownership, outbox = await taken(desks)
+    ownership.obey(outbox.orders[0], spent(3), known=True)
+    desks["polygon"].begin("polygon#1", "ours", desks["polygon"].connector.endpoints[0].name, 1, 1_000)
+
+    ownership.obey(outbox.orders[0], spent(3), known=True)
+
+    assert desks["polygon"].account.breaker.calls == 4
+    assert ownership.owned() == ["polygon"]

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from agents._desk import open_desks
 from agents._planning import Planning, patiently, supply
-from infra.clickhouse import Store, StoreUnavailable, log_table, migrate
+from infra.clickhouse import StoreUnavailable, log_table
 from infra.settings import Settings
 from streams.collectors import Collector, Universe, Wanted
 
@@ -24,13 +24,6 @@ VALUES = {"FINNHUB_KEYS": "one", "FINNHUB_LIMITS": "4/day", "FMP_KEYS": "two", "
 @pytest.fixture
 def settings():
     return Settings(provider_values={name: SecretStr(value) for name, value in VALUES.items()})
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 async def shares(planning):

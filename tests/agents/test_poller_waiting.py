@@ -1,17 +1,19 @@
 """What becomes of a request that nobody has room for now, and of one that needs no call at all."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from connectors import Call
 from infra.sandbox import Fault
 from streams import topics
-from streams.messages import Hop, PollDone, PollRequest
+from streams.messages import WITHDRAWAL, Hop, PollDone, PollRequest, Withdrawal
 from streams.state.budget import Allowance
 from streams.state.quota import Window, window_end
 
 MINUTE, HOUR = 60_000, 3_600_000
+DAILY = Call(dataset="bars", symbols=("KO",), interval="1d", start=1_751_328_000_000, end=1_753_056_000_000)
 QUOTES = Call(dataset="quote", symbols=("KO", "PEP"))
 
 
@@ -221,3 +223,87 @@ def test_a_report_tells_the_whole_call():
 
     assert PollDone.decode(done.encode()) == done
     assert (done.dataset, done.symbols) == ("bars", ("KO",))
+
+
+# -- taken back ------------------------------------------------------------------------------------------------------
+
+
+def taken_back(work, kept=""):
+    return SimpleNamespace(value=Withdrawal(work=work, kept=kept).encode(), headers=WITHDRAWAL, message=None)
+
+
+def asked(job_id, **more):
+    request = PollRequest(request_id=job_id, job_id=job_id, call=DAILY, slip=("polygon",), **more)
+    return SimpleNamespace(value=request.encode(), headers={}, message=None)
+
+
+async def asleep(scene):
+    while not scene.time.slept:
+        await asyncio.sleep(0)
+
+
+async def test_a_parked_request_that_is_taken_back_ends_uncalled_and_the_newer_job_is_served(scene):
+    scene = scene(windows=(Window(1, "day"),))
+    day_is_spent(scene)
+    scene.poller._sleep = forever = Forever(scene)
+    parked = await scene.poller.handle(asked("s-1.a"))
+    waking = asyncio.ensure_future(parked)
+    await asleep(scene)
+
+    event = taken_back("s-1", kept="s-1.b")
+    scene.poller.arrived(event)
+    await asyncio.wait_for(waking, 5)
+    assert await scene.poller.handle(asked("s-1.a")) is None
+    assert await scene.poller.handle(event) is None
+
+    (done,) = scene.outbox.read(topics.POLL_DONE, PollDone)
+    assert (done.job_id, done.outcome, scene.outbox.calls) == ("s-1.a", "Withdrawn", [])
+    assert forever.cancelled
+    for job in ("s-1.b", "s-10.a", "s-1", "another"):
+        again = await scene.poller.handle(asked(job))
+        again.close()  # it would wait for tomorrow
+
+
+async def test_a_request_that_waits_for_its_turn_is_taken_back_at_once(scene):
+    scene = scene(windows=(Window(1, "minute"),))
+    day_is_spent(scene)
+    scene.poller._sleep = Forever(scene)
+    waiting = asyncio.ensure_future(scene.poller.handle(asked("s-1.a")))
+    await asleep(scene)
+
+    scene.poller.arrived(taken_back("s-1"))
+    assert await asyncio.wait_for(waiting, 5) is None
+
+    (done,) = scene.outbox.read(topics.POLL_DONE, PollDone)
+    assert (done.outcome, scene.outbox.calls) == ("Withdrawn", [])
+
+
+async def test_a_withdrawal_that_cannot_be_read_is_a_dead_letter_and_takes_nothing_back(scene):
+    scene = scene()
+    event = SimpleNamespace(
+        value=b'{"work": ""}',
+        headers=WITHDRAWAL,
+        message=SimpleNamespace(topic=topics.POLL_REQUESTS, partition=8, offset=9),
+    )
+
+    scene.poller.arrived(event)
+    assert await scene.poller.handle(event) is None
+
+    assert len(scene.outbox.letters) == 1
+    assert (await scene.handle()).outcome == "records"
+
+
+class Forever:
+    """A sleep that only a cancellation ends."""
+
+    def __init__(self, scene):
+        self._scene = scene
+        self.cancelled = False
+
+    async def __call__(self, seconds):
+        self._scene.time.slept.append(seconds)
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise

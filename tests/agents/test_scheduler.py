@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from agents.housekeeping import hooks
 from agents.quotes import Quotes
 from agents.scheduler import LOOK_S, Scheduler
-from infra.clickhouse import Store, log_table, migrate
+from infra.clickhouse import log_table
 from streams import topics
 from streams.collectors import load
 from streams.messages import CollectorRun, CollectRequest
@@ -103,11 +103,9 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path):
+def scene(store, tmp_path):
     (tmp_path / "t.toml").write_text(DECLARED)
-    async with await Store.open(f"chdb://{tmp_path}/store") as store:
-        await migrate(store)
-        yield Scene(store, load(tmp_path / "t.toml"))
+    return Scene(store, load(tmp_path / "t.toml"))
 
 
 async def test_a_schedule_that_is_first_seen_begins_with_its_next_time(scene):

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.sink import GROUP, Sink
-from infra.clickhouse import Store, StoreUnavailable, migrate
+from agents.sink import Sink
+from infra.clickhouse import StoreUnavailable
 from infra.kafka.admin import ensure_topics
 from streams import topics
 from streams.outbox import Outbox
@@ -54,13 +54,6 @@ class Unreachable:
 
 
 @pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as found:
-        await migrate(found)
-        yield found
-
-
-@pytest.fixture
 async def outbox(embedded_broker):
     await ensure_topics(embedded_broker, topics.SPECS)
     found = Outbox(embedded_broker)
@@ -92,7 +85,7 @@ async def count(store, table):
 
 
 async def committed(bootstrap, topic):
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=GROUP, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=topics.SINK, enable_auto_commit=False)
     await consumer.start()
     try:
         found = [await consumer.committed(TopicPartition(topic, p)) for p in range(topics.SYMBOL_PARTITIONS)]

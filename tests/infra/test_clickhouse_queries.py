@@ -2,18 +2,11 @@
 
 import pytest
 
-from infra.clickhouse import QueryRefused, Store, migrate
+from infra.clickhouse import QueryRefused
 from infra.clickhouse.queries import ROW_COUNTS, CallCost, calls_since, columns
 
 DAY = 86_400_000
 NOON = 1_700_000_000_123
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 async def insert(store, table, *rows):

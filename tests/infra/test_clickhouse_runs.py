@@ -1,8 +1,6 @@
 """What the store tells of runs and schedules: the last of each, what a day cost and brought."""
 
-import pytest
-
-from infra.clickhouse import DATASET_TABLES, Store, migrate
+from infra.clickhouse import DATASET_TABLES
 from infra.clickhouse.runs import FIRES, LAST_RUNS, calls_of_sql, quality_sql, run_sql, spending_sql
 
 DAY = 86_400_000
@@ -17,13 +15,6 @@ CALL = {
     **{"asset_class": "equity", "symbols": ["A"], "started_at": NOW, "latency_ms": 1.0, "outcome": "records"},
     **{"cost_calls": 1.0, "cost_usd": 0.25, "bytes": 1},
 }
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 async def insert(store, table, *rows):

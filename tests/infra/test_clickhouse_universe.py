@@ -4,18 +4,11 @@ import itertools
 
 import pytest
 
-from infra.clickhouse import QueryRefused, Store, migrate
+from infra.clickhouse import QueryRefused
 from infra.clickhouse.universe import active_sql, changed_sql, chosen_sql, listed_sql, members_sql
 from streams.routing import PREFERENCE
 
 ABSENT = dict.fromkeys(("name", "exchange", "currency", "country", "active"))
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 async def insert(store, table, *rows):

@@ -26,6 +26,7 @@ from streams.state.session_spec import PRESETS
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
+SESSION = yaml.safe_load((ROOT / "infra" / "docker" / "session.yml").read_text())["services"]["session"]
 DASHBOARDS = sorted((ROOT / "infra" / "grafana" / "dashboards").glob("*.json"))
 MACROS = {  # https://grafana.com/docs/plugins/grafana-clickhouse-datasource/latest/
     r"\$__timeFilter\((\w+)\)": r"(\1 >= now() - INTERVAL 1 HOUR AND \1 <= now() + INTERVAL 1 HOUR)",
@@ -147,14 +148,26 @@ def test_images_are_pinned_and_kafka_is_the_one_that_is_tested():
     assert all(re.search(r":\d+(\.\d+)+$", image) for image in images.values())
 
 
-def test_worker_gets_settings_that_exist_and_are_valid():
-    environment = {name: str(value) for name, value in SERVICES["worker"]["environment"].items()}
+@pytest.mark.parametrize("service", [SERVICES["worker"], SESSION], ids=["worker", "session"])
+def test_who_works_gets_settings_that_exist_and_are_valid(service):
+    environment = {name: str(value) for name, value in service["environment"].items()}
     environment["CLICKHOUSE_URL"] = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", environment["CLICKHOUSE_URL"])
 
     assert set(environment) <= {name.upper() for name in Settings.model_fields}
     settings = load(Path("none"), environment)
     assert settings.bootstrap in re.findall(
         r"//(kafka:\d+)", SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    )
+
+
+def test_session_reaches_the_worker_of_its_pipeline_and_shares_its_folder():
+    assert SESSION["environment"] == SERVICES["worker"]["environment"]
+    assert SESSION["network_mode"] == "service:worker"
+    assert list(SESSION["depends_on"]) == ["worker"]
+    assert SESSION["volumes"] == SERVICES["worker"]["volumes"]
+    assert parsed(SESSION["command"][1:], "") == (
+        "start",
+        {**dict.fromkeys(ABSENT), **EMPTY, "mode": "production", "onward": True},
     )
 
 
@@ -202,7 +215,7 @@ def test_image_holds_every_package_and_starts_a_command():
 
 
 ABSENT = ("hours", "symbols", "file", "clock_rate")
-EMPTY = {"sources": "", "datasets": "", "sandbox": False}
+EMPTY = {"sources": "", "datasets": "", "sandbox": False, "onward": False}
 UNITS = sorted((ROOT / "infra" / "systemd").glob("*.service"))
 
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra._ports import PortBusy, free_port, require_free
+from infra.kafka import connection
 from infra.kafka.connection import BadBrokerUrl, BrokerUnreachable, answers, bootstrap_servers, connected
+from infra.kafka.embedded import EmbeddedBroker
 
 HOSTS = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True) | st.just("[::1]")
 SERVERS = st.tuples(HOSTS, st.integers(1, 65535)).map(lambda server: f"{server[0]}:{server[1]}")
@@ -82,16 +84,45 @@ async def test_a_closed_port_is_unreachable_in_one_clear_line(caplog):
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_server_that_never_answers_is_unreachable():
+@pytest.fixture
+async def silent():
+    """`host:port` of a server that accepts connections and never answers."""
     opened = []
     async with await asyncio.start_server(lambda _, writer: opened.append(writer), "127.0.0.1", 0) as server:
-        bootstrap = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-        with pytest.raises(BrokerUnreachable):
-            async with connected(bootstrap, within_s=0.3):
-                pass
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         for writer in opened:
             writer.close()
+
+
+async def test_a_server_that_never_answers_is_unreachable(silent):
+    with pytest.raises(BrokerUnreachable):
+        async with connected(silent, within_s=0.3):
+            pass
+
+
+async def test_where_nothing_listens_is_given_up_sooner_than_who_is_slow_to_answer(silent, monkeypatch):
+    monkeypatch.setattr(connection, "ACCEPT_S", 0.2)
+    monkeypatch.setattr(connection, "ANSWER_S", 0.5)
+
+    for bootstrap, patience_s in ((f"127.0.0.1:{free_port()}", 0.2), (silent, 0.5)):
+        with pytest.raises(BrokerUnreachable, match=f"kafka://{bootstrap} within {patience_s} s"):
+            async with connected(bootstrap):
+                pass
+
+
+@pytest.mark.pipeline
+async def test_who_says_how_long_waits_for_a_broker_that_only_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "ACCEPT_S", 0.0)
+    broker = EmbeddedBroker(free_port(), log=tmp_path / "broker.log")
+
+    async def reach():
+        async with connected(broker.bootstrap, within_s=30) as client:
+            return client.cluster.controller
+
+    reaching = asyncio.create_task(reach())
+    await asyncio.sleep(0)
+    async with broker:
+        assert await reaching is not None
 
 
 def test_a_port_in_use_is_named():

@@ -7,9 +7,11 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+import pytest_asyncio
 
 from infra._child import Child
 from infra._ports import free_port
+from infra.kafka.embedded import EmbeddedBroker
 from infra.sandbox import Sandbox, SandboxSettings
 from infra.sandbox.provider import providers
 from streams.client import Client, requests_for
@@ -83,19 +85,6 @@ async def running(bootstrap, folder, settings=None, **environment):
             await pipeline.worker.stop(20)
 
 
-@pytest.fixture(params=["embedded_broker", pytest.param("apache_kafka", marks=pytest.mark.kafka)])
-def broker(request):
-    """`host:port` of a broker: each test that asks for it runs on the embedded one and on Apache Kafka."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-async def pipeline(broker, tmp_path):
-    """The same pipeline, on the embedded broker and on Apache Kafka."""
-    async with running(broker, tmp_path) as found:
-        yield found
-
-
 @pytest.fixture
 def start_pipeline():
     """The pipeline as a context manager, for tests that prepare something before the worker starts."""
@@ -115,13 +104,43 @@ def another_worker():
     return make
 
 
-@pytest.fixture
+# What follows lives on the loop of a test's module, and answers while that runs: such a module is marked
+# `asyncio(loop_scope="module")`.
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def pipeline_on_apache(apache_kafka, tmp_path):
+    """A pipeline of the test's own, on Apache Kafka."""
     async with running(apache_kafka, tmp_path) as found:
         yield found
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def pipeline_embedded(embedded_broker, tmp_path):
+    """A pipeline of the test's own, on the embedded broker."""
     async with running(embedded_broker, tmp_path) as found:
         yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pipeline_of_module(tmp_path_factory):
+    """One pipeline for a whole module, on the embedded broker, that stores soon; tests ask for `pipeline_shared`."""
+    folder = tmp_path_factory.mktemp("shared")
+    async with (
+        EmbeddedBroker(log=folder / "broker.log") as broker,
+        running(broker.bootstrap, folder, SINK_BATCH_AGE_S="0.1") as found,
+    ):
+        yield found
+
+
+@pytest.fixture
+def pipeline_shared(pipeline_of_module):
+    """A pipeline that the module's tests share: what it stores and counts stays, the sandbox behaves again."""
+    yield pipeline_of_module
+    pipeline_of_module.sandbox.misbehave()
+
+
+@pytest.fixture(params=["pipeline_shared", pytest.param("pipeline_on_apache", marks=pytest.mark.kafka)])
+def pipeline(request):
+    """The same pipeline, on the embedded broker and on Apache Kafka."""
+    return request.getfixturevalue(request.param)

@@ -6,7 +6,7 @@ from connectors import connectors
 from infra.clickhouse import DATASET_TABLES
 from streams.commands import demo
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_every_dataset_arrives_from_everybody_who_sells_it_and_closes_agree(pipeline_embedded):

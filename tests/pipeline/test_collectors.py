@@ -15,7 +15,7 @@ from streams.outbox import Outbox
 
 pytestmark = pytest.mark.pipeline
 
-QUICK = {"SCHEDULES": "off", "RETRIES": "0", "FINNHUB_BREAKER": "1000/1"}
+QUICK = {"SCHEDULES": "off", "RETRIES": "0", "FINNHUB_BREAKER": "1000/1", "SINK_BATCH_AGE_S": "0.1"}
 DECLARED = """
 [collectors.listed]
 datasets = ["assets"]

@@ -12,21 +12,31 @@ from infra.kafka.connection import BrokerUnreachable
 from infra.sandbox import Fault
 from streams.client import Client, fetch_ticker, fetch_tickers, get_quote
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 
 README = Path(__file__).parents[2] / "README.md"
 MONTH = {"start": "2024-05-01", "end": "2024-05-31"}
 TRADED = 22  # days on which the exchanges were open in May 2024
 
 
-def received(pipeline):
-    return sum(key["received"] for keys in pipeline.sandbox.calls().values() for key in keys.values())
+class Meter:
+    """Counts the calls that providers receive from now on."""
+
+    def __init__(self, pipeline):
+        self._sandbox = pipeline.sandbox
+        self._before = self._all()
+
+    def __call__(self):
+        return self._all() - self._before
+
+    def _all(self):
+        return sum(key["received"] for keys in self._sandbox.calls().values() for key in keys.values())
 
 
-async def test_thirty_days_of_several_symbols_come_at_once_and_an_unknown_one_fails_alone(pipeline_embedded):
+async def test_thirty_days_of_several_symbols_come_at_once_and_an_unknown_one_fails_alone(pipeline_shared):
     symbols = ["IBM", "ZZZZZ", "AAPL", "NVDA"]
 
-    found = await fetch_tickers(symbols, days=30, bootstrap=pipeline_embedded.bootstrap)
+    found = await fetch_tickers(symbols, days=30, bootstrap=pipeline_shared.bootstrap)
 
     assert list(found) == symbols
     assert {symbol: result.success for symbol, result in found.items()} == {
@@ -43,8 +53,8 @@ async def test_thirty_days_of_several_symbols_come_at_once_and_an_unknown_one_fa
     assert found["ZZZZZ"].error
 
 
-async def test_one_connection_serves_calls_at_the_same_time(pipeline_embedded):
-    async with Client(pipeline_embedded.bootstrap) as client:
+async def test_one_connection_serves_calls_at_the_same_time(pipeline_shared):
+    async with Client(pipeline_shared.bootstrap) as client:
         bars, singly, cut, quote = await asyncio.gather(
             client.fetch_tickers(["IBM", "AAPL"], **MONTH, providers=["alpaca"]),
             client.fetch_ticker("MSFT", **MONTH, providers=["polygon"]),
@@ -64,17 +74,17 @@ async def test_one_connection_serves_calls_at_the_same_time(pipeline_embedded):
     assert quote.quote.symbol == "BTC-USD"
 
 
-async def test_symbols_of_a_call_are_asked_at_once_where_the_provider_takes_several(pipeline_embedded):
-    pipeline = pipeline_embedded
+async def test_symbols_of_a_call_are_asked_at_once_where_the_provider_takes_several(pipeline_shared):
+    pipeline, received = pipeline_shared, Meter(pipeline_shared)
 
     found = await fetch_tickers(["IBM", "AAPL", "MSFT"], **MONTH, providers=["alpaca"], bootstrap=pipeline.bootstrap)
 
     assert [len(result.candles) for result in found.values()] == [TRADED] * 3
-    assert received(pipeline) == 1
+    assert received() == 1
 
 
-async def test_another_provider_serves_what_the_first_one_spoils(pipeline_embedded):
-    pipeline = pipeline_embedded
+async def test_another_provider_serves_what_the_first_one_spoils(pipeline_shared):
+    pipeline = pipeline_shared
     pipeline.sandbox.misbehave(Fault("broken_json", provider="polygon"))
 
     result = await fetch_ticker("IBM", **MONTH, providers=["polygon", "yahoo"], bootstrap=pipeline.bootstrap)
@@ -85,8 +95,8 @@ async def test_another_provider_serves_what_the_first_one_spoils(pipeline_embedd
     assert result.tried[0].reason
 
 
-async def test_a_time_out_tells_who_was_asked_and_leaves_the_others_alone(pipeline_embedded):
-    pipeline = pipeline_embedded
+async def test_a_time_out_tells_who_was_asked_and_leaves_the_others_alone(pipeline_shared):
+    pipeline = pipeline_shared
     faults = [Fault("broken_json", provider="polygon", symbol="IBM"), Fault("hang", provider="yahoo", symbol="IBM")]
     pipeline.sandbox.misbehave(*faults)
     options = {"providers": ["polygon", "yahoo"], "timeout_s": 5, "bootstrap": pipeline.bootstrap}
@@ -98,45 +108,45 @@ async def test_a_time_out_tells_who_was_asked_and_leaves_the_others_alone(pipeli
     assert found["IBM"].error.startswith("timed out after 5 s: polygon: MalformedPayload")
 
 
-async def test_a_young_quote_answers_without_a_call_unless_a_fresh_one_is_wanted(pipeline_embedded):
-    pipeline = pipeline_embedded
-    async with Client(pipeline.bootstrap) as client:
-        first = await client.get_quote("AAPL")
-        calls = received(pipeline)
-        second = await client.get_quotes(["AAPL", "IBM"])
-        after = received(pipeline)
-        known = await client.get_quote("IBM")
-        forced = await client.get_quote("AAPL", force_fresh=True)
+async def test_a_young_quote_answers_without_a_call_unless_a_fresh_one_is_wanted(pipeline_shared):
+    received = Meter(pipeline_shared)
+    async with Client(pipeline_shared.bootstrap) as client:
+        first = await client.get_quote("NVDA")
+        calls = received()
+        second = await client.get_quotes(["NVDA", "KO"])
+        after = received()
+        known = await client.get_quote("KO")
+        forced = await client.get_quote("NVDA", force_fresh=True)
 
     assert first.success
     assert not first.cached
-    assert (second["AAPL"].cached, second["AAPL"].quote.price) == (True, first.quote.price)
-    assert (second["AAPL"].source, second["AAPL"].quote.observed_at) == (first.source, first.quote.observed_at)
-    assert (second["IBM"].success, second["IBM"].cached) == (True, False)
+    assert (second["NVDA"].cached, second["NVDA"].quote.price) == (True, first.quote.price)
+    assert (second["NVDA"].source, second["NVDA"].quote.observed_at) == (first.source, first.quote.observed_at)
+    assert (second["KO"].success, second["KO"].cached) == (True, False)
     assert known.cached
     assert (calls, after) == (1, 2)
-    assert (forced.success, forced.cached, received(pipeline)) == (True, False, 3)
+    assert (forced.success, forced.cached, received()) == (True, False, 3)
     assert forced.quote.observed_at > first.quote.observed_at
 
 
-async def test_a_wish_that_nobody_serves_is_told_without_a_call(pipeline_embedded):
-    pipeline = pipeline_embedded
+async def test_a_wish_that_nobody_serves_is_told_without_a_call(pipeline_shared):
+    bootstrap, received = pipeline_shared.bootstrap, Meter(pipeline_shared)
 
-    odd = await get_quote("no symbol at all", bootstrap=pipeline.bootstrap)
-    unsold = await fetch_ticker("EUR/USD", asset_class="forex", providers=["brightdata"], bootstrap=pipeline.bootstrap)
+    odd = await get_quote("no symbol at all", bootstrap=bootstrap)
+    unsold = await fetch_ticker("EUR/USD", asset_class="forex", providers=["brightdata"], bootstrap=bootstrap)
 
     assert odd.error.startswith("nobody can serve it: ")
     assert unsold.error.startswith("nobody can serve it: brightdata does not serve forex bars 1d")
     assert (odd.tried, unsold.tried) == ((), ())
-    assert received(pipeline) == 0
+    assert received() == 0
 
 
-async def test_the_program_in_the_readme_runs(pipeline_embedded):
+async def test_the_program_in_the_readme_runs(pipeline_shared):
     section = README.read_text(encoding="utf-8").partition("**A program** asks.")[2]
     program = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
 
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, env=pipeline_embedded.environment, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", program, env=pipeline_shared.environment, stdout=asyncio.subprocess.PIPE
     )
     printed, _ = await running.communicate()
 

@@ -43,7 +43,8 @@ def sandbox_of(keys, *limits):
 
 
 def environment(keys, limits, **more):
-    found = {"RETRIES": "2", "QUOTE_TTL_S": "0", **more}
+    # what a killed worker sent counts until its time-out
+    found = {"RETRIES": "2", "QUOTE_TTL_S": "0", "HTTP_TIMEOUT_S": "5", **more}
     for name, count in keys.items():
         found[f"{name.upper()}_KEYS"] = ",".join(key(name, n) for n in range(1, count + 1))
         found[f"{name.upper()}_LIMITS"] = "none" if name == "brightdata" else limits

@@ -24,10 +24,10 @@ from infra.sandbox import Sandbox, SandboxSettings
 from infra.sandbox.clock import Clock
 from infra.sandbox.limits import Limit
 from streams import checkpoint
+from streams.pipeline import PipelineGone
 from streams.sessions.conduct import conduct
 from streams.sessions.folder import Card, Folder
 from streams.sessions.log import SessionLog
-from streams.sessions.pipeline import PipelineGone
 from streams.stack import Stack, ask_query, sandbox_environment
 from streams.state.session import RUNNING
 from streams.state.session_spec import PRESETS, Asset, Spec, preset
@@ -307,7 +307,7 @@ async def test_a_signal_in_any_phase_ends_the_process_soon_and_the_session_can_g
     assert rehearsal.session().state == "planned"
     assert "goes on" in said
 
-    await rehearsal.begin("resume", "last")
+    await rehearsal.begin("start", "--mode", "production", "--resume")
     await more_calls(rehearsal)
     said = await leaves(rehearsal, signal.SIGTERM)
     session = rehearsal.session()

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.clickhouse import Store, migrate
 from infra.clickhouse.queries import HAS_POLLS, answered_sql
 from streams.coverage import common, covered_by, joined, kinds_of, terms_of
 from streams.plan import Wish
@@ -34,13 +33,6 @@ def test_ranges_that_touch_are_joined(ranges):
 @given(RANGES, RANGES)
 def test_what_both_cover_is_common(some, others):
     assert within(common(joined(some), joined(others))) == within(some) & within(others)
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 def poll(request_id, *symbols, start=MONDAY, end=MONDAY + 3 * DAY, **differing):

@@ -70,10 +70,10 @@ def test_assets_are_wanted_of_whole_markets_and_nothing_else_is():
 
     found = wanted(Wanted(dataset="assets"), Wanted(dataset="profile"), members=members)
 
-    assert [(goal.wish.dataset, goal.wish.asset_class, goal.wish.symbols) for goal in found] == [
-        ("assets", "equity", ()),
-        ("assets", "etf", ()),
-        ("profile", "etf", ("SPY",)),
+    assert [(goal.wish.dataset, goal.wish.asset_class, goal.wish.symbols, goal.wish.of_each) for goal in found] == [
+        ("assets", "equity", (), True),
+        ("assets", "etf", (), True),
+        ("profile", "etf", ("SPY",), False),
     ]
 
 

@@ -413,6 +413,18 @@ def test_a_wish_without_symbols_is_one_provider_s_whole_market():
     assert slip == ("alpaca", "eodhd", "yahoo")
 
 
+def test_lists_are_wanted_of_each_provider_that_has_a_key_and_can_be_asked():
+    wish = Wish("assets", asset_class="crypto", of_each=True)
+
+    found = plan(wish, supply("alpaca"), supply("yahoo"), supply("eodhd"), supply("brightdata"))
+    assert sorted(slip for _, slip in found.requests) == [("alpaca",), ("eodhd",)]
+    assert {call for call, _ in found.requests} == {Call(dataset="assets", asset_class="crypto")}
+    assert found.calls == {"alpaca": 1, "eodhd": 1}
+
+    alone = plan(wish, supply("yahoo"), supply("brightdata"))
+    assert [slip for _, slip in alone.requests] == [("yahoo",)]
+
+
 def test_work_on_several_datasets_adds_up_by_provider():
     wishes = [Wish(dataset, LISTED[:100]) for dataset in ("profile", "metrics")]
     found = plan(wishes, supply("finnhub", windows=(Window(60, "minute"),)))

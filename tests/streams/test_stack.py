@@ -33,7 +33,7 @@ async def test_a_renewed_broker_loses_no_request(configured):
     ]
     async with Stack(configured, sandbox=True) as stack:
         async with aiohttp.ClientSession() as session:
-            slow = [{"kind": "latency", "delay_s": 1.0}]
+            slow = [{"kind": "latency", "delay_s": 0.5}]
             await session.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
         async with Client(stack.address.bootstrap) as client:
             running = asyncio.ensure_future(client.run(requests_for(calls)))

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from infra import settings
-from infra.clickhouse import Store, migrate
 from infra.clickhouse.queries import CallCost, calls_sql, not_sold_sql
 from streams.state.quota import used
 from streams.supplies import horizons, supplies
@@ -18,13 +17,6 @@ EVERY = ("brightdata", "finnhub", "fmp", "polygon", "yahoo")
 
 def given(**more):
     return settings.load(Path("none"), {**KEYS, **more})
-
-
-@pytest.fixture
-async def store(tmp_path):
-    async with await Store.open(f"chdb://{tmp_path}/store") as opened:
-        await migrate(opened)
-        yield opened
 
 
 def call(call_id, provider, ago, **differing):

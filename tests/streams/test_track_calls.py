@@ -46,7 +46,7 @@ def told(n, provider="polygon", outcome=None, **more):
 
 
 def record(offset, message, headers=None):
-    return SimpleNamespace(value=message.encode(), headers=headers, offset=offset, partition=6)
+    return SimpleNamespace(value=message.encode(), headers=headers, offset=offset, partition=8)
 
 
 def tracker(tables=None):
@@ -135,6 +135,6 @@ def test_what_is_no_call_of_a_known_provider_changes_nothing(value):
     tables = Tables()
     found, orders = tracker(tables)
 
-    found.handle(SimpleNamespace(value=value, headers=None, offset=0, partition=6))
+    found.handle(SimpleNamespace(value=value, headers=None, offset=0, partition=8))
 
     assert (tables, orders) == (Tables(), [])

@@ -177,3 +177,20 @@ def rows(body, form):
         return [(row["symbol"], row["price"]) for row in map(json.loads, body.splitlines())]
     head, *lines = [line.replace('"', "").split(",") for line in body.decode().splitlines()]
     return [(line[head.index("symbol")], float(line[head.index("price")])) for line in lines]
+
+
+def test_symbols_are_added_and_removed_by_orders_for_whoever_runs_it_next(tell, tmp_path):
+    folder = session(tmp_path, "s-1")
+
+    assert tell("add", "AMD", "SPY:etf") == (0, "AMD SPY will be added when it is resumed, in session s-1\n")
+    assert tell("remove", "AAPL", "--session", "s-1")[0] == 0
+    assert [(order.what, order.symbol, order.asset_class) for order in folder.orders()] == [
+        ("add", "AMD", "equity"),
+        ("add", "SPY", "etf"),
+        ("remove", "AAPL", "equity"),
+    ]
+    code, said = tell("add", "AMD", "SPY:stock")
+    assert (code, "unknown asset class 'stock'" in said) == (2, True)
+    assert folder.orders() == []
+    tell("stop")
+    assert tell("add", "AMD") == (1, "tapestream: session s-1 is completed: start another one\n")

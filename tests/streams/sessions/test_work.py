@@ -8,6 +8,7 @@ from streams.sessions.units import once
 from streams.sessions.work import PASSING, TRIES, Work, report_of
 from streams.state.session import SUCCESS, Session, Started, UnitsPlanned, advance
 from streams.state.session_spec import HOUR_MS, Asset, Spec
+from streams.withdrawals import WITHDRAWN
 
 NOW = 1_717_419_600_000
 SPEC = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("IBM")), ("polygon",), ("bars", "actions"))
@@ -63,6 +64,32 @@ def test_what_failed_for_a_passing_reason_is_tried_again_but_not_for_ever():
     attempt = work.begin(UNITS[1], None, NOW)
     work.note(report(attempt.request, "NotEntitled"))
     assert not work.may_try_again(attempt)
+
+
+def test_what_was_taken_back_is_no_try_and_no_event_unless_it_was_called():
+    work = Work("s-1")
+    for number in range(2 * TRIES):
+        attempt = work.begin(UNITS[0], None, NOW + number)
+        assert work.note(report(attempt.request, WITHDRAWN)) is attempt
+        assert work.may_try_again(attempt)
+        assert work.stored([attempt], {}) == []
+
+    called = work.begin(UNITS[0], None, NOW)
+    work.note(report(called.request, WITHDRAWN, records=5))
+    (told,) = work.stored([called], {called.request.request_id: 1})
+    assert (told.calls, told.records, told.outcome) == (1, 5, WITHDRAWN)
+    assert work.ended == []
+
+
+def test_a_renewed_work_asks_in_a_job_of_its_own():
+    work = Work("s-1")
+    before = work.begin(UNITS[0], None, NOW)
+    work.renew()
+    after = work.begin(UNITS[1], None, NOW)
+
+    assert before.request.job_id != after.request.job_id
+    assert work.note(report(before.request, records=1)) is before
+    assert work.note(report(after.request, records=1)) is after
 
 
 def test_a_cycle_leaves_out_what_brought_nothing_for_good():

@@ -1,6 +1,7 @@
 """An account is the fold of its calls, whoever folds them and in whatever order they are found."""
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 from hypothesis import given
@@ -73,6 +74,22 @@ def test_a_taken_over_call_counts_from_the_moment_of_taking_over():
 
     assert used(taken.key("polygon#1").usage, MINUTE, NOON + 100_000) == 1
     assert used(taken.key("polygon#1").usage, MINUTE, NOON + 119_000) == 0
+
+
+def test_a_call_of_an_earlier_owner_may_be_on_its_way_until_its_time_out():
+    slow = replace(TERMS, longest_ms=20_000)
+    flying = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), slow)
+    flying = accounts.fold(flying, Began("b", "polygon#1", 1, 0, NOON + 15_000), slow)
+    taken = accounts.taken_over(flying, slow, NOON + 20_000)
+
+    assert accounts.flying(taken) == {"b"}
+    later = accounts.landed(taken, slow, {"b"}, NOON + 34_999)
+    assert accounts.flying(later) == {"b"}
+    assert used(later.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
+    landed = accounts.landed(later, slow, {"b"}, NOON + 35_000)
+    assert used(landed.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
+    assert used(landed.key("polygon#1").usage, MINUTE, NOON + 95_000) == 0
+    assert accounts.flying(accounts.landed(later, slow, {"a"}, NOON + 35_000)) == {"b"}
 
 
 def test_rejected_keys_and_unsold_endpoints_are_asked_anew_by_the_next_owner():

@@ -1,4 +1,4 @@
-"""The pipeline of a session: one that runs already, or an embedded tree of its own. Its worker is asked here.
+"""The pipeline that a program uses: one that runs already, or an embedded tree of its own. Its worker is asked here.
 
 The worker may be away for a while, when the tree starts a grown broker afresh: `PipelineAway` says ask again.
 """
@@ -13,14 +13,14 @@ import aiohttp
 
 from infra.settings import Settings
 from streams import whereabouts
+from streams.settling import settled
 from streams.stack import Address, Stack, ask_query, ask_status, is_ready
 
-SETTLE_S = 130.0
 LOOK_S = 1.0
 
 
 class PipelineGone(RuntimeError):
-    """The pipeline that the session used has ended, or cannot be used."""
+    """The pipeline that was used has ended, or cannot be used."""
 
 
 class PipelineAway(RuntimeError):
@@ -61,7 +61,7 @@ class Pipeline:
 
     @property
     def own(self) -> bool:
-        """True when it was started for this session."""
+        """True when it was started here."""
         return self._stack is not None
 
     async def watch(self) -> None:
@@ -78,17 +78,8 @@ class Pipeline:
             raise PipelineGone(f"the pipeline of process {self._tree.pid} has ended")
 
     async def settle(self) -> None:
-        """Return once all that was reported before is stored. Raises `PipelineAway`."""
-        timeout = aiohttp.ClientTimeout(total=SETTLE_S)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(f"{self.web_url}/settle/") as answer,
-            ):
-                if answer.status != 200:
-                    raise PipelineAway(f"the worker has not stored everything: HTTP {answer.status}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
+        """Return once all that was reported before is stored, by whichever worker. Raises `PipelineGone`."""
+        await settled(self.bootstrap)
         self.check()
 
     async def query(self, sql: str) -> list[list[Any]]:

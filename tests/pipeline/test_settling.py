@@ -1,10 +1,11 @@
-"""The page that says when everything reported before is stored."""
+"""What was reported is stored once it has settled, and can be had as a file."""
 
 import aiohttp
 import pytest
 
 from connectors import Call
 from streams.client import Client, requests_for
+from streams.settling import settled
 
 pytestmark = pytest.mark.pipeline
 
@@ -18,15 +19,12 @@ async def test_after_settling_everything_that_was_reported_is_stored(start_pipel
         async with Client(pipeline.bootstrap) as client:
             job = await client.run(requests_for(calls))
         before = await pipeline.value("SELECT count() FROM bars")
-        async with web.post(f"{pipeline.web}/settle/") as answer:
-            assert (answer.status, await answer.json()) == (200, {"settled": True})
+        await settled(pipeline.bootstrap)
 
         kept = await pipeline.rows("SELECT (SELECT count() FROM bars), (SELECT count() FROM actions)")
         assert before == 0
         assert sum(kept[0]) == sum(report.records for report in job.done.values()) > 0
         assert await pipeline.value("SELECT count() FROM api_calls WHERE outcome = 'records'") == 3
-        async with web.post(f"{pipeline.web}/settle/") as answer:
-            assert answer.status == 200
 
         export = {
             "data": "SELECT symbol, close FROM bars ORDER BY ts, symbol LIMIT 1",

@@ -1,0 +1,122 @@
+"""Sessions on a pipeline that runs already: they leave nothing behind in it, and any worker may do their work."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from infra import settings
+from infra.clickhouse import Store
+from infra.kafka.lag import lag
+from streams import topics
+from streams.sessions.conduct import conduct
+from streams.sessions.folder import Card, Folder, Order
+from streams.sessions.log import SessionLog
+from streams.stack import ask_status
+from streams.state.session_spec import HOUR_MS, Spec, preset
+
+pytestmark = pytest.mark.pipeline
+
+
+async def conducted(folder, configured):
+    log = SessionLog(folder.log, lambda _: None)
+    try:
+        return await conduct(folder, configured, log, asyncio.Event())
+    finally:
+        log.close()
+
+
+def planned(pipeline, folder, hours, sources, datasets):
+    """A session in `folder`, and settings that mean the pipeline."""
+    names = [name for name in pipeline.environment if name.endswith("_KEYS")]
+    given = {name: pipeline.environment[name] for name in ("KAFKA_URL", "CLICKHOUSE_URL", "WEB_PORT", *names)}
+    configured = settings.load(folder / "no.env", {**given, "DATA_DIR": str(folder / "data")})
+    spec = Spec("s-1", "custom", hours * HOUR_MS, preset("focused", "p").symbols, sources, datasets)
+    return Folder.create(configured.data_dir, Card(spec)), configured
+
+
+async def until(condition, within_s=60):
+    async with asyncio.timeout(within_s):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_what_a_paused_or_stopped_session_still_had_to_ask_spends_no_quota_later(
+    start_pipeline, embedded_broker, tmp_path
+):
+    async with start_pipeline(embedded_broker, tmp_path, FMP_LIMITS="3/month") as pipeline:
+        folder, configured = planned(pipeline, tmp_path, 32 * 24, ("fmp",), ("profile", "news", "earnings"))
+
+        def received():
+            return sum(key["received"] for key in pipeline.sandbox.calls().get("fmp", {}).values())
+
+        async def nobody_waits():
+            waiting = await lag(pipeline.bootstrap, topics.APP, topics.POLLS)
+            return received() == 3 and not sum(at.behind for at in waiting)
+
+        async def somebody_waits():
+            return any(at.behind for at in await lag(pipeline.bootstrap, topics.APP, topics.POLLS))
+
+        async def is_in(state):
+            return folder.session().state == state
+
+        running = asyncio.ensure_future(conducted(folder, configured))
+        await until(lambda: is_in("running"))
+        await until(somebody_waits)
+        folder.order(Order(what="pause"))
+        await until(lambda: is_in("paused"))
+        await until(nobody_waits)
+        folder.order(Order(what="resume"))
+        await until(somebody_waits, 90)
+        folder.order(Order(what="stop"))
+        session = await asyncio.wait_for(running, 30)
+        await until(nobody_waits)
+
+    assert session.state == "completed"
+    assert (len(session.done), session.tallies["fmp"].calls) == (3, 3)
+    assert session.tallies["fmp"].outcomes == {"records": 3}
+    assert received() == 3
+
+
+@pytest.mark.kafka
+async def test_a_session_is_served_by_several_workers_of_which_one_dies(
+    start_pipeline, another_worker, apache_kafka, clickhouse_server, tmp_path
+):
+    sources = ("alpaca", "eodhd", "finnhub", "fmp", "polygon", "yahoo")
+    async with start_pipeline(apache_kafka, tmp_path, CLICKHOUSE_URL=clickhouse_server.url()) as first:
+        second = another_worker(first, tmp_path / "second")
+        await second.start()
+        folder, configured = planned(first, tmp_path, 1, sources, ("profile", "bars", "news"))
+        slow = {"kind": "latency", "delay_s": 0.3}
+        async with aiohttp.ClientSession() as web:
+            await web.post(f"{first.sandbox.url}/_sandbox/faults", json=[slow])
+        theirs = set()
+
+        async def each_owns_some():
+            owned = [set((await ask_status(worker.web))["owned"]) for worker in (first, second)]
+            theirs.clear()
+            theirs.update(owned[1])
+            return all(mine & set(sources) for mine in owned) and not owned[0] & owned[1]
+
+        await until(each_owns_some)
+        running = asyncio.ensure_future(conducted(folder, configured))
+
+        async def some_of_theirs_are_done():
+            return any(tally.calls for name, tally in folder.session().tallies.items() if name in theirs)
+
+        await until(some_of_theirs_are_done)
+        await second.kill()
+        session = await asyncio.wait_for(running, 150)
+
+        async with await Store.open(clickhouse_server.url()) as store:
+            polls = "SELECT provider, sum(records) FROM polls WHERE startsWith(request_id, 's-1-') GROUP BY 1"
+            brought = dict((await store.query(polls)).rows)
+            workers = await store.query("SELECT count(DISTINCT worker) FROM api_calls WHERE outcome != 'Reserved'")
+
+    assert 0 < len(theirs & set(sources)) < len(sources)
+    assert session.state == "completed"
+    assert len(session.done) == session.planned > 100
+    assert {name: tally.records for name, tally in session.tallies.items()} == {
+        name: brought[name] for name in session.tallies
+    }
+    assert workers.rows == [(2,)]
