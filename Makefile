@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+PROCESSES ?= 2
 
 .PHONY: setup demo test check format up worker kafka bench docs clean
 
@@ -17,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup        ## start everything, collect from the sandbox, show what the store answers
 	$(BIN)/tapestream demo --sandbox
 
-test: setup        ## the whole test suite; ends with pytest's summary
-	$(BIN)/python -m pytest
+test: setup        ## the whole test suite, in PROCESSES processes; ends with pytest's summary
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 check: setup       ## lint, format, types, import contracts
 	$(BIN)/ruff check .

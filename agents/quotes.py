@@ -94,12 +94,6 @@ class Quotes:
                 del self._last[key]
         return before - sum(map(len, self._last.values()))
 
-    @property
-    def hit_rate(self) -> float | None:
-        """Hits of all symbols asked for; None before the first."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else None
-
     def __len__(self) -> int:
         return sum(map(len, self._last.values()))
 

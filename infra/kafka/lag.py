@@ -17,6 +17,7 @@ from infra.kafka.connection import BrokerUnreachable, connected
 SMALL_FETCH = 1024  # bytes: only the answer's header matters
 FETCH_WAIT_MS = 20
 FETCH_ROUNDS = 100
+COORDINATOR_S, RETRY_S = 10.0, 0.1
 Committed = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int | None]]]
 """Gives the offsets that a group has committed; None where it has committed none yet."""
 
@@ -74,10 +75,19 @@ async def commits(bootstrap: str, group: str) -> AsyncIterator[Committed]:
         BrokerUnreachable: the broker does not answer.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    clock = asyncio.get_running_loop().time
 
     async def committed(partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
-        found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
-        return {at: None if found[at].offset < 0 else found[at].offset for at in partitions}
+        patience = clock() + COORDINATOR_S
+        while True:
+            try:
+                found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
+                known = {at: told.offset for at, told in found.items() if told.offset >= 0}
+                return {at: known.get(at) for at in partitions}
+            except KafkaError as error:  # the first group of a new broker waits for its coordinator
+                if not error.retriable or clock() > patience:
+                    raise
+                await asyncio.sleep(RETRY_S)
 
     try:
         await admin.start()

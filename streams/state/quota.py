@@ -121,11 +121,6 @@ def end(usage: KeyUsage, windows: Sequence[Window], call_id: str, now: int, said
     return _corrected(usage, windows, said, started, now) if said else usage
 
 
-def spend(usage: KeyUsage, windows: Sequence[Window], weight: float, now: int) -> KeyUsage:
-    """Record a call that starts and ends now."""
-    return end(begin(usage, windows, "", weight, now), windows, "", now)
-
-
 def land(
     usage: KeyUsage, windows: Sequence[Window], now: int, *, only: Container[str] | None = None, longest_ms: int = 0
 ) -> KeyUsage:

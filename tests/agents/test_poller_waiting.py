@@ -176,7 +176,7 @@ async def test_young_quotes_answer_without_a_call(scene):
     published = scene.outbox.to(topics.MARKET["quote"])
     assert [record.key for record in published] == ["KO", "PEP"]
     assert all(b'"request_id":"r"' in record.value for record in published)
-    assert (scene.quotes.hits, scene.quotes.misses, scene.quotes.hit_rate) == (2, 0, 1.0)
+    assert (scene.quotes.hits, scene.quotes.misses) == (2, 0)
 
 
 async def test_only_the_quotes_that_are_not_known_are_asked_for(scene):

@@ -99,6 +99,8 @@ async def test_a_chain_runs_repeats_nothing_and_follows_the_universe(
         assert after.state == "done"
         assert after.started_at >= prices.ended_at
         assert await pipeline.value("SELECT count() FROM universe WHERE asset_class = 'equity'") > 400
+        listing = await pipeline.rows("SELECT arrayJoin(sources) FROM universe WHERE symbol = 'AAPL' ORDER BY 1")
+        assert [name for (name,) in listing] == ["alpaca", "alphavantage", "eodhd", "finnhub", "fmp", "polygon"]
         bars = await pipeline.value("SELECT count() FROM daily_bars")
         assert bars == prices.records > 2 * 15
         assert await pipeline.value("SELECT uniq(symbol) FROM daily_bars") == 2
@@ -145,11 +147,12 @@ async def test_schedules_fire_by_themselves_where_they_are_declared(
     assert len({due for due, _ in found}) == len(found)
 
 
+@pytest.mark.kafka
 async def test_when_the_leader_dies_the_next_one_ends_what_it_began(
-    start_pipeline, another_worker, embedded_broker, clickhouse_server, tmp_path
+    start_pipeline, another_worker, apache_kafka, clickhouse_server, tmp_path
 ):
     given = {**QUICK, "CLICKHOUSE_URL": clickhouse_server.url()}
-    async with start_pipeline(embedded_broker, tmp_path, **given) as first:
+    async with start_pipeline(apache_kafka, tmp_path, **given) as first:
         second = another_worker(first, tmp_path / "second")
         await collect(first, "listed")
         first.sandbox.misbehave(Fault("latency", delay_s=1.0))

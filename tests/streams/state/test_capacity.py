@@ -16,6 +16,11 @@ SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 SESSION = 8 * HOUR
 
 
+def spend(usage, windows, weight, now):
+    """A call that starts and ends now."""
+    return quota.end(quota.begin(usage, windows, "", weight, now), windows, "", now)
+
+
 def asked(windows, usages, calls, weight, now):
     """When the last call starts if each goes to the key that is free first."""
     usages, at = list(usages), now
@@ -23,14 +28,14 @@ def asked(windows, usages, calls, weight, now):
         waits = [quota.wait_ms(usage, windows, weight, at) for usage in usages]
         at += min(waits)
         first = waits.index(min(waits))
-        usages[first] = quota.spend(usages[first], windows, weight, at)
+        usages[first] = spend(usages[first], windows, weight, at)
     return at - now
 
 
 def spent(windows, moments, weight=1):
     usage = KeyUsage()
     for at in sorted(moments):
-        usage = quota.spend(usage, windows, weight, at)
+        usage = spend(usage, windows, weight, at)
     return usage
 
 

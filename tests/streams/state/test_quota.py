@@ -25,6 +25,11 @@ ZONES = (
 MOMENTS = st.datetimes(datetime(2005, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 
 
+def spend(usage, windows, weight, now):
+    """A call that starts and ends now."""
+    return quota.end(quota.begin(usage, windows, "", weight, now), windows, "", now)
+
+
 def ms(moment):
     return round(moment.timestamp() * 1000)
 
@@ -62,7 +67,7 @@ class SpendsWhatItMay(RuleBasedStateMachine):
     @rule(weight=st.integers(1, 3))
     def call(self, weight):
         if quota.wait_ms(self.usage, self.windows, weight, self.now) == 0:
-            self.usage = quota.spend(self.usage, self.windows, weight, self.now)
+            self.usage = spend(self.usage, self.windows, weight, self.now)
             self.spent.append((self.now, weight))
 
     @rule(weight=st.integers(1, 3))
@@ -108,7 +113,7 @@ class SpendsUnderABadClock(SpendsWhatItMay):
     @rule(weight=st.integers(1, 3))
     def call(self, weight):
         if quota.wait_ms(self.usage, self.windows, weight, self.now) == 0:
-            self.usage = quota.spend(self.usage, self.windows, weight, self.now)
+            self.usage = spend(self.usage, self.windows, weight, self.now)
             self.spent.append((self.now + self.skew, weight))
 
     @invariant()
@@ -207,7 +212,7 @@ def test_a_day_of_new_york_has_23_hours_in_march_and_25_in_november(day, hours):
 def test_a_spent_day_waits_for_the_zones_midnight_and_is_whole_again():
     window = Window(2, "day", "America/New_York")
     now = at("2026-03-08T22:00", "America/New_York")
-    usage = quota.spend(quota.spend(KeyUsage(), [window], 1, now), [window], 1, now)
+    usage = spend(spend(KeyUsage(), [window], 1, now), [window], 1, now)
 
     assert quota.wait_ms(usage, [window], 1, now) == 2 * 3_600_000
     assert quota.used(usage, window, now + 2 * 3_600_000 - 1) == 2
@@ -216,7 +221,7 @@ def test_a_spent_day_waits_for_the_zones_midnight_and_is_whole_again():
 
 def test_a_month_ends_with_its_last_day():
     window = Window(1, "month", "Asia/Kolkata")
-    usage = quota.spend(KeyUsage(), [window], 1, at("2028-02-03T05:00", "Asia/Kolkata"))
+    usage = spend(KeyUsage(), [window], 1, at("2028-02-03T05:00", "Asia/Kolkata"))
 
     assert quota.wait_ms(usage, [window], 1, at("2028-02-29T23:00", "Asia/Kolkata")) == 3_600_000
     assert quota.wait_ms(usage, [window], 1, at("2028-03-01T00:00", "Asia/Kolkata")) == 0
@@ -226,7 +231,7 @@ def test_rolling_windows_free_calls_one_by_one():
     window = Window(3, "minute")
     usage = KeyUsage()
     for second in (0, 10, 20):
-        usage = quota.spend(usage, [window], 1, NOON + second * 1000)
+        usage = spend(usage, [window], 1, NOON + second * 1000)
 
     assert quota.wait_ms(usage, [window], 1, NOON + 30_000) == 30_000
     assert quota.wait_ms(usage, [window], 2, NOON + 30_000) == 40_000
@@ -236,14 +241,14 @@ def test_rolling_windows_free_calls_one_by_one():
 
 def test_the_strictest_window_decides():
     windows = [Window(5, "second"), Window(2, "minute"), Window(100, "day")]
-    usage = quota.spend(KeyUsage(), windows, 2, NOON)
+    usage = spend(KeyUsage(), windows, 2, NOON)
 
     assert quota.wait_ms(usage, windows, 1, NOON) == 60_000
     assert [quota.used(usage, window, NOON) for window in windows] == [2, 2, 2]
 
 
 def test_no_window_means_no_limit_and_keeps_nothing():
-    usage = quota.spend(KeyUsage(), [], 1, NOON)
+    usage = spend(KeyUsage(), [], 1, NOON)
 
     assert usage == KeyUsage()
     assert quota.wait_ms(usage, [], 1000, NOON) == 0
@@ -253,16 +258,16 @@ def test_spending_forgets_what_no_window_can_hold_any_more():
     window = Window(1000, "second")
     usage = KeyUsage()
     for step in range(500):
-        usage = quota.spend(usage, [window], 1, NOON + step * 100)
+        usage = spend(usage, [window], 1, NOON + step * 100)
 
     assert len(usage.recent) == 10
 
 
 def test_a_clock_that_steps_back_costs_at_most_one_window_from_the_next_call_on():
     window = Window(2, "minute")
-    usage = quota.spend(KeyUsage(), [window], 1, NOON)
+    usage = spend(KeyUsage(), [window], 1, NOON)
     earlier = NOON - 86_400_000
-    usage = quota.spend(usage, [window], 1, earlier)
+    usage = spend(usage, [window], 1, earlier)
 
     assert quota.wait_ms(usage, [window], 1, earlier) == 60_000
 
@@ -272,8 +277,8 @@ def test_a_clock_that_steps_back_over_midnight_gives_no_second_day():
     midnight = at("2026-03-11T00:00")
     usage = KeyUsage()
     for _ in range(20):
-        usage = quota.spend(usage, [window], 1, midnight + 1_000)
-    usage = quota.spend(usage, [window], 1, midnight - 1_000)
+        usage = spend(usage, [window], 1, midnight + 1_000)
+    usage = spend(usage, [window], 1, midnight - 1_000)
 
     assert quota.used(usage, window, midnight + 2_000) == 21
     assert quota.wait_ms(usage, [window], 5, midnight - 500) == 86_400_500
@@ -281,7 +286,7 @@ def test_a_clock_that_steps_back_over_midnight_gives_no_second_day():
 
 def test_a_clock_that_was_a_year_ahead_blocks_no_year():
     window = Window(1, "day")
-    usage = quota.spend(KeyUsage(), [window], 1, NOON + 365 * 86_400_000)
+    usage = spend(KeyUsage(), [window], 1, NOON + 365 * 86_400_000)
 
     assert quota.wait_ms(quota.settle(usage, [window], NOON), [window], 1, NOON) <= 2 * 86_400_000
 
@@ -290,7 +295,7 @@ def test_settling_counts_calls_from_the_future_as_made_now():
     window = Window(2, "minute")
     usage = KeyUsage()
     for _ in range(2):
-        usage = quota.spend(usage, [window], 1, NOON + 3_600_000)
+        usage = spend(usage, [window], 1, NOON + 3_600_000)
 
     settled = quota.settle(usage, [window], NOON)
 
@@ -310,7 +315,7 @@ def test_refusals_rest_reject_and_narrow_a_key():
 @given(offset=st.timedeltas(timedelta(0), timedelta(days=1)))
 def test_wait_is_never_negative(offset):
     windows = [Window(1, "day"), Window(1, "second")]
-    usage = quota.spend(quota.rest(KeyUsage(), NOON), windows, 1, NOON)
+    usage = spend(quota.rest(KeyUsage(), NOON), windows, 1, NOON)
 
     assert quota.wait_ms(usage, windows, 1, NOON + offset // timedelta(milliseconds=1)) >= 0
 
@@ -375,7 +380,7 @@ def test_thousands_of_calls_a_minute_are_kept_as_a_few_hundred():
     window = Window(100_000, "minute")
     usage = KeyUsage()
     for i in range(6_000):
-        usage = quota.spend(usage, [window], 1, NOON + i * 10)
+        usage = spend(usage, [window], 1, NOON + i * 10)
 
     assert quota.used(usage, window, NOON + 59_990) == 6_000
     assert len(usage.recent) <= 1_000
@@ -384,7 +389,7 @@ def test_thousands_of_calls_a_minute_are_kept_as_a_few_hundred():
 
 def test_a_call_counts_as_one_where_a_window_counts_calls():
     windows = [Window(3, "minute", weighted=False), Window(200, "day")]
-    usage = quota.spend(KeyUsage(), windows, 100, NOON)
+    usage = spend(KeyUsage(), windows, 100, NOON)
 
     assert [quota.used(usage, window, NOON) for window in windows] == [1, 100]
     assert quota.wait_ms(usage, windows, 100, NOON) == 0
