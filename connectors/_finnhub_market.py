@@ -133,8 +133,9 @@ def split(reading: Reading, row: dict[str, Any]) -> Action:
 
 def listing(reading: Reading, row: dict[str, Any]) -> Asset:
     """Read an instrument of an exchange's list, or of a search, which says neither currency nor exchange."""
+    shares = "equity" if reading.call.asset_class in SHARES else None  # a list holds all kinds of them
     return Asset(
-        **reading.of(row["symbol"] or "", ASSET_TYPES.get(str(row.get("type")))),
+        **reading.of(row["symbol"] or "", ASSET_TYPES.get(str(row.get("type")), shares)),
         name=text(row.get("description")),
         exchange=text(row.get("mic")),
         currency=currency(row.get("currency")),

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from infra.clickhouse.queries import text
 
-REMOVED = "SELECT symbol, asset_class FROM universe_changes WHERE change = 'remove'"
-
 
 def listed_sql(asset_class: str) -> str:
-    """SQL: (symbol, change) of what users added and removed of an asset class."""
-    return f"SELECT symbol, change FROM universe_changes WHERE asset_class = {text(asset_class)} ORDER BY at, symbol"  # noqa: S608
+    """SQL: (symbol, change) of what users added to an asset class, and removed: that holds for whatever class it has."""
+    own = f"asset_class = {text(asset_class)}"
+    gone = f"change = 'remove' AND (asset_class = 'commodity') = {asset_class == 'commodity'}"
+    return f"SELECT symbol, change FROM universe_changes WHERE {own} OR {gone} ORDER BY at, symbol"  # noqa: S608
 
 
 def active_sql(asset_classes: Iterable[str]) -> str:
@@ -21,11 +21,13 @@ def active_sql(asset_classes: Iterable[str]) -> str:
 
 
 def chosen_sql(condition: str) -> str:
-    """SQL: (symbol, asset class) of the assets that fulfil a user's condition, but for what users removed."""
+    """SQL: (symbol, asset class) of the members of which some provider's asset fulfils a user's condition."""
     return f"""
-        SELECT DISTINCT symbol, asset_class FROM assets
-        WHERE ({condition}
-        ) AND (symbol, asset_class) NOT IN ({REMOVED}) ORDER BY symbol
+        SELECT symbol, asset_class FROM universe WHERE (symbol, asset_class = 'commodity') IN
+        (
+            SELECT symbol, asset_class = 'commodity' FROM assets WHERE ({condition}
+            )
+        ) ORDER BY symbol
     """  # noqa: S608  (the condition is the user's own, and a user's query reads tables only)
 
 

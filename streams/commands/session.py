@@ -308,7 +308,9 @@ def _run(folder: Folder, settings: Settings, card: Card) -> None:
         log.close()
     left = duration(remaining_ms(found, found.at))
     onward = "" if found.state in FINAL else f", {left} left; `tapestream session resume {folder.id}` goes on"
-    _say(f"session {folder.id} is {found.state}{onward}")
+    brought = f"{sum(tally.calls for tally in found.tallies.values()):,} calls, "
+    brought += f"{sum(tally.records for tally in found.tallies.values()):,} records"
+    _say(f"session {folder.id} is {found.state}: {brought}{onward}")
 
 
 async def _conduct(folder: Folder, settings: Settings, log: SessionLog, *, sandbox: bool) -> Session:

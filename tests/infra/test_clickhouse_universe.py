@@ -31,7 +31,7 @@ async def universe(store):
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
-async def test_providers_are_merged_by_symbol_and_asset_class_each_field_by_who_is_preferred(store):
+async def test_providers_are_merged_by_symbol_each_field_by_who_is_preferred(store):
     await insert(
         store,
         "assets_log",
@@ -39,18 +39,25 @@ async def test_providers_are_merged_by_symbol_and_asset_class_each_field_by_who_
         asset("AAPL", "polygon", exchange="XNAS"),
         asset("AAPL", "eodhd", name="Apple Inc", currency="USD"),
         asset("AAPL", "nobody", name="Apple?", exchange="?"),
-        asset("SPY", "polygon", "etf"),
         asset("SPY", "alpaca"),
+        asset("SPY", "finnhub", "etf"),
+        asset("SPY", "alphavantage", "equity"),
+        asset("GC", "alpaca"),
+        asset("GC", "yahoo", "commodity"),
     )
 
-    apple, *spy = await universe(store)
+    apple, *others = await universe(store)
 
     assert apple == {
         **{"symbol": "AAPL", "asset_class": "equity", "sources": ["eodhd", "nobody", "polygon", "yahoo"]},
         **{"name": "Apple Inc", "exchange": "XNAS", "currency": "USD", "country": "US"},
         **{"added": False, "active": True},
     }
-    assert [(row["symbol"], row["asset_class"]) for row in spy] == [("SPY", "equity"), ("SPY", "etf")]
+    assert [(row["symbol"], row["asset_class"], row["sources"]) for row in others] == [
+        ("GC", "commodity", ["yahoo"]),
+        ("GC", "equity", ["alpaca"]),
+        ("SPY", "etf", ["alpaca", "alphavantage", "finnhub"]),
+    ]
 
 
 async def test_the_order_of_belief_is_the_order_of_asking(store):
@@ -79,6 +86,33 @@ async def test_the_last_change_of_a_user_counts(store):
         ("AAPL", True, ["polygon"]),
         ("TSM", True, []),
     ]
+
+
+async def test_a_change_holds_for_the_symbol_whatever_class_it_has(store):
+    await insert(store, "assets_log", asset("SPY", "polygon", "etf"), asset("QQQ", "polygon", "etf"))
+    await insert(
+        store,
+        "universe_changes_log",
+        change("SPY", "add", 1, "etf"),
+        change("SPY", "remove", 2),
+        change("QQQ", "remove", 1),
+        change("QQQ", "add", 2, "etf"),
+        change("GC", "add", 1, "commodity"),
+        change("GC", "remove", 2),
+    )
+
+    assert [(row["symbol"], row["asset_class"], row["added"]) for row in await universe(store)] == [
+        ("GC", "commodity", True),
+        ("QQQ", "etf", True),
+    ]
+    assert (await store.query(listed_sql("etf"))).rows == [
+        ("QQQ", "remove"),
+        ("SPY", "add"),
+        ("GC", "remove"),
+        ("QQQ", "add"),
+        ("SPY", "remove"),
+    ]
+    assert (await store.query(listed_sql("commodity"))).rows == [("GC", "add")]
 
 
 async def test_inactive_members_are_told_and_not_collected_unless_a_user_wants_them(store):
@@ -110,10 +144,15 @@ async def test_a_condition_chooses_among_the_assets_but_never_what_was_removed(s
         asset("AAPL", "yahoo", exchange="XNAS"),
         asset("MSFT", "polygon", exchange="XNAS"),
         asset("IBM", "polygon", exchange="XNYS"),
+        asset("QQQ", "polygon", "etf", exchange="XNAS"),
+        asset("QQQ", "alpaca", exchange="XNAS"),
     )
     await insert(store, "universe_changes_log", change("MSFT", "remove"))
 
-    assert (await store.query_user(chosen_sql("exchange = 'XNAS' -- or so"))).rows == [("AAPL", "equity")]
+    assert (await store.query_user(chosen_sql("exchange = 'XNAS' -- or so"))).rows == [
+        ("AAPL", "equity"),
+        ("QQQ", "etf"),
+    ]
     with pytest.raises(QueryRefused):
         await store.query_user(chosen_sql("no_such_column = 1"))
 
@@ -142,5 +181,5 @@ async def test_changes_are_told_in_their_order_and_looked_for_by_their_moment(st
         store, "universe_changes_log", change("B", "add", 2), change("A", "add", 3), change("C", "remove", 1, "etf")
     )
 
-    assert (await store.query(listed_sql("equity"))).rows == [("B", "add"), ("A", "add")]
+    assert (await store.query(listed_sql("equity"))).rows == [("C", "remove"), ("B", "add"), ("A", "add")]
     assert (await store.query(changed_sql("equity", 3))).rows == [(1,)]
