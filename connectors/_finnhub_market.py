@@ -133,9 +133,11 @@ def split(reading: Reading, row: dict[str, Any]) -> Action:
 
 def listing(reading: Reading, row: dict[str, Any]) -> Asset:
     """Read an instrument of an exchange's list, or of a search, which says neither currency nor exchange."""
-    shares = "equity" if reading.call.asset_class in SHARES else None  # a list holds all kinds of them
+    kind = ASSET_TYPES.get(str(row.get("type")))
+    if kind is None and reading.call.asset_class in SHARES:
+        kind = "equity"  # a list holds all kinds of them, whichever was asked for
     return Asset(
-        **reading.of(row["symbol"] or "", ASSET_TYPES.get(str(row.get("type")), shares)),
+        **reading.of(row["symbol"] or "", kind),
         name=text(row.get("description")),
         exchange=text(row.get("mic")),
         currency=currency(row.get("currency")),

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from infra.clickhouse import Store, StoreError
 from infra.settings import Settings
 from streams import whereabouts
 from streams.settling import settled
@@ -30,8 +31,8 @@ class PipelineAway(RuntimeError):
 class Pipeline:
     """Use as `async with Pipeline(settings) as pipeline`: it is ready then, and what was started ends with the block.
 
-    With `sandbox` the tree that is started calls the bundled sandbox. Raises as `Stack` does, and `PipelineGone` where
-    a pipeline runs already that calls the real providers.
+    With `sandbox` the tree that is started calls the bundled sandbox. Raises as `Stack` does, `PipelineGone` where a
+    pipeline runs already that calls the real providers, `StoreError` where the store is a server that does not answer.
     """
 
     def __init__(self, settings: Settings, *, sandbox: bool = False) -> None:
@@ -39,12 +40,21 @@ class Pipeline:
         self._sandbox = sandbox
         self._stack: Stack | None = None
         self._tree: Address | None = None
+        self._store: Store | None = None
         self._closing = AsyncExitStack()
         self.bootstrap = ""
         self.web_url = ""
         self.providers: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def _open(self) -> None:
         settings = self._settings
         self._tree = Address.find(settings.data_dir)
         where = whereabouts.find(settings)
@@ -54,7 +64,8 @@ class Pipeline:
         elif self._sandbox and not (self._tree and self._tree.sandbox_url):
             raise PipelineGone("a pipeline without a sandbox runs already: stop it, or leave out --sandbox")
         self.bootstrap, self.web_url, self.providers = where.bootstrap, where.web_url, where.providers
-        return self
+        if not settings.embedded_store:  # then it is there whatever becomes of a worker
+            self._store = await self._closing.enter_async_context(await Store.open(settings.store_url, readonly=True))
 
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
@@ -84,6 +95,11 @@ class Pipeline:
 
     async def query(self, sql: str) -> list[list[Any]]:
         """Rows of a question to the store. Raises `PipelineAway`."""
+        if self._store:
+            try:
+                return [list(row) for row in (await self._store.query_user(sql)).rows]
+            except StoreError as error:
+                raise PipelineAway(f"the store did not answer: {error}") from None
         try:
             found = await ask_query(self.web_url, sql)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -26,6 +26,7 @@ async def conduct(
         CheckpointRefused: it has no checkpoint that can be used.
         NothingToCollect: no source has a key, or sells what is wanted.
         BrokerUnreachable, ChildFailed, PartEnded, PipelineGone, PortBusy: there is no pipeline, or it has ended.
+        StoreError: the store is a server that does not answer.
     """
     with folder.owning():
         book = Book(folder, log)
