@@ -8,7 +8,7 @@ from infra.clickhouse.queries import text
 
 
 def listed_sql(asset_class: str) -> str:
-    """SQL: (symbol, change) of what users added to an asset class, and removed: that holds for whatever class it has."""
+    """SQL: (symbol, change) of what users added to an asset class, and removed, of whatever class that is."""
     own = f"asset_class = {text(asset_class)}"
     gone = f"change = 'remove' AND (asset_class = 'commodity') = {asset_class == 'commodity'}"
     return f"SELECT symbol, change FROM universe_changes WHERE {own} OR {gone} ORDER BY at, symbol"  # noqa: S608
