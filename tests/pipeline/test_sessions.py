@@ -13,24 +13,18 @@ import sys
 import time
 from datetime import UTC, datetime
 
-import aiohttp
 import psutil
 import pytest
 
-from infra import settings
 from infra._ports import free_port
 from infra.clickhouse import Store
 from infra.sandbox import Sandbox, SandboxSettings
 from infra.sandbox.clock import Clock
 from infra.sandbox.limits import Limit
 from streams import checkpoint
-from streams.pipeline import PipelineGone
-from streams.sessions.conduct import conduct
-from streams.sessions.folder import Card, Folder
-from streams.sessions.log import SessionLog
-from streams.stack import Stack, ask_query, sandbox_environment
+from streams.stack import sandbox_environment
 from streams.state.session import RUNNING
-from streams.state.session_spec import PRESETS, Asset, Spec, preset
+from streams.state.session_spec import PRESETS
 
 pytestmark = pytest.mark.pipeline
 
@@ -349,49 +343,3 @@ async def test_a_signal_in_any_phase_ends_the_process_soon_and_the_session_can_g
         1,
         f"tapestream: session {session.spec.id} is completed: start another one\n",
     )
-
-
-# -- a running pipeline ----------------------------------------------------------------------------------------------
-
-
-async def conducted(folder, configured):
-    log = SessionLog(folder.log, lambda _: None)
-    try:
-        return await conduct(folder, configured, log, asyncio.Event())
-    finally:
-        log.close()
-
-
-async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started_afresh(tmp_path):
-    environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
-    configured = settings.load(tmp_path / "no.env", environ)
-    spec = Spec("s-1", "custom", HOUR_MS, preset("focused", "p").symbols, ("polygon", "yahoo"), ("bars", "profile"))
-    folder = Folder.create(configured.data_dir, Card(spec))
-    async with Stack(configured, sandbox=True) as stack, aiohttp.ClientSession() as web:
-        slow = [{"kind": "latency", "delay_s": 1.0}]
-        await web.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
-        running = asyncio.ensure_future(conducted(folder, configured))
-        await until(lambda: folder.session().done)
-        await stack.renew()
-        session = await asyncio.wait_for(running, 90)
-        counted = await ask_query(stack.address.web_url, "SELECT count(), countIf(outcome = 'Reserved') FROM api_calls")
-
-    assert session.state == "completed"
-    assert len(session.done) == session.planned == 60
-    assert [int(count) for count in counted["rows"][0]] == [60, 0]
-    assert sum(tally.calls for tally in session.tallies.values()) == 60
-
-
-async def test_a_session_ends_with_the_pipeline_that_it_used_and_can_go_on(tmp_path):
-    environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
-    configured = settings.load(tmp_path / "no.env", environ)
-    spec = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"),), ("yahoo",), ("quote",))
-    folder = Folder.create(configured.data_dir, Card(spec))
-    async with Stack(configured, sandbox=True):
-        running = asyncio.ensure_future(conducted(folder, configured))
-        await until(lambda: folder.session().done)
-
-    with pytest.raises(PipelineGone, match="has ended"):
-        await asyncio.wait_for(running, 20)
-    assert folder.session().state == "interrupted"
-    assert json.loads((folder.path / "summary.json").read_text())["session_summary"]["api_calls"] == 1

@@ -1,19 +1,22 @@
-"""Sessions on a pipeline that runs already: they leave nothing behind in it, and any worker may do their work."""
+"""Sessions on a pipeline that runs already: what becomes of them with it, and that they leave nothing behind in it."""
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
 
 from infra import settings
+from infra._ports import free_port
 from infra.clickhouse import Store
 from infra.kafka.lag import lag
 from streams import topics
+from streams.pipeline import PipelineGone
 from streams.sessions.conduct import conduct
 from streams.sessions.folder import Card, Folder, Order
 from streams.sessions.log import SessionLog
-from streams.stack import ask_status
-from streams.state.session_spec import HOUR_MS, Spec, preset
+from streams.stack import Stack, ask_query, ask_status
+from streams.state.session_spec import HOUR_MS, Asset, Spec, preset
 
 pytestmark = pytest.mark.pipeline
 
@@ -39,6 +42,10 @@ async def until(condition, within_s=60):
     async with asyncio.timeout(within_s):
         while not await condition():
             await asyncio.sleep(0.05)
+
+
+async def some_are_done(folder):
+    return bool(folder.session().done)
 
 
 async def test_what_a_paused_or_stopped_session_still_had_to_ask_spends_no_quota_later(
@@ -121,3 +128,38 @@ async def test_a_session_outlives_the_worker_that_it_found_where_others_go_on(
         name: brought[name] for name in session.tallies
     }
     assert workers.rows == [(2,)]
+
+
+async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started_afresh(tmp_path):
+    environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
+    configured = settings.load(tmp_path / "no.env", environ)
+    spec = Spec("s-1", "custom", HOUR_MS, preset("focused", "p").symbols, ("polygon", "yahoo"), ("bars", "profile"))
+    folder = Folder.create(configured.data_dir, Card(spec))
+    async with Stack(configured, sandbox=True) as stack, aiohttp.ClientSession() as web:
+        slow = [{"kind": "latency", "delay_s": 1.0}]
+        await web.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
+        running = asyncio.ensure_future(conducted(folder, configured))
+        await until(lambda: some_are_done(folder))
+        await stack.renew()
+        session = await asyncio.wait_for(running, 90)
+        counted = await ask_query(stack.address.web_url, "SELECT count(), countIf(outcome = 'Reserved') FROM api_calls")
+
+    assert session.state == "completed"
+    assert len(session.done) == session.planned == 60
+    assert [int(count) for count in counted["rows"][0]] == [60, 0]
+    assert sum(tally.calls for tally in session.tallies.values()) == 60
+
+
+async def test_a_session_ends_with_the_pipeline_that_it_used_and_can_go_on(tmp_path):
+    environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
+    configured = settings.load(tmp_path / "no.env", environ)
+    spec = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"),), ("yahoo",), ("quote",))
+    folder = Folder.create(configured.data_dir, Card(spec))
+    async with Stack(configured, sandbox=True):
+        running = asyncio.ensure_future(conducted(folder, configured))
+        await until(lambda: some_are_done(folder))
+
+    with pytest.raises(PipelineGone, match="has ended"):
+        await asyncio.wait_for(running, 20)
+    assert folder.session().state == "interrupted"
+    assert json.loads((folder.path / "summary.json").read_text())["session_summary"]["api_calls"] == 1
