@@ -27,7 +27,8 @@ Asked = tuple[Call, Slip]
 class Tally:
     """What became of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
 
-    `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up.
+    `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up: as
+    large a share of all as `bearable` is no failure.
     """
 
     units: int = 0
@@ -35,6 +36,7 @@ class Tally:
     attempts: int = 0
     served: int = 0
     passing: int = 0
+    bearable: float = 0.1
     fault: str = ""
     records: int = 0
     rejects: int = 0

@@ -38,8 +38,6 @@ DAY_MS = 86_400_000
 LISTS_MS = 3_600_000
 """How long a run lasts that asks several providers for their lists: one without room does not hold up the others."""
 OVERDUE_MS = 900_000
-UNSERVED = 0.1
-"""Share of the requests that may stay unserved for a passing reason in a run that is done."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -186,6 +184,8 @@ class Collector:
         self, request: CollectRequest, declared: Declared, refresh: Refresh, tally: Tally, job_id: str
     ) -> None:
         """Plan, and submit as often as the collector's policy allows what failed for a reason that may pass."""
+        if request.asked_at < self._since:  # whoever led before may have begun it
+            await withdraw(self._outbox, request.run_id, connectors(), kept=job_id)
         members = await self._planning.members(declared.universe)
         if not any(members.values()) and any(wanted.dataset != "assets" for wanted in declared.datasets):
             tally.fault = "its universe is empty: no such assets are stored, or all of them were removed"
@@ -194,10 +194,9 @@ class Collector:
         tally.covered, tally.units = plan.covered, len(plan.requests)
         for lacking in plan.unavailable:
             tally.lack("Unavailable", max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
-        if request.asked_at < self._since:  # whoever led before may have begun it
-            await withdraw(self._outbox, request.run_id, connectors(), kept=job_id)
-        lists = len(plan.work) > 1 and all(wanted.dataset == "assets" for wanted in declared.datasets)
-        deadline = self._now() + (LISTS_MS if lists else DAY_MS)
+        deadline = self._now() + DAY_MS
+        if len(plan.work) > 1 and all(wanted.dataset == "assets" for wanted in declared.datasets):
+            deadline, tally.bearable = self._now() + LISTS_MS, 1.0  # what one does not list, another may
         submission, asked = Submission(self._outbox, job_id, deadline), list(plan.requests)
         del plan
         with self._hearing.about(job_id) as inbox:
@@ -243,12 +242,12 @@ class Collector:
 
 
 def verdict(tally: Tally) -> tuple[Ending, str]:
-    """How a run ended: it failed when nothing came of it, or when more than a tenth stayed unserved for now."""
+    """How a run ended: it failed when nothing came of it, or when more stayed unserved for now than is bearable."""
     if tally.fault:
         return "failed", tally.fault
     lacking = sum(tally.errors.values())
     if not lacking:
         return "done", "" if tally.units else "nothing was missing"
-    failed = tally.passing > UNSERVED * tally.units or not (tally.served or tally.covered)
+    failed = tally.passing > tally.bearable * tally.units or not (tally.served or tally.covered)
     counts = ", ".join(f"{outcome} {count}" for outcome, count in tally.errors.most_common())
     return "failed" if failed else "done", f"unserved: {counts}. {'. '.join(tally.reasons)}"

@@ -414,13 +414,25 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(store, tmp_path):
-    """A collector whose collectors are declared above; what the others depend on has been listed."""
-    (tmp_path / "t.toml").write_text(DECLARED)
-    found = Stage(store, load(tmp_path / "t.toml").collectors)
-    await found.collector.remember()
-    found.collector._turns.endings["stocks"] = "done"
-    yield found
-    for task in found.tasks:
+async def stage_of(tmp_path):
+    """Makes collectors whose collectors are declared above, with keys of one's own."""
+    made = []
+
+    async def make(store, **keys):
+        (tmp_path / "t.toml").write_text(DECLARED)
+        made.append(Stage(store, load(tmp_path / "t.toml").collectors, **keys))
+        await made[-1].collector.remember()
+        return made[-1]
+
+    yield make
+    for task in (task for found in made for task in found.tasks):
         task.cancel()
-    await asyncio.gather(*found.tasks, return_exceptions=True)
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def stage(store, stage_of):
+    """A collector with a key of one provider; what the others depend on has been listed."""
+    found = await stage_of(store)
+    found.collector._turns.endings["stocks"] = "done"
+    return found

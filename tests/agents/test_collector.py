@@ -106,6 +106,23 @@ async def test_a_run_fails_when_the_last_try_leaves_more_than_a_tenth_unserved(s
     assert (run.state, run.attempts, run.errors) == ("failed", 3, {"ProviderUnavailable": 2})
 
 
+async def test_lists_are_asked_of_everybody_who_has_a_key_and_one_that_is_away_holds_up_nobody(store, stage_of):
+    keys = {"FINNHUB_KEYS": "one", "EODHD_KEYS": "two", "FMP_KEYS": "three"}
+    stage = await stage_of(store, **keys)
+    stage.pollers.answer = lambda request: "ProviderUnavailable" if request.slip[0] == "eodhd" else "records"
+    task = stage.begin("stocks")
+    for delay in (45_000, 90_000):
+        await stage.until(lambda delay=delay: delay in stage.time.asleep())
+        stage.time.pass_ms(delay)
+    await task
+
+    (run,) = stage.pollers.runs
+    assert (run.state, run.attempts, run.errors) == ("done", 3, {"ProviderUnavailable": 1})
+    first = stage.pollers.polls[:3]
+    assert {poll.slip for poll in first} == {("finnhub",), ("eodhd",), ("fmp",)}
+    assert {poll.deadline for poll in first} == {stage.monday + 3_600_000}
+
+
 async def test_a_run_of_which_nothing_comes_fails(stage):
     stage.pollers.answer = lambda request: "UnknownSymbol"
 
