@@ -185,6 +185,7 @@ class _Planner:
     stored: int = 0
     asked: set[tuple[str, Call]] = field(default_factory=set)
     """Whole-market calls of this plan, by provider: another gap of the same day needs none of its own."""
+    listed: set[tuple[object, ...]] = field(default_factory=set)
 
     def plan(self) -> Plan:
         """Everything added so far."""
@@ -314,9 +315,18 @@ class _Planner:
         keyed = [offer for offer in affordable if not (offer.paid or offer.supply.connector.auth.keyless)]
         if wish.of_each and keyed:
             for offer in keyed:
-                self._take_market(wish, offer, ())
+                if not self._is_listed(wish, offer):
+                    self._take_market(wish, offer, ())
         else:
             self._take_market(wish, affordable[0], [offer for offer in affordable[1:] if not offer.paid])
+
+    def _is_listed(self, wish: Wish, offer: Offer) -> bool:
+        """Tell whether this plan asks the provider for that very list already: it holds several asset classes."""
+        http = offer.supply.connector.request(wish.call(()), offer.supply.unsold)
+        asked = (offer.supply.connector.name, http.path, *sorted(http.params.items()))
+        known = asked in self.listed
+        self.listed.add(asked)
+        return known
 
     def _take_market(self, wish: Wish, offer: Offer, behind: Iterable[Offer]) -> None:
         slip = tuple(each.supply.connector.name for each in (offer, *behind))

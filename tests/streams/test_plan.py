@@ -1,5 +1,6 @@
 """A collection becomes the cheapest calls: nothing is forgotten or asked twice, nobody asked what it does not sell."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -420,6 +421,14 @@ def test_lists_are_wanted_of_each_provider_that_has_a_key_and_can_be_asked():
     assert sorted(slip for _, slip in found.requests) == [("alpaca",), ("eodhd",)]
     assert {call for call, _ in found.requests} == {Call(dataset="assets", asset_class="crypto")}
     assert found.calls == {"alpaca": 1, "eodhd": 1}
+
+    shares = [replace(wish, asset_class=each) for each in ("equity", "etf")]
+    once = plan(shares, supply("eodhd"), supply("polygon"))  # EODHD has one list for both
+    assert [(call.asset_class, *slip) for call, slip in once.requests] == [
+        ("equity", "polygon"),
+        ("equity", "eodhd"),
+        ("etf", "polygon"),
+    ]
 
     alone = plan(wish, supply("yahoo"), supply("brightdata"))
     assert [slip for _, slip in alone.requests] == [("yahoo",)]
