@@ -15,7 +15,7 @@ from infra.clickhouse import Store, StoreError
 from infra.settings import Settings
 from streams import whereabouts
 from streams.settling import settled
-from streams.stack import Address, Stack, ask_query, ask_status, is_ready
+from streams.stack import READY_S, Address, Stack, ask_query, ask_status
 
 LOOK_S = 1.0
 
@@ -58,7 +58,7 @@ class Pipeline:
         settings = self._settings
         self._tree = Address.find(settings.data_dir)
         where = whereabouts.find(settings)
-        if self._tree is None and not await is_ready(where.web_url):
+        if self._tree is None and not await _is_there(where.web_url):
             self._stack = await self._closing.enter_async_context(Stack(settings, sandbox=self._sandbox))
             where = whereabouts.find(settings)
         elif self._sandbox and not (self._tree and self._tree.sandbox_url):
@@ -115,3 +115,20 @@ class Pipeline:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
         return found
+
+
+async def _is_there(web_url: str) -> bool:
+    """Tell whether a worker runs there; one that starts, or shares work with others anew, is waited for.
+
+    Raises `PipelineGone` when that lasts too long.
+    """
+    clock = asyncio.get_running_loop().time
+    patience = clock() + READY_S
+    while clock() < patience:
+        try:
+            if (await ask_status(web_url))["ready"]:
+                return True
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
+        await asyncio.sleep(LOOK_S / 4)
+    raise PipelineGone(f"the worker at {web_url} has not become ready within {READY_S:g} s: see its log")

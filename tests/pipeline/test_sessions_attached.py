@@ -106,13 +106,14 @@ async def test_a_session_outlives_the_worker_that_it_found_where_others_go_on(
             return all(own & set(sources) for own in owned) and not owned[0] & owned[1]
 
         async def some_of_the_first_s_are_done():
+            assert not running.done(), running.exception()
             return any(tally.calls for name, tally in folder.session().tallies.items() if name in served)
 
-        await until(each_serves_some)
-        running = asyncio.ensure_future(conducted(folder, configured))
-        await until(some_of_the_first_s_are_done)
-        await first.kill()
         try:
+            await until(each_serves_some)
+            running = asyncio.ensure_future(conducted(folder, configured))
+            await until(some_of_the_first_s_are_done)
+            await first.kill()
             session = await asyncio.wait_for(running, 150)
         finally:
             await second.worker.stop(20)
