@@ -13,7 +13,7 @@ SLACK_MS = 60_000  # a worker's clock may differ from ours
 
 
 class Stored:
-    """Asks the store through the worker's page; every method raises `PipelineAway`."""
+    """Asks the store through the pipeline; every method raises `PipelineAway`."""
 
     def __init__(self, pipeline: Pipeline, session_id: str) -> None:
         self._pipeline = pipeline
