@@ -28,7 +28,7 @@ from streams.dead import unreadable
 from streams.hearing import Hearing
 from streams.messages import CollectorRun, CollectRequest
 from streams.outbox import Outbox
-from streams.rounds import Ending, retry_delay_s
+from streams.rounds import Ending, Readiness, retry_delay_s
 from streams.withdrawals import job_of, withdraw
 
 log = telemetry.get(__name__)
@@ -122,15 +122,10 @@ class Collector:
     async def _in_turn(
         self, request: CollectRequest, declared: Declared, refresh: Refresh, ending: asyncio.Future[CollectorRun]
     ) -> CollectorRun:
-        if not request.at_once:
-            self._waiting[declared.name, refresh] = ending
-        try:
-            if not request.at_once:
-                await self._ask_for_what_never_ran(request, declared)
-            readiness = await self._turns.take(request.run_id, declared.name, at_once=request.at_once)
-        finally:
-            if not request.at_once:
-                del self._waiting[declared.name, refresh]
+        if request.at_once:
+            readiness = await self._turns.take(request.run_id, declared.name, at_once=True)
+        else:
+            readiness = await self._queue(request, declared, refresh, ending)
         state: Ending | None = None
         try:
             if readiness.decision == "skip":
@@ -142,6 +137,17 @@ class Collector:
             self._asked_for.discard(declared.name)
             await self._turns.ended(declared.name, state)
         return run
+
+    async def _queue(
+        self, request: CollectRequest, declared: Declared, refresh: Refresh, ending: asyncio.Future[CollectorRun]
+    ) -> Readiness:
+        """Wait for dependencies and for its turn; meanwhile, equal requests share this run."""
+        self._waiting[declared.name, refresh] = ending
+        try:
+            await self._ask_for_what_never_ran(request, declared)
+            return await self._turns.take(request.run_id, declared.name)
+        finally:
+            del self._waiting[declared.name, refresh]
 
     async def _ask_for_what_never_ran(self, request: CollectRequest, declared: Declared) -> None:
         for name in self._turns.lacking(declared.name):
