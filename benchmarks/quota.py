@@ -38,12 +38,12 @@ from agents.poller import Poller
 from connectors import Call, connector
 from infra import settings as environment
 from infra import telemetry
-from infra.sandbox import Clock, Limit, Sandbox, SandboxSettings
-from infra.sandbox.calls import CallLog
-from infra.sandbox.keys import ANY_KEY, KeyPlan
-from infra.sandbox.market import Market
-from infra.sandbox.universe import instruments
 from infra.settings import Settings
+from sandbox import Clock, Limit, Sandbox, SandboxSettings
+from sandbox.market.market import Market
+from sandbox.market.universe import instruments
+from sandbox.server.calls import CallLog
+from sandbox.server.keys import ANY_KEY, KeyPlan
 from streams import terms, topics
 from streams.mailbox import Mailbox, Parked
 from streams.messages import PollDone, PollRequest

@@ -164,12 +164,12 @@ def main(context: click.Context, sizes: str) -> None:
 @click.argument("shares", type=int)
 def sandbox(port: int, shares: int) -> None:
     """Serve a market of so many US shares."""
-    from infra.sandbox import universe  # noqa: PLC0415  (it is enlarged before anybody else reads it)
+    from sandbox.market import universe  # noqa: PLC0415  (it is enlarged before anybody else reads it)
 
     plain = sum(i.asset_class == "equity" and "." not in i.symbol for i in universe.instruments().values())
     universe.enlarge(max(0, shares - plain))
-    from infra.sandbox.provider import providers  # noqa: PLC0415
-    from infra.sandbox.server import SandboxSettings, run  # noqa: PLC0415
+    from sandbox.server.provider import providers  # noqa: PLC0415
+    from sandbox.server.server import SandboxSettings, run  # noqa: PLC0415
 
     names = {name: "*" if provider.any_key else f"demo-{name}-1" for name, provider in providers().items()}
     run(port, settings=SandboxSettings(keys={name: {key: None} for name, key in names.items()}))

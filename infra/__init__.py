@@ -1,1 +1,1 @@
-"""Where it runs: settings, telemetry, the store, the brokers, the sandbox."""
+"""Where it runs: settings, telemetry, the store, the brokers."""

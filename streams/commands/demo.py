@@ -124,7 +124,7 @@ async def _demo(settings: Settings, console: Console, *, sandbox: bool) -> None:
 
 def _providers(settings: Settings, *, sandbox: bool) -> list[str]:
     if sandbox:
-        from infra.sandbox.provider import providers  # noqa: PLC0415  (needs the extra `sandbox`)
+        from sandbox.server.provider import providers  # noqa: PLC0415  (needs the extra `sandbox`)
 
         return [name for name in connectors() if name in providers()]
     return [name for name in connectors() if usable(settings, name)]

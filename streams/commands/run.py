@@ -87,10 +87,10 @@ def worker() -> None:
 @plainly
 def sandbox(*, port: int, limits: bool) -> None:
     """Serve the providers' APIs on loopback, over real daily bars and a seeded market."""
-    from infra.sandbox.clock import Clock  # noqa: PLC0415  (needs the extra `sandbox`)
-    from infra.sandbox.errors import SandboxError  # noqa: PLC0415
-    from infra.sandbox.provider import providers  # noqa: PLC0415
-    from infra.sandbox.server import SandboxSettings, run  # noqa: PLC0415
+    from sandbox.errors import SandboxError  # noqa: PLC0415
+    from sandbox.server.clock import Clock  # noqa: PLC0415  (needs the extra `sandbox`)
+    from sandbox.server.provider import providers  # noqa: PLC0415
+    from sandbox.server.server import SandboxSettings, run  # noqa: PLC0415
 
     settings = load_settings()
     clock.configure(settings.clock_rate, settings.clock_anchor)

@@ -23,8 +23,8 @@ from agents.quotes import Quotes
 from connectors import Call, connector
 from infra.clickhouse import log_table
 from infra.clock import now_ms
-from infra.sandbox import Sandbox, SandboxSettings
 from infra.settings import Settings
+from sandbox import Sandbox, SandboxSettings
 from streams import topics
 from streams.collectors import load
 from streams.messages import (

@@ -12,7 +12,7 @@ from connectors import Call, Connector, Endpoint, Request, connector
 from connectors._connector import Symbols
 from connectors._errors import Pending
 from connectors._vocabulary import Auth
-from infra.sandbox import Fault
+from sandbox import Fault
 from streams import topics
 from streams.messages import Page, PollDone, PollRequest, RawMeta
 from streams.state.account import Ended

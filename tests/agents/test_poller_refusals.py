@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from connectors import Call
-from infra.sandbox import Fault
+from sandbox import Fault
 from streams import topics
 from streams.messages import Hop, RawMeta
 from streams.state.account import COOL_MS

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from connectors import Call
-from infra.sandbox import Fault
+from sandbox import Fault
 from streams import topics
 from streams.messages import WITHDRAWAL, Hop, PollDone, PollRequest, Withdrawal
 from streams.state.budget import Allowance

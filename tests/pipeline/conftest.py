@@ -12,8 +12,8 @@ import pytest_asyncio
 from infra._child import Child
 from infra._ports import free_port
 from infra.kafka.embedded import EmbeddedBroker
-from infra.sandbox import Sandbox, SandboxSettings
-from infra.sandbox.provider import providers
+from sandbox import Sandbox, SandboxSettings
+from sandbox.server.provider import providers
 from streams.client import Client, requests_for
 from streams.stack import ask_query, ask_status, is_ready, sandbox_environment
 

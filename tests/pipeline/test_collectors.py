@@ -6,7 +6,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from infra.sandbox import Fault
+from sandbox import Fault
 from streams import topics
 from streams.__main__ import main
 from streams.hearing import Hearing

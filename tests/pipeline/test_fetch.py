@@ -9,7 +9,7 @@ import pytest
 
 from infra._ports import free_port
 from infra.kafka.connection import BrokerUnreachable
-from infra.sandbox import Fault
+from sandbox import Fault
 from streams.client import Client, fetch_ticker, fetch_tickers, get_quote
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]

@@ -12,8 +12,8 @@ import pytest
 
 from connectors import Call, connectors
 from infra.clickhouse import Store
-from infra.sandbox import SandboxSettings
-from infra.sandbox.limits import Limit
+from sandbox import SandboxSettings
+from sandbox.server.limits import Limit
 from streams.client import Client, requests_for
 
 pytestmark = pytest.mark.pipeline

@@ -18,9 +18,9 @@ import pytest
 
 from infra._ports import free_port
 from infra.clickhouse import Store
-from infra.sandbox import Sandbox, SandboxSettings
-from infra.sandbox.clock import Clock
-from infra.sandbox.limits import Limit
+from sandbox import Sandbox, SandboxSettings
+from sandbox.server.clock import Clock
+from sandbox.server.limits import Limit
 from streams import checkpoint
 from streams.stack import sandbox_environment
 from streams.state.session import RUNNING

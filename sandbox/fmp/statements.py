@@ -1,0 +1,300 @@
+"""FMP's statements, ratios and key metrics, by fiscal period and for the last twelve months."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from sandbox.fmp.listings import PREMIUM_PARAMETERS, BadRequest, Premium, number, shares, spelling
+from sandbox.market.company import company
+from sandbox.market.statements import Period, market_cap, quarters, total, ttm, years
+from sandbox.server.provider import Call, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.market.universe import Instrument
+
+    Figures = Callable[[Period], dict[str, Any]]
+    Valued = Callable[[Period, float], dict[str, Any]]
+
+FREE_PERIODS = 5
+QUARTERS = ("Q1", "Q2", "Q3", "Q4")
+
+
+def by_period(figures: Figures) -> Callable[[Call], Reply]:
+    """`?symbol=&period=annual|quarter|FY|Q1…Q4&limit=`: newest first."""
+
+    def answer(call: Call) -> Reply:
+        return Reply([head(call, share, period) | figures(period) for share, period in _periods(call)])
+
+    return answer
+
+
+def of_last_year(figures: Figures) -> Callable[[Call], Reply]:
+    """`-ttm?symbol=&limit=`: sums of four quarters, as of each quarter, newest first."""
+
+    def answer(call: Call) -> Reply:
+        rows = []
+        for share in shares(call):
+            filed = quarters(call.market, share.symbol, call.now)
+            wholes = [total(filed[at - 3 : at + 1], filed[at].label) for at in range(3, len(filed))]
+            rows += [head(call, share, whole) | figures(whole) for whole in reversed(wholes)]
+        return Reply(rows[: number(call, "limit", FREE_PERIODS, 1000)])
+
+    return answer
+
+
+def valued(figures: Valued) -> Callable[[Call], Reply]:
+    """Ratios and key metrics of fiscal periods, at the price of the period's last day."""
+
+    def answer(call: Call) -> Reply:
+        rows = []
+        for share, period in _periods(call):
+            cap = market_cap(call.market, share.symbol, datetime.combine(period.ends, time(23, 59), UTC))
+            told = {name: value for name, value in head(call, share, period).items() if name in VALUED_HEAD}
+            rows.append(told | (figures(period, cap) if cap else {}))
+        return Reply(rows)
+
+    return answer
+
+
+def valued_now(figures: Valued) -> Callable[[Call], Reply]:
+    """The same of the last twelve months at the present price: no date, every name ending in TTM."""
+
+    def answer(call: Call) -> Reply:
+        rows = []
+        for share in shares(call):
+            year, cap = ttm(call.market, share.symbol, call.now), market_cap(call.market, share.symbol, call.now)
+            if year and cap:
+                told = {f"{name}TTM": value for name, value in figures(year, cap).items() if name != "marketCap"}
+                rows.append({"symbol": spelling(share), "marketCap": cap} | told)
+        return Reply(rows)
+
+    return answer
+
+
+def _periods(call: Call) -> list[tuple[Instrument, Period]]:
+    asked = call.query.get("period", "annual")
+    limit = number(call, "limit", FREE_PERIODS, 1000)
+    if PREMIUM_PARAMETERS in call.plan.denies and (asked not in ("annual", "FY") or limit > FREE_PERIODS):
+        raise Premium("limit" if asked in ("annual", "FY") else "period")
+    if asked not in ("annual", "FY", "quarter", *QUARTERS):
+        raise BadRequest("Query Error: Invalid or missing query parameter - period")
+    found = []
+    for share in shares(call):
+        told = years if asked in ("annual", "FY") else quarters
+        periods = [
+            each for each in told(call.market, share.symbol, call.now) if asked not in QUARTERS or each.label == asked
+        ]
+        found += [(share, period) for period in reversed(periods)]
+    return found[:limit]
+
+
+VALUED_HEAD = ("symbol", "date", "fiscalYear", "period", "reportedCurrency")
+
+
+def head(call: Call, share: Instrument, period: Period) -> dict[str, Any]:
+    """What every statement begins with."""
+    return {
+        "date": period.ends.isoformat(),
+        "symbol": spelling(share),
+        "reportedCurrency": share.currency,
+        "cik": company(call.market, share.symbol).cik,
+        "filingDate": period.filed.isoformat(),
+        "acceptedDate": f"{period.filed} 06:01:26",
+        "fiscalYear": str(period.fiscal_year),
+        "period": period.label,
+    }
+
+
+def income(period: Period) -> dict[str, Any]:
+    """The income statement."""
+    told = period.income
+    selling = told.selling_general_and_administrative
+    return {
+        "revenue": told.revenue,
+        "costOfRevenue": told.cost_of_revenue,
+        "grossProfit": told.gross_profit,
+        "researchAndDevelopmentExpenses": told.research_and_development,
+        "generalAndAdministrativeExpenses": selling // 3,
+        "sellingAndMarketingExpenses": selling - selling // 3,
+        "sellingGeneralAndAdministrativeExpenses": selling,
+        "otherExpenses": 0,
+        "operatingExpenses": told.operating_expenses,
+        "costAndExpenses": told.cost_of_revenue + told.operating_expenses,
+        "netInterestIncome": -told.interest_expense,
+        "interestIncome": 0,
+        "interestExpense": told.interest_expense,
+        "depreciationAndAmortization": told.depreciation_and_amortization,
+        "ebitda": told.ebitda,
+        "ebit": told.operating_income,
+        "nonOperatingIncomeExcludingInterest": 0,
+        "operatingIncome": told.operating_income,
+        "totalOtherIncomeExpensesNet": -told.interest_expense,
+        "incomeBeforeTax": told.income_before_tax,
+        "incomeTaxExpense": told.income_tax,
+        "netIncomeFromContinuingOperations": told.net_income,
+        "netIncomeFromDiscontinuedOperations": 0,
+        "otherAdjustmentsToNetIncome": 0,
+        "netIncome": told.net_income,
+        "netIncomeDeductions": 0,
+        "bottomLineNetIncome": told.net_income,
+        "eps": told.eps_basic,
+        "epsDiluted": told.eps_diluted,
+        "weightedAverageShsOut": told.shares_basic,
+        "weightedAverageShsOutDil": told.shares_diluted,
+    }
+
+
+NOT_KEPT = (
+    "otherReceivables",
+    "goodwill",
+    "intangibleAssets",
+    "goodwillAndIntangibleAssets",
+    "longTermInvestments",
+    "taxAssets",
+    "otherPayables",
+    "taxPayables",
+    "deferredRevenue",
+    "treasuryStock",
+    "preferredStock",
+    "additionalPaidInCapital",
+    "accumulatedOtherComprehensiveIncomeLoss",
+    "otherTotalStockholdersEquity",
+    "minorityInterest",
+)
+"""Items of a balance sheet that the invented companies do not have."""
+
+
+def balance(period: Period) -> dict[str, Any]:
+    """The balance sheet."""
+    told = period.balance
+    return {
+        **dict.fromkeys(NOT_KEPT, 0),
+        "cashAndCashEquivalents": told.cash_and_equivalents,
+        "shortTermInvestments": told.short_term_investments,
+        "cashAndShortTermInvestments": told.cash_and_equivalents + told.short_term_investments,
+        "netReceivables": told.receivables,
+        "accountsReceivables": told.receivables,
+        "inventory": told.inventory,
+        "otherCurrentAssets": told.other_current_assets,
+        "totalCurrentAssets": told.current_assets,
+        "propertyPlantEquipmentNet": told.property_plant_equipment,
+        "otherNonCurrentAssets": told.other_non_current_assets,
+        "totalNonCurrentAssets": told.non_current_assets,
+        "totalAssets": told.total_assets,
+        "totalPayables": told.payables,
+        "accountPayables": told.payables,
+        "shortTermDebt": told.short_term_debt,
+        "otherCurrentLiabilities": told.other_current_liabilities,
+        "totalCurrentLiabilities": told.current_liabilities,
+        "longTermDebt": told.long_term_debt,
+        "otherNonCurrentLiabilities": told.other_non_current_liabilities,
+        "totalNonCurrentLiabilities": told.non_current_liabilities,
+        "totalLiabilities": told.total_liabilities,
+        "commonStock": told.common_stock,
+        "retainedEarnings": told.retained_earnings,
+        "totalStockholdersEquity": told.total_equity,
+        "totalEquity": told.total_equity,
+        "totalLiabilitiesAndTotalEquity": told.total_assets,
+        "totalInvestments": told.short_term_investments,
+        "totalDebt": told.total_debt,
+        "netDebt": told.total_debt - told.cash_and_equivalents,
+    }
+
+
+def cash_flow(period: Period) -> dict[str, Any]:
+    """The cash flow; outflows are negative."""
+    told = period.cash_flow
+    return {
+        "netIncome": told.net_income,
+        "depreciationAndAmortization": told.depreciation_and_amortization,
+        "deferredIncomeTax": 0,
+        "stockBasedCompensation": told.stock_based_compensation,
+        "changeInWorkingCapital": told.change_in_working_capital,
+        "otherNonCashItems": 0,
+        "netCashProvidedByOperatingActivities": told.operating_cash_flow,
+        "investmentsInPropertyPlantAndEquipment": told.capital_expenditure,
+        "acquisitionsNet": 0,
+        "otherInvestingActivities": told.other_investing,
+        "netCashProvidedByInvestingActivities": told.investing_cash_flow,
+        "netDebtIssuance": told.debt_issued,
+        "netStockIssuance": told.stock_issued + told.share_repurchases,
+        "netCommonStockIssuance": told.stock_issued + told.share_repurchases,
+        "commonStockIssuance": told.stock_issued,
+        "commonStockRepurchased": told.share_repurchases,
+        "netPreferredStockIssuance": 0,
+        "netDividendsPaid": told.dividends_paid,
+        "commonDividendsPaid": told.dividends_paid,
+        "preferredDividendsPaid": 0,
+        "otherFinancingActivities": 0,
+        "netCashProvidedByFinancingActivities": told.financing_cash_flow,
+        "effectOfForexChangesOnCash": 0,
+        "netChangeInCash": told.net_change_in_cash,
+        "cashAtEndOfPeriod": told.cash_at_end,
+        "cashAtBeginningOfPeriod": told.cash_at_beginning,
+        "operatingCashFlow": told.operating_cash_flow,
+        "capitalExpenditure": told.capital_expenditure,
+        "freeCashFlow": told.free_cash_flow,
+        "incomeTaxesPaid": period.income.income_tax,
+        "interestPaid": period.income.interest_expense,
+    }
+
+
+def ratios(period: Period, cap: float) -> dict[str, Any]:
+    """Margins, turnovers, price ratios and figures a share; plain quotients, but for one percentage."""
+    made, sheet, cash = period.income, period.balance, period.cash_flow
+    count = made.shares_basic
+    return {
+        "grossProfitMargin": made.gross_profit / made.revenue,
+        "ebitMargin": made.operating_income / made.revenue,
+        "ebitdaMargin": made.ebitda / made.revenue,
+        "operatingProfitMargin": made.operating_income / made.revenue,
+        "pretaxProfitMargin": made.income_before_tax / made.revenue,
+        "netProfitMargin": made.net_income / made.revenue,
+        "receivablesTurnover": made.revenue / sheet.receivables,
+        "inventoryTurnover": made.cost_of_revenue / sheet.inventory,
+        "assetTurnover": made.revenue / sheet.total_assets,
+        "currentRatio": sheet.current_assets / sheet.current_liabilities,
+        "quickRatio": (sheet.current_assets - sheet.inventory) / sheet.current_liabilities,
+        "cashRatio": sheet.cash_and_equivalents / sheet.current_liabilities,
+        "priceToEarningsRatio": cap / made.net_income,
+        "priceToBookRatio": cap / sheet.total_equity,
+        "priceToSalesRatio": cap / made.revenue,
+        "priceToFreeCashFlowRatio": cap / cash.free_cash_flow,
+        "debtToAssetsRatio": sheet.total_debt / sheet.total_assets,
+        "debtToEquityRatio": sheet.total_debt / sheet.total_equity,
+        "dividendPayoutRatio": -cash.dividends_paid / made.net_income,
+        "dividendYield": -cash.dividends_paid / cap,
+        "dividendYieldPercentage": -100 * cash.dividends_paid / cap,
+        "revenuePerShare": made.revenue / count,
+        "netIncomePerShare": made.net_income / count,
+        "bookValuePerShare": sheet.total_equity / count,
+        "freeCashFlowPerShare": cash.free_cash_flow / count,
+        "effectiveTaxRate": made.income_tax / made.income_before_tax,
+    }
+
+
+def key_metrics(period: Period, cap: float) -> dict[str, Any]:
+    """Enterprise value, returns and yields."""
+    made, sheet, cash = period.income, period.balance, period.cash_flow
+    whole = cap + sheet.total_debt - sheet.cash_and_equivalents
+    return {
+        "marketCap": cap,
+        "enterpriseValue": whole,
+        "evToSales": whole / made.revenue,
+        "evToOperatingCashFlow": whole / cash.operating_cash_flow,
+        "evToFreeCashFlow": whole / cash.free_cash_flow,
+        "evToEBITDA": whole / made.ebitda,
+        "netDebtToEBITDA": (sheet.total_debt - sheet.cash_and_equivalents) / made.ebitda,
+        "currentRatio": sheet.current_assets / sheet.current_liabilities,
+        "workingCapital": sheet.current_assets - sheet.current_liabilities,
+        "returnOnAssets": made.net_income / sheet.total_assets,
+        "returnOnEquity": made.net_income / sheet.total_equity,
+        "earningsYield": made.net_income / cap,
+        "freeCashFlowYield": cash.free_cash_flow / cap,
+        "capexToRevenue": -cash.capital_expenditure / made.revenue,
+        "researchAndDevelopementToRevenue": made.research_and_development / made.revenue,  # spelled so
+        "stockBasedCompensationToRevenue": cash.stock_based_compensation / made.revenue,
+    }

@@ -1,0 +1,1 @@
+"""How the sandbox serves: routes and keys, quotas and faults, its clock, and the control endpoints."""
