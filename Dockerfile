@@ -9,6 +9,7 @@ COPY connectors connectors
 COPY streams streams
 COPY agents agents
 COPY infra infra
+COPY sandbox sandbox
 RUN pip install --no-cache-dir --constraint constraints.txt ".[sandbox]"
 
 USER tapestream

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from connectors import Answer, Connector, Request
-from connectors._errors import ProviderUnavailable
+from connectors.errors import ProviderUnavailable
 from infra import telemetry
 from infra.clock import now_ms
 

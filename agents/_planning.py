@@ -22,7 +22,7 @@ from streams.state import budget
 from streams.supplies import horizons, supplies
 
 if TYPE_CHECKING:
-    from connectors._records import AssetClass
+    from connectors.records import AssetClass
     from infra.settings import Settings
     from streams.collectors import Collector, Refresh, Universe
 

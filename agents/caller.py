@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from agents._desk import Desk
 from agents._http import Fetched, Transport
 from agents.ledger import Ledger
-from connectors import Call, Outcome, Request
-from connectors import _errors as errors
-from connectors._connector import quota_said
+from connectors import Call, Outcome, Request, errors
+from connectors.declaration import quota_said
 from infra import clock, telemetry
 from streams import topics
 from streams.messages import WORKER, ApiCall, Page, PollRequest, RawMeta, new_id

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from agents._desk import Desk, NoKey, Turn
 from agents.caller import Caller
 from agents.quotes import Quotes
-from connectors import Call, Outcome, Refusal, Request, UnsupportedCall
-from connectors import _errors as errors
+from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams import topics
 from streams.dead import letter, unreadable

@@ -1,19 +1,21 @@
-"""What the providers say. `ls` is the list of providers: every module here without a leading underscore.
+"""What the providers say. Folders are the providers, so `ls -d */` is their list; files are what providers share.
 
-Reading order: `_connector` (the vocabulary), `_records` (the unified datasets), `_errors`, `_fields` (shared
-readers), then any provider. A provider module holds one `CONNECTOR` named like the module.
+Reading order: `calls` (asked, sent, received), `records` (the unified datasets), `items` (what a parser yields),
+`errors`, `declaration` (`Endpoint`, `Connector`), `fields` (shared readers), then any provider. A provider is a folder,
+or a module, that holds a `CONNECTOR` of the same name.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from connectors._connector import Connector, Endpoint, Outcome
-from connectors._errors import (
+from connectors.calls import Answer, Call, Request
+from connectors.declaration import Connector, Endpoint, Outcome
+from connectors.errors import (
     REFUSALS,
     ConnectorError,
     DeclarationError,
@@ -22,8 +24,8 @@ from connectors._errors import (
     UnsupportedCall,
     UnsupportedSymbol,
 )
-from connectors._records import DATASETS, INTERVAL_MS, AnyRecord, Bars, Quote
-from connectors._vocabulary import Answer, BarColumns, Call, Reject, Request
+from connectors.items import BarColumns, Reject
+from connectors.records import DATASETS, INTERVAL_MS, AnyRecord, Bars, Quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,17 +60,20 @@ __all__ = [
 def connectors() -> Mapping[str, Connector]:
     """All providers by name, in the order of their names. Raises `DeclarationError` for a faulty file."""
     found: dict[str, Connector] = {}
-    for path in sorted(entry for folder in __path__ for entry in Path(folder).glob("*.py")):
-        if path.stem.startswith("_"):
-            continue
-        declared = getattr(import_module(f"{__name__}.{path.stem}"), "CONNECTOR", None)
+    for module in sorted(iter_modules(__path__), key=lambda module: module.name):
+        name = module.name
+        declared = getattr(import_module(f"{__name__}.{name}"), "CONNECTOR", None)
+        if declared is None and not module.ispkg:
+            continue  # one of the files that the providers share
         if not isinstance(declared, Connector):
-            raise DeclarationError(f"{path.name} declares no CONNECTOR: every provider file must hold one")
-        if declared.name != path.stem:
-            raise DeclarationError(f"{path.name} declares {declared.name!r}: name the connector like its file")
+            raise DeclarationError(f"connectors/{name} declares no CONNECTOR: every provider must hold one")
+        if declared.name != name:
+            raise DeclarationError(
+                f"connectors/{name} declares {declared.name!r}: name the connector like its folder or file"
+            )
         if taken := [other.name for other in found.values() if other.mailbox == declared.mailbox]:
             raise DeclarationError(
-                f"{path.name} takes mailbox {declared.mailbox}, which is {taken[0]}'s: choose a free one"
+                f"connectors/{name} takes mailbox {declared.mailbox}, which is {taken[0]}'s: choose a free one"
             )
         found[declared.name] = declared
     return MappingProxyType(found)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from connectors import DATASETS
-from connectors._records import AssetClass, RecordType
+from connectors.records import AssetClass, RecordType
 from infra.clickhouse import DATASET_TABLES
 from streams import capabilities, topics
 from streams.capabilities import Capability, Seller

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connectors import Connector, Endpoint, connectors
-from connectors._records import DATASETS, INTERVAL_MS
+from connectors.records import DATASETS, INTERVAL_MS
 
 
 @dataclass(frozen=True, slots=True)

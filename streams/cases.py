@@ -11,8 +11,8 @@ import orjson
 from pydantic import BaseModel
 
 from connectors import Answer, Call, Refusal, Reject, Request, connector
-from connectors._fields import iso_date, midnight
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
+from connectors.fields import iso_date, midnight
 from streams.normalize import Normalized, dead_row, judge
 
 _CALL_FIELDS = frozenset(Call.model_fields)

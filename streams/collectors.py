@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from connectors import DATASETS, connectors
-from connectors._records import Adjustment, AssetClass, Interval
+from connectors.records import Adjustment, AssetClass, Interval
 from streams.capabilities import matrix
 from streams.rounds import DependencyCycle, order
 from streams.state.schedule import Schedule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from connectors._connector import KINDS
+from connectors.declaration import KINDS
 from streams.plan import Covered, Wish, market_of
 
 Terms = tuple[str, str, str | None, str | None, str | None, str | None]

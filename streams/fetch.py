@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from connectors import Call, connector
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
 from streams import routing
 from streams.routing import NO_ROUTES, Routes
 

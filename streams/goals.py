@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from connectors import INTERVAL_MS
-from connectors._records import AssetClass
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
+from connectors.records import AssetClass
 from streams.plan import EVER, Wish
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import Call, Request
-from connectors._records import AssetClass
+from connectors.records import AssetClass
 from infra.clock import now_ms
 from streams.state.account import RESERVED
 

@@ -12,8 +12,8 @@ import orjson
 from pydantic import ValidationError
 
 from connectors import Answer, AnyRecord, Outcome, Reject, UnsupportedCall, connector
-from connectors._errors import MalformedPayload
-from connectors._records import Bars, News
+from connectors.errors import MalformedPayload
+from connectors.records import Bars, News
 from infra import telemetry
 from streams import dead, topics
 from streams.messages import DeadLetter, RawMeta

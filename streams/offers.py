@@ -9,8 +9,8 @@ from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
-from connectors._records import AssetClass
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
+from connectors.records import AssetClass
 from streams.state import capacity
 from streams.state.quota import KeyUsage
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors import Call, Connector, UnsupportedCall
-from connectors._symbols import split_listing
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
+from connectors.symbols import split_listing
 from streams import offers, routing
 from streams.offers import Load, Offer, Range
 from streams.routing import NO_ROUTES, Routes

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from connectors import DATASETS, Call, UnsupportedCall, connector, connectors
-from connectors._records import AssetClass
+from connectors.records import AssetClass
 from infra.settings import SettingsInvalid
 
 PREFERENCE = ("polygon", "alpaca", "eodhd", "fmp", "finnhub", "alphavantage", "yahoo", "brightdata")

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from connectors import Call
-from connectors._records import DATASETS
+from connectors.records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams import topics
 from streams.messages import ORDER, ApiCall, CollectorRun, DeadLetter, PollDone, RawMeta, UniverseChange

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
-from connectors._records import AssetClass
+from connectors.records import AssetClass
 from infra import clock, settings
 from infra.clickhouse.runs import run_sql
 from infra.clock import now_ms

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from connectors import connectors
-from connectors._connector import MAILBOXES as MAILBOXES  # noqa: PLC0414  (part of what this module says)
-from connectors._records import DATASETS
+from connectors.declaration import MAILBOXES as MAILBOXES  # noqa: PLC0414  (part of what this module says)
+from connectors.records import DATASETS
 from infra.kafka.admin import TopicSpec
 
 APP = "tapestream"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Literal, get_args
 
-from connectors._records import AssetClass
+from connectors.records import AssetClass
 from infra.clickhouse import Store, log_table, migrate
 from infra.clickhouse.universe import changed_sql
 from infra.kafka.connection import BrokerUnreachable

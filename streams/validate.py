@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors import INTERVAL_MS, AnyRecord, BarColumns, Bars, Quote, Reject
-from connectors._records import Action, Interval
+from connectors.records import Action, Interval
 
 SLACK = 1e-9  # relative rounding slack between high, low, open and close
 MAY_BE_NEGATIVE = frozenset({"commodity"})

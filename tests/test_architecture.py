@@ -75,7 +75,7 @@ def length(function):
 def test_pure_code_imports_nothing_impure(path):
     allowed = HARMLESS | ({"connectors"} if path.is_relative_to(ROOT / "connectors") else {"streams"})
     if path == ROOT / "connectors" / "__init__.py":
-        allowed |= {"importlib", "pathlib"}  # it finds its siblings
+        allowed |= {"importlib", "pkgutil"}  # it finds its siblings
 
     assert {name.split(".")[0] for name in imports(path)} <= allowed
 
@@ -136,7 +136,7 @@ def test_public_names_are_described(path):
     tree = tree_of(path)
 
     assert ast.get_docstring(tree), "a module says what it owns"
-    if not path.stem.startswith("_") or path.stem == "__init__":
+    if path.parent.parent != ROOT / "connectors":  # a builder or parser is described by its endpoint
         assert list(undocumented(tree)) == []
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from connectors._records import AssetClass
+from connectors.records import AssetClass
 from infra.clickhouse.universe import members_sql
 from infra.clock import now_ms
 from streams.answering import rows

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from connectors import Call, UnsupportedCall, connector, connectors
-from connectors._records import AssetClass
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
+from connectors.records import AssetClass
 from streams.offers import spells
 from streams.state.capacity import PERIOD_MS
 from streams.state.quota import ROLLING_MS

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from agents._http import AGENT, Transport
 from connectors import Connector, Endpoint, Request
-from connectors._connector import Symbols
-from connectors._errors import ProviderUnavailable
-from connectors._vocabulary import Auth, Handshake
+from connectors.calls import Auth, Handshake
+from connectors.errors import ProviderUnavailable
+from connectors.symbols import Symbols
 
 KEY = "sesame/0123+45="
 QUOTED = "sesame%2F0123%2B45%3D"

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from agents.poller import PENDING_S
 from connectors import Call, Connector, Endpoint, Request, connector
-from connectors._connector import Symbols
-from connectors._errors import Pending
-from connectors._vocabulary import Auth
+from connectors.calls import Auth
+from connectors.errors import Pending
+from connectors.symbols import Symbols
 from sandbox import Fault
 from streams import topics
 from streams.messages import Page, PollDone, PollRequest, RawMeta

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import Call, UnsupportedCall
-from connectors._fields import period_start
-from connectors._vocabulary import DAY_MS
+from connectors.calls import DAY_MS
+from connectors.fields import period_start
 from connectors.yahoo import CONNECTOR
 
 HOUR_MS = 3_600_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors._records import DATASETS
+from connectors.records import DATASETS
 from infra.clickhouse import (
     DATASET_TABLES,
     MigrationRefused,

@@ -21,9 +21,11 @@ ROOT = Path(__file__).parents[2]
 NINTH = '''
 """Ninth: an invented provider of daily bars. Documentation: https://ninth.example/docs."""
 
-from connectors._connector import Connector, Endpoint, Symbols
-from connectors._fields import column, days
-from connectors._vocabulary import Auth, BarColumns
+from connectors.declaration import Connector, Endpoint
+from connectors.symbols import Symbols
+from connectors.fields import column, days
+from connectors.calls import Auth
+from connectors.items import BarColumns
 
 
 def _parse(reading):

@@ -18,8 +18,9 @@ NOW = 1_780_000_000_000
 RAW = (topics.RAW_RESPONSES, 3, 42)
 BARS = Call(dataset="bars", symbols=("AAPL",), interval="1d")
 FAULTY = """
-from connectors._connector import Connector, Endpoint, Symbols
-from connectors._vocabulary import Auth
+from connectors.declaration import Connector, Endpoint
+from connectors.symbols import Symbols
+from connectors.calls import Auth
 
 
 def parse(reading):

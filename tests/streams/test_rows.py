@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import Call
-from connectors._records import DATASETS
+from connectors.records import DATASETS
 from streams import topics
 from streams.messages import ORDER, ApiCall, DeadLetter, Hop, Order, Page, PollDone, RawMeta
 from streams.rows import RAW_COLUMNS, SCALARS, SERIES, TABLES, Batch

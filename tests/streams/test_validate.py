@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import INTERVAL_MS, BarColumns, Bars, Quote
-from connectors._records import Action, News
+from connectors.records import Action, News
 from streams.validate import judge_bars, validate
 
 DAY = 86_400_000

@@ -1,0 +1,148 @@
+"""What Alpaca is asked: symbols both ways (AAPL, BRK.B, BTC/USD, EURUSD), parameters, the next page, refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from connectors import errors
+from connectors import fields as read
+from connectors.calls import DAY_MS, Call
+from connectors.items import Item
+from connectors.reading import Reading
+from connectors.records import Adjustment, AssetClass
+from connectors.symbols import FOREX, PAIR, US_SHARE, split_pair
+
+SPANS = MappingProxyType(
+    {
+        "1m": "1Min",
+        "5m": "5Min",
+        "15m": "15Min",
+        "30m": "30Min",
+        "1h": "1Hour",
+        "4h": "4Hour",
+        "1d": "1Day",
+        "1w": "1Week",
+        "1mo": "1Month",
+    }
+)
+ADJUSTMENTS: Mapping[str, Adjustment] = MappingProxyType({"raw": "raw", "split": "split", "all": "total"})
+SHARES: tuple[AssetClass, ...] = ("equity", "etf")
+FIRST_DAY = 1_451_606_400_000  # the history starts in 2016; without a start only today is given
+SETTLING_MS = 90 * DAY_MS  # a dividend is processed when it is paid, weeks after its ex-date
+TYPES = MappingProxyType({"dividend": "cash_dividend", "split": "forward_split,reverse_split,stock_dividend"})
+Spelled = tuple[str, ...]
+
+
+# -- symbols ---------------------------------------------------------------------------------------------------------
+
+
+def spell(symbol: str, asset_class: AssetClass) -> str:
+    """`BTC-USD` -> `BTC/USD`, `EUR/USD` -> `EURUSD`, shares as they are. Raises `UnsupportedSymbol`."""
+    if asset_class == "crypto" and PAIR.fullmatch(symbol):
+        return symbol.replace("-", "/")
+    if asset_class == "forex" and FOREX.fullmatch(symbol):
+        return symbol.replace("/", "")
+    if asset_class in SHARES and US_SHARE.fullmatch(symbol):
+        return symbol
+    raise errors.UnsupportedSymbol(f"alpaca cannot spell the {asset_class} {symbol!r}: it sells US listings and pairs")
+
+
+def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
+    """`BTC/USD`, `BTCUSD` (older) -> (`BTC-USD`, crypto). Delisted shares have codes. Raises `FieldError`."""
+    if re.fullmatch(r"[A-Z0-9]+/[A-Z]+", spelling):
+        return spelling.replace("/", "-"), "crypto"
+    if asset_class == "crypto" and (pair := split_pair(spelling)):
+        return "-".join(pair), "crypto"
+    if asset_class == "forex" and re.fullmatch(r"[A-Z]{6}", spelling):
+        return f"{spelling[:3]}/{spelling[3:]}", "forex"
+    if asset_class in SHARES and re.fullmatch(r"[A-Za-z0-9._-]{1,24}", spelling):
+        return spelling, asset_class
+    raise errors.FieldError("symbol", f"{spelling!r:.40} is no {asset_class} symbol of a known form")
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+
+def _time(ms: int) -> str:
+    return f"{read.utc_date(ms)}T{ms % DAY_MS // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms % 60_000 / 1000:06.3f}Z"
+
+
+def _range(call: Call) -> dict[str, str]:
+    """Both ends are inclusive. Without an end the answer reaches as far as the plan may see."""
+    until = {} if call.end is None else {"end": _time(call.end - 1)}
+    return {"start": _time(FIRST_DAY if call.start is None else call.start), **until}
+
+
+def bars(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    timeframe = SPANS[call.interval or "1d"]
+    return {"symbols": ",".join(spelled), "timeframe": timeframe, **_range(call), "limit": "10000", "sort": "asc"}
+
+
+def stock_bars(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    asked = {ours: theirs for theirs, ours in ADJUSTMENTS.items()}[call.adjustment or "raw"]
+    return {**bars(call, spelled), "adjustment": asked}
+
+
+def bars_of(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """The path names the one symbol."""
+    asked = dict(bars(call, spelled))
+    return {**asked, "symbol": asked.pop("symbols")}
+
+
+def latest(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    return {"symbols": ",".join(spelled)}
+
+
+def rates(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    return {"currency_pairs": ",".join(spelled)}
+
+
+def actions(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """The range is of process dates, and without one only today is given."""
+    end = "2099-12-31" if call.end is None else read.utc_date(call.end + SETTLING_MS)
+    return {
+        **({"symbols": ",".join(spelled)} if spelled else {}),
+        "types": TYPES[call.kind] if call.kind else ",".join(TYPES.values()),
+        "start": read.utc_date(FIRST_DAY if call.start is None else call.start),
+        "end": end,
+        "limit": "1000",
+    }
+
+
+def news(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """A coin has no slash here: `BTCUSD`."""
+    symbols = {"symbols": ",".join(spelled).replace("/", "")} if spelled else {}
+    return {**symbols, **({} if call.start is None and call.end is None else _range(call)), "limit": "50"}
+
+
+def universe(call: Call, _: Spelled) -> Mapping[str, str]:
+    return {"status": "active", "asset_class": "crypto" if call.asset_class == "crypto" else "us_equity"}
+
+
+def follow(reading: Reading) -> Iterator[Item]:
+    """Ask the next page, which the answer names by a token."""
+    if token := read.text(reading.json.get("next_page_token")):
+        yield reading.following(page_token=token)
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def refusal(reading: Reading) -> errors.Refusal | None:
+    """A 403 is about the key or about the plan; a 429 says when the minute ends, as unix seconds.
+
+    https://docs.alpaca.markets/docs/market-data-faq
+    """
+    answer, message = reading.answer, str(reading.object.get("message", ""))
+    if answer.status == 403 and "forbidden" in message:
+        return errors.KeyRejected(message)
+    if answer.status == 403 and "recent" in message:
+        return errors.NotEntitled(message, slice_only=True)  # older data of the same feed is sold
+    if answer.status == 400 and "invalid symbol" in message and len(reading.call.symbols) == 1:
+        return errors.UnknownSymbol(message)
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    if answer.status == 429 and "retry-after" not in answer.headers and re.fullmatch(r"[0-9]{1,12}", reset):
+        return errors.RateLimited(message, retry_after=max(0.0, int(reset) - answer.observed_at / 1000))
+    return None

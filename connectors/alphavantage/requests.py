@@ -1,0 +1,169 @@
+"""What Alpha Vantage is asked: symbols both ways, parameters of a call, and the refusals it hides in a 200."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+from connectors import errors
+from connectors.alphavantage.names import INTRADAY, LISTED
+from connectors.calls import DAY_MS, Call
+from connectors.declaration import Build
+from connectors.fields import NEW_YORK, local_date, utc_date
+from connectors.reading import Reading
+from connectors.records import AssetClass
+from connectors.symbols import FOREX, PAIR, US_SHARE, split_listing, venue_by
+
+COMPACT = 100  # rows of outputsize=compact
+NEWS_ROWS = 1000
+WORDS: Mapping[str, type[errors.Refusal]] = MappingProxyType(
+    {
+        "apikey is invalid|api key is for demo": errors.KeyRejected,
+        "is a premium": errors.NotEntitled,
+        "per minute|per second|spreading out|burst": errors.RateLimited,
+        "per day|daily .*limit": errors.QuotaExhausted,
+        "premium": errors.NotEntitled,
+    }
+)
+
+
+# -- symbols: AAPL, BRK-B, PEB-P-E, TSCO.LON; a pair travels as two parameters and is spelled BTC/EUR here -----------
+
+
+def spell(symbol: str, asset_class: AssetClass) -> str:
+    """`BRK.B` -> `BRK-B`, `TSCO.XLON` -> `TSCO.LON`, `BTC-EUR` -> `BTC/EUR`. Raises `UnsupportedSymbol`."""
+    if asset_class == "crypto" and PAIR.fullmatch(symbol):
+        return symbol.replace("-", "/")
+    if asset_class == "forex" and FOREX.fullmatch(symbol):
+        return symbol
+    if asset_class in LISTED:
+        if (listing := split_listing(symbol)) and listing[1].alphavantage:
+            return f"{listing[0].replace('.', '-')}.{listing[1].alphavantage}"
+        if not listing and US_SHARE.fullmatch(symbol) and not symbol.endswith(".P"):  # `-P` is a preferred share
+            ticker, _, suffix = symbol.partition(".")
+            series = re.sub(r"^PR(?=[A-Z]?$)", "P-", suffix).rstrip("-")
+            return f"{ticker}-{series}" if series else ticker
+    raise errors.UnsupportedSymbol(
+        f"alphavantage cannot spell the {asset_class} {symbol!r}: it sells US tickers, "
+        "listings of venues it has a suffix for, BTC-EUR and EUR/USD"
+    )
+
+
+def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
+    """`BRK-B` -> `BRK.B`, `ABR-P-D` -> `ABR.PRD`, `TSCO.LON` -> `TSCO.XLON`. Raises `FieldError`."""
+    if match := re.fullmatch(r"([A-Z0-9]{1,12})/([A-Z]{3,5})", spelling):
+        crypto = asset_class == "crypto"
+        return f"{match[1]}{'-' if crypto else '/'}{match[2]}", "crypto" if crypto else "forex"
+    if (match := re.fullmatch(r"([A-Z0-9-]+)\.([A-Z]{3})", spelling)) and (venue := venue_by("alphavantage", match[2])):
+        return f"{match[1].replace('-', '.')}.{venue.mic}", asset_class
+    symbol = re.sub(r"-P(-(?=[A-Z]$)|$)", ".PR", spelling).replace("-", ".")
+    if US_SHARE.fullmatch(symbol):
+        return symbol, asset_class
+    raise errors.FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+
+def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    return {}
+
+
+def by_symbol(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    return {"symbol": ",".join(spelled)}
+
+
+def pair(base: str, quote: str) -> Build:
+    """Name the two parameters that carry a pair."""
+
+    def build(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+        return dict(zip((base, quote), spelled[0].split("/"), strict=True))
+
+    return build
+
+
+def sized(build: Build) -> Build:
+    """Ask the free compact answer unless the range alone says that it is too short; the parser of bars asks again."""
+
+    def asked(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+        long = call.start is not None and call.end is not None and call.end - call.start > 2 * COMPACT * DAY_MS
+        return {**build(call, spelled), "outputsize": "full" if long else "compact"}
+
+    return asked
+
+
+def timed(build: Build) -> Build:
+    """Ask all that is given of an interval within the day, five minutes unless said."""
+
+    def asked(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+        return {**build(call, spelled), "interval": INTRADAY[call.interval or "5m"], "outputsize": "full"}
+
+    return asked
+
+
+def intraday(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """`full` is the last 30 days, or one month: a range is read backwards from its end by `market.intraday_bars`."""
+    params = {**timed(by_symbol)(call, spelled), "adjusted": "true" if call.adjustment == "total" else "false"}
+    return params if call.end is None else {**params, "month": local_date(call.end - 1, NEW_YORK)[:7]}
+
+
+def articles(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    coin = spelled[0].partition("/")[0]
+    prefix = {"crypto": "CRYPTO:", "forex": "FOREX:"}.get(call.asset_class, "")
+    params = {"tickers": prefix + coin, "limit": str(min(call.limit or NEWS_ROWS, NEWS_ROWS))}
+    if call.start is not None:
+        params |= {"time_from": _minute(call.start), "sort": "EARLIEST"}
+    if call.end is not None:
+        params["time_to"] = _minute(call.end - 1)
+    return params
+
+
+def _minute(ms: int) -> str:
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms):%Y%m%dT%H%M}"
+
+
+def horizon(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    return {"horizon": "12month"}
+
+
+def listed(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    params = {"state": "delisted" if call.kind == "delisted" else "active"}
+    return params if call.end is None else {**params, "date": utc_date(call.end - 1)}
+
+
+def keywords(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    if not call.query:
+        raise errors.UnsupportedCall("alphavantage searches symbols by keywords: give a query")
+    return {"keywords": call.query}
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def refusal(reading: Reading) -> errors.Refusal | None:
+    """Find the refusal in a 200: a text under `Note`, `Information` or `Error Message`, sample data, or nothing."""
+    body = reading.answer.body.strip()
+    if reading.answer.status != 200:
+        return None
+    if not body:
+        return errors.ProviderUnavailable("HTTP 200 with an empty body")
+    if body == b"{}" and reading.call.symbols:
+        return errors.UnknownSymbol("the answer is an empty object")
+    said = [reading.object[name] for name in ("Note", "Information", "Error Message") if name in reading.object]
+    if said:
+        # some texts echo the key
+        return _refused(reading, re.sub(r"(API key as )\S+", r"\1***", str(said[0]))[:400])
+    sample = "ARTIFICIAL" in str(reading.object.get("message"))
+    return errors.NotEntitled("premium function: the data are an artificial sample") if sample else None
+
+
+def _refused(reading: Reading, reason: str) -> errors.Refusal | None:
+    """The first match decides: the text about bursts also names the daily limit and the premium plans."""
+    for words, cls in WORDS.items():
+        if re.search(words, reason, re.IGNORECASE):
+            return cls(reason)
+    if reading.call.symbols and re.search("invalid (api call|inputs)", reason, re.IGNORECASE):
+        return None if "month" in reading.params else errors.UnknownSymbol(reason)
+    return errors.InvalidRequest(reason)

@@ -1,0 +1,228 @@
+"""What Bright Data is asked: symbols both ways, pages, jobs and their polls, refusals in headers, envelopes and states.
+
+Bloomberg spells AAPL:US, BRK/B:US, VOD:LN, SPX:IND, EURUSD:CUR, XBTUSD:CUR, CL1:COM. Rows scraped from Yahoo Finance
+carry Yahoo's spelling, without a colon: AAPL, BRK-B, VOD.L.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from connectors import errors
+from connectors.brightdata.market import SCRIPT, envelope, page_of
+from connectors.calls import Call, Request
+from connectors.declaration import retry_after
+from connectors.fields import number
+from connectors.reading import Reading
+from connectors.records import AssetClass
+from connectors.symbols import FOREX, split_listing, venue_by
+
+SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
+INDICES = MappingProxyType(
+    {
+        "SPX": "GSPC",
+        "INDU": "DJI",
+        "CCMP": "IXIC",
+        "RTY": "RUT",
+        "UKX": "FTSE",
+        "DAX": "GDAXI",
+        "CAC": "FCHI",
+        "SX5E": "STOXX50E",
+        "NKY": "N225",
+    }
+)
+FUTURES = MappingProxyType({root: root for root in ("CL", "GC", "HG", "HO", "NG", "PA", "PL", "SI")} | {"CO": "BZ"})
+COINS = MappingProxyType({"XBT": "BTC", "XET": "ETH"})
+ZONE = "web_unlocker1"  # what Bright Data calls an account's first zone; a key `zone:token` names another
+ARTICLES = 50  # most results of one keyword: each is paid
+BACKGROUND = "unlocker_background"
+WAIT_S = 15.0  # 25 answers of 429 within five minutes block the address
+CODES: Mapping[str, type[errors.Refusal]] = MappingProxyType(
+    {
+        "rate_limit|throttl": errors.RateLimited,
+        "robots|policy|premium|feature_not_active|custom_headers": errors.NotEntitled,
+        "credential|password|customer_name|auth": errors.KeyRejected,
+        "zone_not_found|bad_port": errors.InvalidRequest,
+    }
+)
+SAID: Mapping[str, type[errors.Refusal]] = MappingProxyType(
+    {
+        "account is (suspended|new)": errors.KeyRejected,
+        "(snapshot|dataset) does not exist": errors.InvalidRequest,
+        "are you a robot|unusual activity from your computer": errors.ProviderUnavailable,
+    }
+)
+
+
+# -- symbols ---------------------------------------------------------------------------------------------------------
+
+
+def spell(symbol: str, asset_class: AssetClass) -> str:
+    """`BRK.B` -> `BRK/B:US`, `VOD.XLON` -> `VOD:LN`, `^GSPC` -> `SPX:IND`. Raises `UnsupportedSymbol`."""
+    found = None
+    if asset_class in SHARES:
+        found = _spell_share(symbol)
+    elif asset_class == "index" and re.fullmatch(r"\^[A-Z0-9]{1,10}", symbol) and symbol[1:] not in INDICES:
+        found = f"{_code(INDICES, symbol[1:]) or symbol[1:]}:IND"
+    elif asset_class == "forex" and FOREX.fullmatch(symbol) and symbol[:3] not in COINS:
+        found = f"{symbol.replace('/', '')}:CUR"
+    elif asset_class == "crypto" and symbol.endswith("-USD") and (coin := _code(COINS, symbol[:-4])):
+        found = f"{coin}USD:CUR"
+    elif asset_class == "commodity" and (root := _code(FUTURES, symbol)):
+        found = f"{root}1:COM"
+    if found is None:
+        raise errors.UnsupportedSymbol(
+            f"brightdata cannot spell the {asset_class} {symbol!r} as Bloomberg does: it knows shares, their classes, "
+            f"indices, currency pairs, {' '.join(COINS.values())} in USD, futures {' '.join(FUTURES.values())}"
+        )
+    return found
+
+
+def _spell_share(symbol: str) -> str | None:
+    if listing := split_listing(symbol):
+        ticker, venue = listing
+        known = venue_by("bloomberg", venue.bloomberg) == venue  # two venues of one country may share a code
+        return f"{ticker.replace('.', '/')}:{venue.bloomberg}" if known else None
+    return f"{symbol.replace('.', '/')}:US" if re.fullmatch(r"[A-Z][A-Z0-9]{0,11}(\.[A-Z])?", symbol) else None
+
+
+def _code(table: Mapping[str, str], name: str) -> str | None:
+    return next((code for code, known in table.items() if known == name), None)
+
+
+def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
+    """`BRK/B:US` -> `BRK.B`, `OMX:IND` -> (`^OMX`, index), `CL1:COM` -> (`CL`, commodity). Raises `FieldError`."""
+    name, colon, market = spelling.partition(":")
+    shares: AssetClass = asset_class if asset_class in SHARES else "equity"
+    if not colon and (match := re.fullmatch(r"([A-Z0-9-]{1,16})(?:\.([A-Z]{1,3}))?", name)):
+        if venue := venue_by("yahoo", match[2] or ""):
+            return f"{match[1].replace('-', '.')}.{venue.mic}", shares
+        if not match[2]:
+            return name.replace("-", "."), shares
+    if re.fullmatch(r"[A-Z0-9][A-Z0-9/]{0,15}", name) and (found := _canonical_at(name, market, shares)):
+        return found
+    raise errors.FieldError("symbol", f"{spelling!r:.40} is no symbol of a known form")
+
+
+def _canonical_at(name: str, market: str, shares: AssetClass) -> tuple[str, AssetClass] | None:
+    if market == "US":
+        return name.replace("/", "."), shares
+    if market == "IND":
+        return f"^{INDICES.get(name, name)}", "index"
+    if market == "CUR" and len(name) == 6:
+        coin = COINS.get(name[:3])
+        return (f"{coin}-{name[3:]}", "crypto") if coin else (f"{name[:3]}/{name[3:]}", "forex")
+    if market == "COM":
+        return (FUTURES[name[:-1]], "commodity") if name.endswith("1") and name[:-1] in FUTURES else None
+    venue = venue_by("bloomberg", market)
+    return (f"{name.replace('/', '.')}.{venue.mic}", shares) if venue else None
+
+
+def _at_yahoo(symbol: str) -> str:
+    """`BRK.B` -> `BRK-B`, `VOD.XLON` -> `VOD.L`."""
+    listing = split_listing(symbol)
+    return f"{listing[0].replace('.', '-')}.{listing[1].yahoo}" if listing else symbol.replace(".", "-")
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+
+def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    return {}
+
+
+def polled(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Refuse: no call can name a job that is not yet triggered."""
+    raise errors.UnsupportedCall("brightdata's results are polled by their id: ask the job instead")
+
+
+def page(_: Call, spelled: tuple[str, ...]) -> Mapping[str, Any]:
+    return {"zone": ZONE, "url": f"https://www.bloomberg.com/quote/{spelled[0]}", "format": "json"}
+
+
+def job(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Rows of what failed are asked for too; a search is limited, since each of its results is paid."""
+    limit = {} if call.symbols else {"limit_multiple_results": str(min(call.limit or ARTICLES, ARTICLES))}
+    return {"format": "json", "include_errors": "true", **limit}
+
+
+def companies(call: Call, _: tuple[str, ...]) -> list[Any]:
+    return [{"url": f"https://finance.yahoo.com/quote/{_at_yahoo(symbol)}"} for symbol in call.symbols]
+
+
+def keyword(call: Call, _: tuple[str, ...]) -> list[Any]:
+    if not call.query:
+        raise errors.UnsupportedCall("brightdata searches news by a keyword: give a query")
+    return [{"url": "https://news.google.com/", "keyword": call.query, "country": "US", "language": "en"}]
+
+
+def _poll(snapshot: Any) -> Request:
+    if not isinstance(snapshot, str) or not re.fullmatch(r"[\w-]+", snapshot):
+        raise errors.MalformedPayload(f"snapshot_id was {snapshot!r:.60}")
+    return Request(endpoint="snapshot", path=f"/datasets/v3/snapshot/{snapshot}", params={"format": "json"})
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def refusal(reading: Reading) -> errors.Refusal | None:
+    """Find the refusal in headers, envelope, text or a job's state; an unlocking that failed may pass the next time."""
+    answer = reading.answer
+    if answer.status == 429:
+        return errors.RateLimited(f"HTTP 429: {reading.text[:200]}", retry_after=retry_after(answer) or WAIT_S)
+    if answer.status not in {200, 202}:
+        return _said(reading.text)
+    return _unlocking(reading) or _said(page_of(reading)) or _job_state(reading)
+
+
+def _unlocking(reading: Reading) -> errors.Refusal | None:
+    inner = envelope(reading)
+    given = inner["headers"] if isinstance(inner.get("headers"), dict) else {}
+    headers = {name.lower(): value for name, value in [*given.items(), *reading.answer.headers.items()]}
+    code = str(headers.get("x-brd-error-code") or headers.get("x-brd-err-code") or "")
+    said = f"{code} {headers.get('x-brd-error') or headers.get('x-brd-err-msg') or ''}".strip()
+    if said:
+        cls = next((cls for words, cls in CODES.items() if re.search(words, code)), errors.ProviderUnavailable)
+        return cls(said)
+    status = number(inner.get("status_code") or headers.get("x-brd-status-code")) or 200
+    if status == 407:
+        return errors.KeyRejected("the unlocker's zone refuses the key")
+    if status == 404:
+        return errors.UnknownSymbol("Bloomberg has no such page")
+    if not 200 <= status < 300:
+        return errors.ProviderUnavailable(f"the page answered {status:.0f}")
+    empty = not (inner["body"] if inner else reading.answer.body.strip())
+    return errors.ProviderUnavailable("an empty answer") if empty and not _waiting(reading) else None
+
+
+def _waiting(reading: Reading) -> bool:
+    return reading.answer.status == 202 or reading.request.endpoint == BACKGROUND
+
+
+def _said(words: str) -> errors.Refusal | None:
+    """A page with its data, or JSON, may hold such words in a headline: only other texts are looked into."""
+    if SCRIPT.search(words) or words.lstrip()[:1] in {"{", "["}:
+        return None
+    for pattern, cls in SAID.items():
+        if found := re.search(pattern, words, re.IGNORECASE):
+            return cls(found[0])
+    return None
+
+
+def _job_state(reading: Reading) -> errors.Refusal | None:
+    """A job hands out its id, then its state, or 202 for not yet; so does an unlocking in the background."""
+    body, state = reading.object, reading.object.get("status")
+    response = reading.answer.headers.get("x-response-id") or reading.params.get("response_id")
+    if response and _waiting(reading):
+        params = {"response_id": response, "zone": ZONE}
+        poll = Request(endpoint="unlocker_result", path="/unblocker/get_result", params=params)
+        return errors.Pending("unlocking in the background", poll=poll)
+    if state == "failed":
+        return errors.ProviderUnavailable(f"the job failed: {body.get('error_message')!s:.200}")
+    if _waiting(reading) or "snapshot_id" in body or state in {"starting", "running", "building"}:
+        snapshot = body.get("snapshot_id") or reading.params.get("snapshot_id")
+        return errors.Pending(str(state or "triggered"), poll=_poll(snapshot))
+    return None

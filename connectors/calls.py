@@ -1,0 +1,138 @@
+"""A call before, on and after the wire: what is asked, sent and received. Pure data, no behaviour beyond checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval
+
+DAY_MS = 86_400_000
+
+
+class Call(BaseModel):
+    """What is asked, in canonical terms, for one dataset and one asset class.
+
+    `symbols` empty asks for a whole market (`exchange`, `kind` and the range narrow it). `start` (inclusive) and `end`
+    (exclusive) are ms since the epoch, UTC, compared with a record's `ts`. `adjustment` None takes what
+    the provider gives by default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    symbols: tuple[str, ...] = ()
+    asset_class: AssetClass = "equity"
+    interval: Interval | None = None
+    adjustment: Adjustment | None = None
+    start: int | None = None
+    end: int | None = None
+    kind: str | None = None
+    """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
+    period: Literal["annual", "quarterly"] | None = None
+    exchange: str | None = None
+    query: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Call:
+        if self.dataset not in DATASETS:
+            raise ValueError(f"unknown dataset {self.dataset!r}; known: {', '.join(DATASETS)}")
+        if self.dataset == "bars" and self.interval is None:
+            raise ValueError(f"bars need an interval: one of {', '.join(INTERVAL_MS)}")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"the range is empty: start {self.start} is not before end {self.end}")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request without its key: `path` is below the provider's base URL."""
+
+    endpoint: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    method: Literal["GET", "POST"] = "GET"
+    body: Mapping[str, Any] | list[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One HTTP response as received. Header names are lower case; `observed_at` is its receive time, ms UTC."""
+
+    status: int
+    body: bytes
+    observed_at: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """Where a key goes: a query parameter, or header templates with `{key}` (or `{id}` and `{secret}` of `id:secret`).
+
+    With `handshake` the provider hands out a session instead: GET `cookie_url` for cookies, then GET
+    `token_path` for a text that travels as query parameter `token_param`.
+    """
+
+    query: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    handshake: Handshake | None = None
+    account: str | None = None
+    """A field of requests that names the part of an account a key belongs to: the id of an `id:secret` key."""
+
+    @property
+    def keyless(self) -> bool:
+        """True when the provider needs no key of ours."""
+        return self.query is None and not self.headers
+
+    @property
+    def paired(self) -> bool:
+        """True when a key is a pair, written `id:secret`."""
+        return any("{secret}" in text for text in self.headers.values())
+
+    def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Give (query parameters, headers) that carry `key`. They must never be logged."""
+        ident, _, secret = key.partition(":")
+        parts = {"key": key, "id": ident, "secret": secret, "token": secret or key}
+        headers = {name: text.format(**parts) for name, text in self.headers.items()}
+        return ({self.query: key} if self.query else {}), headers
+
+    def address(self, request: Request, key: str) -> Request:
+        """Give the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
+        ident, paired, _ = key.partition(":")
+        if not (self.account and paired):
+            return request
+        own = {self.account: ident}
+        body = (
+            {**request.body, **own}
+            if isinstance(request.body, Mapping) and self.account in request.body
+            else request.body
+        )
+        params = {**request.params, **own} if self.account in request.params else request.params
+        return replace(request, params=params, body=body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """A session that must be opened before some endpoints answer (Yahoo's cookie and crumb)."""
+
+    cookie_url: str
+    token_path: str
+    token_param: str
+    endpoints: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """At most `calls` per key in each `per` window; windows of a day or month start in `zone`.
+
+    A call counts with its endpoint's weight, or, where `weighted` is false, as one.
+    """
+
+    calls: int
+    per: Literal["second", "minute", "day", "month"]
+    zone: str = "UTC"
+    weighted: bool = True

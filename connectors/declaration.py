@@ -1,0 +1,403 @@
+"""The vocabulary in which a provider is declared. Pure: text in, records out; time comes as an argument.
+
+Reading order: `Call` (what is asked, canonical) -> `Connector.split` -> `Connector.request` (what is sent)
+-> `Answer` (what came back) -> `Connector.read` -> `Outcome` (records, rejects, or one refusal).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from pydantic import ValidationError
+
+from connectors import errors
+from connectors.calls import Answer, Auth, Call, Limit, Request
+from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
+from connectors.reading import UNREADABLE, Reading
+from connectors.records import DATASETS, Adjustment, AnyRecord, AssetClass
+from connectors.symbols import Symbols
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+MAILBOXES = 32
+"""Partitions of poll.requests: how many providers there can be."""
+KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"actions": ("split", "dividend"), "statements": ("income", "balance", "cash_flow")}
+)
+"""The kinds of which a dataset consists: a call that names none wants them all."""
+
+Parse = Callable[["Reading"], Iterator[Item]]
+Build = Callable[[Call, tuple[str, ...]], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One path of the provider's API: what it serves, how it is asked, how its answer is read.
+
+    `path` is a template; `build(call, spelled_symbols)` gives its fields and the query parameters. `match`
+    are parameters that tell endpoints of one path apart. `intervals` maps canonical intervals to the
+    provider's codes; of `adjustments` the first is the default. `batch` is the most symbols of one call
+    (0: no symbols, a whole market). `span_ms` is the longest range of one call per interval. An endpoint with
+    `routed=False` is read but never asked (retired shapes, or one that another endpoint makes needless).
+    """
+
+    name: str
+    dataset: str
+    path: str
+    build: Build
+    parse: Parse
+    docs: str
+    asset_classes: tuple[AssetClass, ...] = ("equity", "etf")
+    intervals: Mapping[str, str] = field(default_factory=dict)
+    adjustments: tuple[Adjustment, ...] = ()
+    kinds: tuple[str, ...] = ()
+    match: Mapping[str, str] = field(default_factory=dict)
+    batch: int = 1
+    span_ms: Mapping[str, int] = field(default_factory=dict)
+    history: str = ""
+    rows: int | None = None
+    cost: float = 1
+    cost_per_symbol: float = 0
+    usd: float = 0
+    plan: str = "free"
+    method: Literal["GET", "POST"] = "GET"
+    body: Callable[[Call, tuple[str, ...]], Mapping[str, Any] | list[Any]] | None = None
+    latest: bool = False
+    """A latest-value query: a symbol without a value is `UnknownSymbol`."""
+    routed: bool = True
+
+    def serves(self, call: Call) -> bool:
+        """Tell whether this endpoint can be asked `call`."""
+        return (
+            self.routed
+            and self.dataset == call.dataset
+            and call.asset_class in self.asset_classes
+            and (call.interval is None or call.interval in self.intervals)
+            and (call.adjustment is None or not self.adjustments or call.adjustment in self.adjustments)
+            and (call.kind is None or not self.kinds or call.kind in self.kinds)
+            and bool(call.symbols) == (self.batch > 0)
+        )
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The template as a pattern for the end of a URL's path."""
+        return _pattern(self.path)
+
+    def weight(self, symbols: int) -> float:
+        """Calls (or credits) that one request for `symbols` symbols costs."""
+        return self.cost + self.cost_per_symbol * symbols
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one answer became: records (possibly none) or exactly one refusal.
+
+    `missing` are single symbols' refusals in a batch, `next` the following page, `left_out` rows outside
+    the asset classes.
+    """
+
+    items: tuple[AnyRecord | BarColumns, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    missing: Mapping[str, errors.Refusal] = field(default_factory=dict)
+    next: Request | None = None
+    left_out: int = 0
+    refusal: errors.Refusal | None = None
+
+    @property
+    def name(self) -> str:
+        """`records`, or the refusal's name."""
+        return self.refusal.name if self.refusal else "records"
+
+
+STATUS: Mapping[int, type[errors.Refusal]] = MappingProxyType(
+    {
+        400: errors.InvalidRequest,
+        401: errors.KeyRejected,
+        402: errors.NotEntitled,
+        403: errors.NotEntitled,
+        404: errors.UnknownSymbol,
+        405: errors.InvalidRequest,
+        408: errors.ProviderUnavailable,
+        410: errors.InvalidRequest,
+        413: errors.InvalidRequest,
+        414: errors.InvalidRequest,
+        422: errors.InvalidRequest,
+        429: errors.RateLimited,
+    }
+)
+
+
+class NoRecords(Enum):
+    """What a refusal hook answers when the provider's "error" only says that there is nothing in the range."""
+
+    NO_RECORDS = "no records"
+
+
+NO_RECORDS = NoRecords.NO_RECORDS
+Hook = Callable[[Reading], errors.Refusal | NoRecords | None]
+
+
+def nothing_hidden(_: Reading) -> errors.Refusal | None:
+    """Refusal hook of a provider whose status tells the truth."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """A provider, declared: where it is, how it is asked, what it sells, how it refuses.
+
+    `statuses` overrides the default status table. `refusal` is asked first about every answer, for what
+    hides in a 200 or needs the body to be told apart; `zone` is where its days end.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    docs: str
+    auth: Auth
+    symbols: Symbols
+    endpoints: tuple[Endpoint, ...]
+    mailbox: int
+    """Number of the poll.requests partition that is this provider's alone: unique, never reused.
+
+    Far from those of others, since Kafka's assignors give neighbours to the same worker.
+    """
+    limits: tuple[Limit, ...] = ()
+    zone: str = "UTC"
+    statuses: Mapping[int, type[errors.Refusal]] = field(default_factory=dict)
+    refusal: Hook = nothing_hidden
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Endpoints (by name) that live on another base URL."""
+    failure_threshold: int = 5
+    """Failures in a row after which it is left alone for `recovery_s` seconds; settings may say otherwise."""
+    recovery_s: float = 60
+    success_threshold: int = 1
+    budget_usd: float | None = None
+    """What its calls may cost a day where settings do not say otherwise; None: as much as they cost."""
+
+    def __post_init__(self) -> None:
+        names = [endpoint.name for endpoint in self.endpoints]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise errors.DeclarationError(f"{self.name}: endpoint {sorted(twice)[0]!r} is declared twice")
+        for endpoint in self.endpoints:
+            if endpoint.dataset not in DATASETS:
+                raise errors.DeclarationError(f"{self.name}.{endpoint.name}: unknown dataset {endpoint.dataset!r}")
+            if endpoint.dataset == "bars" and not (endpoint.intervals and endpoint.adjustments):
+                raise errors.DeclarationError(f"{self.name}.{endpoint.name}: bars need intervals and adjustments")
+        if not 0 <= self.mailbox < MAILBOXES:
+            raise errors.DeclarationError(f"{self.name}: mailbox {self.mailbox} is not within 0..{MAILBOXES - 1}")
+        if unknown := set(self.hosts) - set(names):
+            raise errors.DeclarationError(f"{self.name}: host of unknown endpoint {sorted(unknown)[0]!r}")
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Give the endpoint of that name. Raises `UnsupportedCall`."""
+        for endpoint in self.endpoints:
+            if endpoint.name == name:
+                return endpoint
+        raise errors.UnsupportedCall(f"{self.name} has no endpoint {name!r}")
+
+    def route(self, call: Call, skip: frozenset[str] = frozenset()) -> Endpoint:
+        """Give the endpoint that serves `call`: the first declared, but for those named in `skip`.
+
+        Raises `UnsupportedCall`, saying what is sold.
+        """
+        for endpoint in self.endpoints:
+            if endpoint.name not in skip and endpoint.serves(call):
+                return endpoint
+        asked = " ".join(filter(None, (call.asset_class, call.dataset, call.kind, call.interval, call.adjustment)))
+        scope = "" if call.symbols else " of a whole market"
+        sold = sorted(f"{e.dataset}({' '.join((*e.asset_classes, *e.intervals))})" for e in self.endpoints if e.routed)
+        raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
+
+    def sells(self, call: Call, skip: frozenset[str] = frozenset()) -> bool:
+        """Tell whether an endpoint other than those named in `skip` serves `call`."""
+        return any(endpoint.name not in skip and endpoint.serves(call) for endpoint in self.endpoints)
+
+    def split(self, call: Call, skip: frozenset[str] = frozenset()) -> list[Call]:
+        """Cut `call` into the fewest calls that each fit one request: by batch size and by range.
+
+        Raises `UnsupportedCall`.
+        """
+        endpoint = self.route(call, skip)
+        if call.kind is None and (kinds := self._kinds_apart(endpoint, call)):
+            return [part for kind in kinds for part in self.split(call.model_copy(update={"kind": kind}), skip)]
+        for symbol in call.symbols:
+            self.symbols.spell(symbol, call.asset_class)
+        size = endpoint.batch or 1
+        groups = [call.symbols[i : i + size] for i in range(0, len(call.symbols), size)] or [()]
+        ranges = _ranges(call, endpoint.span_ms.get(call.interval or ""))
+        return [
+            call.model_copy(update={"symbols": symbols, "start": start, "end": end})
+            for symbols in groups
+            for start, end in ranges
+        ]
+
+    def _kinds_apart(self, endpoint: Endpoint, call: Call) -> list[str]:
+        """The kinds of a dataset that a call without one means, when each has an endpoint of its own."""
+        whole = KINDS.get(call.dataset, ())
+        if not endpoint.kinds or set(whole) <= set(endpoint.kinds):
+            return []
+        kinds = [call.model_copy(update={"kind": kind}) for kind in whole]
+        return [k.kind for k in kinds if k.kind and any(e.kinds and e.serves(k) for e in self.endpoints)]
+
+    def request(self, call: Call, skip: frozenset[str] = frozenset()) -> Request:
+        """Build the request for a call that `split` gave. Raises `UnsupportedCall`."""
+        endpoint = self.route(call, skip)
+        spelled = tuple(self.symbols.spell(symbol, call.asset_class) for symbol in call.symbols)
+        given = {**endpoint.match, **endpoint.build(call, spelled)}
+        fields = set(re.findall(r"\{(\w+)\}", endpoint.path))
+        path = endpoint.path.format(**{name: quote(given[name], safe=":,=^.-") for name in fields})
+        return Request(
+            endpoint=endpoint.name,
+            path=path,
+            params={name: value for name, value in given.items() if name not in fields},
+            method=endpoint.method,
+            body=endpoint.body(call, spelled) if endpoint.body else None,
+        )
+
+    def find(self, method: str, url: str, params: Mapping[str, str] = NOTHING) -> Request | None:
+        """Recognise one of our endpoints in a URL, whatever its host; None when it is none of ours."""
+        parts = urlsplit(url)
+        given = {**dict(parse_qsl(parts.query)), **params}
+        given.pop(self.auth.query or "", None)
+        for endpoint in self.endpoints:
+            if endpoint.method != method.upper() or any(given.get(k) != v for k, v in endpoint.match.items()):
+                continue
+            if endpoint.pattern.search(parts.path):
+                return Request(endpoint=endpoint.name, path=parts.path, params=given, method=endpoint.method)
+        return None
+
+    def read(self, call: Call, request: Request, answer: Answer, request_id: str = "") -> Outcome:
+        """Turn an answer into its outcome. Never raises for what a provider sent, however broken."""
+        try:
+            reading = Reading(
+                source=self.name,
+                symbols=self.symbols,
+                params=self.fields(request),
+                plan=self.endpoint(request.endpoint).plan if request.endpoint else "",
+                call=call,
+                request=request,
+                answer=answer,
+                request_id=request_id,
+            )
+            return self._outcome(reading)
+        except errors.Refusal as refusal:
+            return Outcome(refusal=refusal)
+        except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
+            reason = f"{request.endpoint or 'answer'}: {type(error).__name__}: {error}"
+            return Outcome(refusal=errors.MalformedPayload(reason))
+
+    def fields(self, request: Request) -> Mapping[str, str]:
+        """Query parameters and path fields of a request, by name."""
+        found = self.endpoint(request.endpoint).pattern.search(request.path) if request.endpoint else None
+        path_fields = found.groupdict() if found else {}
+        return {**{name: unquote(text) for name, text in path_fields.items()}, **request.params}
+
+    def _outcome(self, reading: Reading) -> Outcome:
+        refusal = self.refusal(reading) or self._by_status(reading.answer)
+        if isinstance(refusal, errors.Refusal):
+            return Outcome(refusal=refusal)
+        if refusal is NO_RECORDS or not reading.request.endpoint:
+            return Outcome()
+        endpoint = self.endpoint(reading.request.endpoint)
+        found = _sorted(endpoint.parse(reading))
+        return self._unknown(reading.call, found) if endpoint.latest else found
+
+    def _unknown(self, call: Call, found: Outcome) -> Outcome:
+        """A latest-value query: a symbol without a value is unknown; a single one makes that the whole outcome."""
+        if not call.symbols or found.rejects:
+            return found
+        got = {
+            item.envelope["symbol"] if isinstance(item, BarColumns) else getattr(item, "symbol", "")
+            for item in found.items
+        }
+        lacking = [symbol for symbol in call.symbols if symbol not in got]
+        refusals = {symbol: errors.UnknownSymbol(f"{self.name} gave no value for {symbol}") for symbol in lacking}
+        missing = {**refusals, **found.missing}
+        if len(call.symbols) == 1 and missing and not found.items:
+            return Outcome(refusal=missing[call.symbols[0]])
+        return replace(found, missing=missing)
+
+    def _by_status(self, answer: Answer) -> errors.Refusal | None:
+        status = answer.status
+        if status == 200 and not answer.body.strip():
+            return errors.ProviderUnavailable("HTTP 200 with an empty body")
+        if 200 <= status < 300:
+            return None
+        cls = self.statuses.get(status) or STATUS.get(
+            status, errors.ProviderUnavailable if status >= 500 else errors.MalformedPayload
+        )
+        said = f"HTTP {status}: {answer.body[:200].decode('utf-8', 'replace')}"
+        if cls is errors.RateLimited:
+            return errors.RateLimited(said, retry_after=retry_after(answer))
+        return cls(said)
+
+
+def _sorted(items: Iterator[Item]) -> Outcome:
+    """Take everything a parser yields before anything is kept: a payload that breaks midway gives nothing."""
+    records: list[AnyRecord | BarColumns] = []
+    rejects: list[Reject] = []
+    missing: dict[str, errors.Refusal] = {}
+    following: Request | None = None
+    left_out = 0
+    for item in items:
+        match item:
+            case Reject():
+                rejects.append(item)
+            case Missing():
+                missing[item.symbol] = item.refusal
+            case Next():
+                following = item.request
+            case LeftOut():
+                left_out += item.count
+            case _:
+                records.append(item)
+    return Outcome(items=tuple(records), rejects=tuple(rejects), missing=missing, next=following, left_out=left_out)
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds of a `Retry-After` header, or None (absent, or an HTTP date: RFC 9110 section 10.2.3)."""
+    text = answer.headers.get("retry-after", "").strip()
+    return float(text) if text.isdecimal() else None
+
+
+def quota_said(answer: Answer) -> tuple[float, float | None, int | None] | None:
+    """What `X-RateLimit-*` headers say of the key: calls left, the limit, and its reset in ms UTC; None without them.
+
+    A reset is written in seconds since the epoch (Alpaca, Finnhub) or from now.
+    """
+    left, limit, reset = (
+        _count(answer.headers.get(f"x-ratelimit-{name}", "")) for name in ("remaining", "limit", "reset")
+    )
+    if left is None:
+        return None
+    if reset is None:
+        return left, limit, None
+    return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
+
+
+EPOCH_S = 1_000_000_000
+
+
+def _count(text: str) -> float | None:
+    return float(text) if len(text) < 15 and text.strip().isdecimal() else None
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) + "/?$")
+
+
+def _ranges(call: Call, span: int | None) -> list[tuple[int | None, int | None]]:
+    if span is None or call.start is None or call.end is None:
+        return [(call.start, call.end)]
+    return [(at, min(at + span, call.end)) for at in range(call.start, call.end, span)]

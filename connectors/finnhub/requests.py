@@ -1,0 +1,120 @@
+"""How Finnhub is asked and how it refuses: a call becomes parameters, the text of an error a refusal. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from connectors import errors
+from connectors.calls import DAY_MS, Answer, Call
+from connectors.declaration import Build, retry_after
+from connectors.fields import period_start, utc_date
+from connectors.finnhub.market import HALF_DAY_MS
+from connectors.finnhub.names import DAILY, INTRADAY
+from connectors.reading import Reading
+from connectors.symbols import BY_MIC, split_listing
+
+LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
+LONGEST_WINDOW_S = 60.0
+
+
+def one(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    return {"symbol": spelled[0]} if spelled else {}
+
+
+def quote(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """The quote endpoint knows forex by the symbols of Finnhub's own rates."""
+    return {"symbol": f"FHFX:{call.symbols[0].replace('/', '-')}" if call.asset_class == "forex" else spelled[0]}
+
+
+def candles(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """`from` and `to` are inclusive; a day east of Greenwich begins before it does in UTC."""
+    interval = call.interval or "1d"
+    first, last = call.start or 0, (LATEST_MS if call.end is None else call.end) - 1
+    if interval in DAILY:
+        first = max((period_start(first // DAY_MS * DAY_MS, interval) or 0) - HALF_DAY_MS, 0)
+    resolution = {**INTRADAY, **DAILY}[interval]
+    return {"symbol": spelled[0], "resolution": resolution, "from": str(-(-first // 1000)), "to": str(last // 1000)}
+
+
+def dated(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """`from` and `to` are dates, both inclusive."""
+    first = {} if call.start is None else {"from": utc_date(call.start)}
+    last = {} if call.end is None else {"to": utc_date(call.end - 1)}
+    return {**one(call, spelled), **first, **last}
+
+
+def bounded(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    return {"from": "1970-01-01", "to": utc_date(LATEST_MS), **dated(call, spelled)}
+
+
+def reported(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    return {**dated(call, spelled), "freq": call.period or "annual"}
+
+
+def metric(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    return {"symbol": spelled[0], "metric": "all"}
+
+
+def frequency(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    return {"symbol": spelled[0], "freq": call.period or "quarterly"}
+
+
+def category(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    by_class = call.asset_class if call.asset_class in {"forex", "crypto"} else "general"
+    return {"category": "merger" if call.kind == "merger" else by_class}
+
+
+def listed_on(default: str) -> Build:
+    """An exchange is asked by Finnhub's code or its MIC; the US venues are parts of one exchange."""
+
+    def build(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+        code = call.exchange or default
+        if code in BY_MIC:
+            return {"exchange": BY_MIC[code].yahoo}
+        return {"exchange": "US", "mic": code} if default == "US" and len(code) == 4 else {"exchange": code}
+
+    return build
+
+
+def search(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    if not call.query:
+        raise errors.UnsupportedCall("finnhub's symbol search needs a query")
+    return {"q": call.query}
+
+
+def base(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    return {"base": call.query or "USD"}
+
+
+def refusal(reading: Reading) -> errors.Refusal | None:
+    """The text of an error tells the key from the plan."""
+    answer = reading.answer
+    if answer.status == 429:
+        return errors.RateLimited(f"HTTP 429: {reading.text[:200]}", retry_after=_wait(answer))
+    said = str(reading.object.get("error") or "")[:200]
+    if not said or answer.status not in {200, 401, 403}:
+        return None
+    if "limit reached" in said:
+        return errors.RateLimited(said)
+    if "have access" in said:
+        return _not_sold(reading, said)
+    if "API key" in said:
+        return errors.KeyRejected(said)
+    return errors.InvalidRequest(said) if answer.status == 200 else None
+
+
+def _wait(answer: Answer) -> float | None:
+    """Seconds until the limit's end, which a header gives in seconds since the epoch."""
+    reset = answer.headers.get("x-ratelimit-reset", "").strip()
+    if (told := retry_after(answer)) is not None or not re.fullmatch("[0-9]{1,11}", reset):
+        return told
+    return min(max(0.0, int(reset) - answer.observed_at / 1000), LONGEST_WINDOW_S)
+
+
+def _not_sold(reading: Reading, said: str) -> errors.Refusal:
+    """Of an endpoint on the free plan only the listing abroad can be meant: the dataset itself is sold."""
+    asked = reading.call.symbols
+    if reading.plan == "free" and asked and all(map(split_listing, asked)):
+        return errors.UnknownSymbol(f"not on this plan, like most listings abroad: {said}")
+    return errors.NotEntitled(said)

@@ -1,0 +1,224 @@
+"""Polygon's bars, quotes, splits and dividends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from connectors import errors
+from connectors import fields as read
+from connectors.calls import DAY_MS
+from connectors.items import BarColumns, Item, LeftOut, Missing
+from connectors.polygon.names import PAIRS, SHARES
+from connectors.polygon.rows import Row, each, follow, results
+from connectors.reading import Reading, objects
+from connectors.records import Action, AssetClass, Quote
+
+ROUND_LOT = 100  # quote sizes of shares count round lots: https://polygon.io/docs/stocks/get_v2_last_nbbo__stocksticker
+
+
+# -- bars ------------------------------------------------------------------------------------------------------------
+
+
+def _currency(symbol: str, asset_class: AssetClass) -> str | None:
+    """The quote side of a pair; shares are in dollars, an index in points."""
+    if asset_class == "index":
+        return None
+    return re.split("[-/]", symbol)[-1] if asset_class in PAIRS else "USD"
+
+
+def _columns(reading: Reading, ticker: str | None, rows: list[Row], ts: list[int | None], names: str) -> BarColumns:
+    """Make columns of `rows`; `names` are the provider's names of open, high, low, close, volume, vwap and trades."""
+    envelope = reading.of(ticker)
+    asset_class = envelope["asset_class"]
+    adjusted = reading.json.get("adjusted", reading.params.get("adjusted") != "false")
+    opened, high, low, close, volume, vwap, trades = (read.column(rows, name) for name in names.split())
+    return BarColumns(
+        envelope=envelope,
+        interval=reading.call.interval or "1d",
+        adjustment="split" if adjusted and asset_class in SHARES else "raw",
+        currency=_currency(envelope["symbol"], asset_class),
+        ts=ts,
+        open=opened,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        vwap=[at or None for at in vwap],
+        trades=trades,
+    )
+
+
+def _frame(reading: Reading, ticker: str | None, rows: list[Row]) -> BarColumns:
+    interval = reading.call.interval or "1d"
+    ts = read.times([row.get("t") for row in rows], "ms")
+    if interval in {"1d", "1w", "1mo"}:
+        days = ts if reading.of(ticker)["asset_class"] in PAIRS else [read.local_day(at, read.NEW_YORK) for at in ts]
+        sunday = DAY_MS if interval == "1w" else 0
+        ts = [read.period_start(None if at is None else at + sunday, interval) for at in days]
+    return _columns(reading, ticker, rows, ts, "o h l c v vw n")
+
+
+def parse_aggregates(reading: Reading) -> Iterator[Item]:
+    rows, strays = objects(results(reading))
+    yield from strays
+    if rows:
+        yield _frame(reading, read.text(reading.json.get("ticker")) or reading.params.get("ticker"), rows)
+    yield from follow(reading)
+
+
+def _grouped(reading: Reading, row: Row) -> BarColumns:
+    return _frame(reading, row["T"], [row])
+
+
+parse_grouped = each(_grouped)
+
+
+def parse_open_close(reading: Reading) -> Iterator[Item]:
+    """`from` is the date; a time after it is meaningless."""
+    row = reading.json
+    ts = [read.midnight(read.iso_date(row["from"]))]
+    yield _columns(reading, row["symbol"], [row], ts, "open high low close volume vwap trades")
+
+
+# -- quotes ----------------------------------------------------------------------------------------------------------
+
+
+def _since_epoch(value: Any) -> int | None:
+    """Shares say ns, crypto and forex ms, in the same field: told apart by size."""
+    return read.millis(value, "ns" if isinstance(value, int) and abs(value) > 10**15 else "ms") or None
+
+
+def _quote(reading: Reading, ticker: str, at: list[Any], values: Mapping[str, Any]) -> Quote | None:
+    """Make a quote whose time is the first of `at` that is there; None without any price."""
+    envelope = reading.of(ticker)
+    paid, bid, ask = (read.price(values.get(name)) for name in ("price", "bid", "ask"))
+    if not (paid or bid or ask):
+        return None
+    ts = next((found for value in at if (found := _since_epoch(value)) is not None), None)
+    lot = ROUND_LOT if envelope["asset_class"] in SHARES else 1.0
+    uncounted = envelope["asset_class"] in {"forex", "index"}  # a currency's volume is a number of quotes
+    return Quote(
+        **envelope,
+        ts=reading.answer.observed_at if ts is None else ts,
+        ts_estimated=ts is None,
+        price=paid,
+        bid=bid,
+        ask=ask,
+        bid_size=read.scaled(read.size(values.get("bid_size")), lot) if bid else None,
+        ask_size=read.scaled(read.size(values.get("ask_size")), lot) if ask else None,
+        open=read.price(values.get("open")),
+        high=read.price(values.get("high")),
+        low=read.price(values.get("low")),
+        prev_close=read.price(values.get("prev_close")),
+        volume=None if uncounted else read.number(values.get("volume")),
+        currency=_currency(envelope["symbol"], envelope["asset_class"]),
+    )
+
+
+def _snapshot(reading: Reading, row: Row) -> Quote | None:
+    """The sides of shares are P/S (ask) and p/s (bid), those of currencies a and b.
+
+    Plans without trades and quotes have neither `lastTrade` nor `lastQuote`: the running day's close is the price.
+    `updated` can lie hours ahead, so it is the time of last resort:
+    https://polygon.io/docs/stocks/get_v2_snapshot_locale_us_markets_stocks_tickers
+    """
+    trade, quote, day = row.get("lastTrade") or {}, row.get("lastQuote") or {}, row.get("day") or {}
+    bare = not trade and not quote
+    values = {
+        "price": day.get("c") if bare else trade.get("p"),
+        "bid": quote.get("p", quote.get("b")),
+        "ask": quote.get("P", quote.get("a")),
+        "bid_size": quote.get("s"),
+        "ask_size": quote.get("S"),
+        "open": day.get("o"),
+        "high": day.get("h"),
+        "low": day.get("l"),
+        "volume": day.get("v"),
+        "prev_close": (row.get("prevDay") or {}).get("c"),
+    }
+    return _quote(reading, row["ticker"], [row.get("updated")] if bare else [trade.get("t"), quote.get("t")], values)
+
+
+def parse_snapshots(reading: Reading) -> Iterator[Item]:
+    body = reading.json
+    rows = body["tickers"] if "tickers" in body else [body["ticker"]]
+    yield from reading.rows(rows, lambda row: _snapshot(reading, row))
+
+
+def _universal(reading: Reading, row: Row) -> Item | None:
+    """A ticker's refusal stands in its own row: https://polygon.io/docs/stocks/get_v3_snapshot."""
+    if row.get("type") == "options":
+        return LeftOut()
+    if error := row.get("error"):
+        refusal = errors.UnknownSymbol if error == "NOT_FOUND" else errors.NotEntitled
+        return Missing(reading.canonical(row["ticker"])[0], refusal(str(row.get("message") or error)))
+    trade, quote, session = (row.get(name) or {} for name in ("last_trade", "last_quote", "session"))
+    last = trade.get("price", row.get("value"))
+    values = {
+        **session,
+        **quote,
+        "price": session.get("price") if last is None else last,
+        "prev_close": session.get("previous_close"),
+    }
+    at = [trade.get("sip_timestamp"), trade.get("last_updated"), quote.get("last_updated"), row.get("last_updated")]
+    return _quote(reading, row["ticker"], at, values)
+
+
+parse_universal = each(_universal)
+
+
+def parse_last(reading: Reading) -> Iterator[Item]:
+    """The last trade (`p` is its price) or the last quote (`p` is the bid, `P` the ask) of a share."""
+    row = reading.json["results"]
+    sides = {"bid": row.get("p"), "ask": row.get("P"), "bid_size": row.get("s"), "ask_size": row.get("S")}
+    if found := _quote(reading, row["T"], [row.get("t")], sides if "P" in row else {"price": row.get("p")}):
+        yield found
+
+
+def parse_last_pair(reading: Reading) -> Iterator[Item]:
+    """The v1 answers for crypto (a trade) and forex (a two-sided quote): ms, symbol with its separator."""
+    last = reading.json["last"]
+    sides = {name: last.get(name) for name in ("price", "bid", "ask")}
+    if found := _quote(reading, reading.json["symbol"], [last.get("timestamp")], sides):
+        yield found
+
+
+# -- actions ---------------------------------------------------------------------------------------------------------
+
+
+def _dividend(reading: Reading, row: Row) -> Action:
+    """v3 uses snake_case, the retired v2 camelCase; amounts are as paid."""
+
+    def day(new: str, old: str) -> str | None:
+        return read.iso_date(row.get(new, row.get(old)))
+
+    return Action(
+        **reading.of(row["ticker"]),
+        kind="dividend",
+        ex_date=day("ex_dividend_date", "exDate"),
+        amount=read.number(row.get("cash_amount", row.get("amount"))),
+        currency=read.currency(row.get("currency")),
+        record_date=day("record_date", "recordDate"),
+        pay_date=day("pay_date", "paymentDate"),
+        declared_date=day("declaration_date", "declaredDate"),
+    )
+
+
+parse_dividends = each(_dividend)
+
+
+def _split(reading: Reading, row: Row) -> Action:
+    """v3 gives both sides; the retired v2 gives old/new, the inverse of our ratio."""
+    new, old = (row["split_to"], row["split_from"]) if "split_to" in row else (1, row["ratio"])
+    above, below = read.number(new), read.number(old)
+    return Action(
+        **reading.of(row["ticker"]),
+        kind="split",
+        ex_date=read.iso_date(row.get("execution_date", row.get("exDate"))),
+        ratio=round(above / below, 12) if above and below else None,
+    )
+
+
+parse_splits = each(_split)

@@ -1,0 +1,179 @@
+"""How Polygon names things: intervals, markets, asset types, statement items, paths. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from connectors.records import AssetClass, FiscalPeriod
+
+SHARES: tuple[AssetClass, ...] = ("equity", "etf")
+PAIRS: tuple[AssetClass, ...] = ("crypto", "forex")
+
+SPANS: Mapping[str, str] = MappingProxyType(
+    {
+        "1m": "1/minute",
+        "5m": "5/minute",
+        "15m": "15/minute",
+        "30m": "30/minute",
+        "1h": "1/hour",
+        "4h": "4/hour",
+        "1d": "1/day",
+        "1w": "1/week",
+        "1mo": "1/month",
+    }
+)
+
+MARKETS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "equity": ("us", "stocks", "stocks"),
+        "etf": ("us", "stocks", "stocks"),
+        "crypto": ("global", "crypto", "crypto"),
+        "forex": ("global", "forex", "fx"),
+        "index": ("us", "indices", "indices"),
+    }
+)
+"""Locale of an asset class, its market in the snapshots' paths, and its market everywhere else."""
+
+ASSET_TYPES: Mapping[str | None, AssetClass] = MappingProxyType(
+    {"ETF": "etf", "ETN": "etf", "ETV": "etf", "ETS": "etf", "FUND": "fund", "INDEX": "index"}
+)
+"""https://polygon.io/docs/stocks/get_v3_reference_tickers_types; what is not named here is as asked."""
+OUTSIDE = frozenset({"BOND", "AGEN", "EQLK"})
+
+PERIODS: Mapping[str, FiscalPeriod] = MappingProxyType(
+    {"FY": "FY", "TTM": "TTM", "Q1": "Q1", "Q2": "Q2", "Q3": "Q3", "Q4": "Q4", "Y": "FY", "T": "TTM", "Q": "Q"}
+)
+"""Fiscal periods; those of one letter are the retired v2's, whose YA, TA and QA are restated."""
+
+SECTIONS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "income_statement": (
+            "income",
+            {
+                "revenues": "revenue",
+                "selling_general_and_administrative_expenses": "selling_general_and_administrative",
+                "operating_income_loss": "operating_income",
+                "interest_expense_operating": "interest_expense",
+                "income_loss_from_continuing_operations_before_tax": "income_before_tax",
+                "income_tax_expense_benefit": "income_tax",
+                "net_income_loss_attributable_to_parent": "net_income",
+                "basic_earnings_per_share": "eps_basic",
+                "diluted_earnings_per_share": "eps_diluted",
+                "basic_average_shares": "shares_basic",
+                "diluted_average_shares": "shares_diluted",
+            },
+        ),
+        "balance_sheet": (
+            "balance",
+            {
+                "assets": "total_assets",
+                "cash": "cash_and_equivalents",
+                "accounts_receivable": "receivables",
+                "accounts_payable": "payables",
+                "liabilities": "total_liabilities",
+                "equity": "total_equity",
+            },
+        ),
+        "cash_flow_statement": (
+            "cash_flow",
+            {
+                "net_cash_flow_from_operating_activities": "operating_cash_flow",
+                "net_cash_flow_from_investing_activities": "investing_cash_flow",
+                "net_cash_flow_from_financing_activities": "financing_cash_flow",
+                "net_cash_flow": "net_change_in_cash",
+            },
+        ),
+    }
+)
+
+FLAT: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "income": {
+            "revenues": "revenue",
+            "costOfRevenue": "cost_of_revenue",
+            "grossProfit": "gross_profit",
+            "researchAndDevelopmentExpense": "research_and_development",
+            "sellingGeneralAndAdministrativeExpense": "selling_general_and_administrative",
+            "operatingExpenses": "operating_expenses",
+            "operatingIncome": "operating_income",
+            "interestExpense": "interest_expense",
+            "earningsBeforeTax": "income_before_tax",
+            "incomeTaxExpense": "income_tax",
+            "netIncome": "net_income",
+            "earningsPerBasicShare": "eps_basic",
+            "earningsPerDilutedShare": "eps_diluted",
+            "weightedAverageShares": "shares_basic",
+            "weightedAverageSharesDiluted": "shares_diluted",
+            "earningsBeforeInterestTaxesDepreciationAmortization": "ebitda",
+        },
+        "balance": {
+            "cashAndEquivalents": "cash_and_equivalents",
+            "investmentsCurrent": "short_term_investments",
+            "tradeAndNonTradeReceivables": "receivables",
+            "inventory": "inventory",
+            "assetsCurrent": "current_assets",
+            "assets": "total_assets",
+            "tradeAndNonTradePayables": "payables",
+            "debtCurrent": "short_term_debt",
+            "currentLiabilities": "current_liabilities",
+            "debtNonCurrent": "long_term_debt",
+            "totalLiabilities": "total_liabilities",
+            "accumulatedRetainedEarningsDeficit": "retained_earnings",
+            "shareholdersEquity": "total_equity",
+            "shares": "shares_outstanding",
+        },
+        "cash_flow": {
+            "netCashFlowFromOperations": "operating_cash_flow",
+            "depreciationAmortizationAndAccretion": "depreciation_and_amortization",
+            "shareBasedCompensation": "stock_based_compensation",
+            "capitalExpenditure": "capital_expenditure",
+            "netCashFlowFromInvesting": "investing_cash_flow",
+            "paymentDividendsOtherCashDistributions": "dividends_paid",
+            "netCashFlowFromFinancing": "financing_cash_flow",
+            "freeCashFlow": "free_cash_flow",
+            "netCashFlow": "net_change_in_cash",
+        },
+    }
+)
+"""The retired v2 has one flat object with all statements and many ratios: only these belong to a statement."""
+
+ENDPOINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "aggregates": (
+            "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{first}/{last}",
+            "stocks/get_v2_aggs_ticker__stocksticker__range__multiplier___timespan___from___to",
+        ),
+        "grouped_daily": (
+            "/v2/aggs/grouped/locale/{locale}/market/{market}/{day}",
+            "stocks/get_v2_aggs_grouped_locale_us_market_stocks__date",
+        ),
+        "previous_close": ("/v2/aggs/ticker/{ticker}/prev", "stocks/get_v2_aggs_ticker__stocksticker__prev"),
+        "open_close": ("/v1/open-close/{ticker}/{day}", "stocks/get_v1_open-close__stocksticker___date"),
+        "snapshots": (
+            "/v2/snapshot/locale/{locale}/markets/{market}/tickers",
+            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers",
+        ),
+        "snapshot": (
+            "/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}",
+            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers__stocksticker",
+        ),
+        "universal_snapshot": ("/v3/snapshot", "stocks/get_v3_snapshot"),
+        "last_trade": ("/v2/last/trade/{ticker}", "stocks/get_v2_last_trade__stocksticker"),
+        "last_quote": ("/v2/last/nbbo/{ticker}", "stocks/get_v2_last_nbbo__stocksticker"),
+        "last_crypto": ("/v1/last/crypto/{base}/{quote}", "crypto/get_v1_last_crypto__from___to"),
+        "last_forex": ("/v1/last_quote/currencies/{base}/{quote}", "forex/get_v1_last_quote_currencies__from___to"),
+        "dividends": ("/v3/reference/dividends", "stocks/get_v3_reference_dividends"),
+        "dividends_v2": ("/v2/reference/dividends/{ticker}", "stocks/get_v3_reference_dividends"),
+        "splits": ("/v3/reference/splits", "stocks/get_v3_reference_splits"),
+        "splits_v2": ("/v2/reference/splits/{ticker}", "stocks/get_v3_reference_splits"),
+        "financials": ("/vX/reference/financials", "stocks/get_vx_reference_financials"),
+        "financials_v2": ("/v2/reference/financials/{ticker}", "stocks/get_vx_reference_financials"),
+        "news": ("/v2/reference/news", "stocks/get_v2_reference_news"),
+        "ticker_details": ("/v3/reference/tickers/{ticker}", "stocks/get_v3_reference_tickers__ticker"),
+        "company": ("/v1/meta/symbols/{ticker}/company", "stocks/get_v3_reference_tickers__ticker"),
+        "tickers": ("/v3/reference/tickers", "stocks/get_v3_reference_tickers"),
+        "tickers_v2": ("/v2/reference/tickers", "stocks/get_v3_reference_tickers"),
+    }
+)
+"""Path of each endpoint, and its page below the documentation (a retired one's is its successor's)."""

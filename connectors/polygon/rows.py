@@ -1,0 +1,46 @@
+"""What all of Polygon's answers share: rows in `results`, the next page in `next_url`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from connectors import errors
+from connectors.calls import Request
+from connectors.declaration import Parse
+from connectors.fields import text
+from connectors.items import Item, Next
+from connectors.reading import Reading
+
+Row = dict[str, Any]
+
+
+def results(reading: Reading) -> list[Any]:
+    """An empty range has no `results` at all. Raises `MalformedPayload` for a body that is no answer."""
+    body = reading.json
+    if not {"results", "status", "resultsCount"} & set(body):
+        raise errors.MalformedPayload(f"neither results nor status in {list(body)!r:.120}")
+    found = body.get("results") or []
+    if not isinstance(found, list):
+        raise errors.MalformedPayload(f"results is {type(found).__name__}, not a list")
+    return found
+
+
+def follow(reading: Reading) -> Iterator[Item]:
+    """`next_url` names another host and lacks the key: only its path and query are used."""
+    if url := text(reading.json.get("next_url")):
+        parts = urlsplit(url)
+        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
+        yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
+
+
+def each(one: Callable[[Reading, Row], Item | Iterator[Item] | None]) -> Parse:
+    """Make a parser of a reader of one row of `results`."""
+
+    def parse(reading: Reading) -> Iterator[Item]:
+        yield from reading.rows(results(reading), lambda row: one(reading, row))
+        yield from follow(reading)
+
+    return parse

@@ -1,0 +1,168 @@
+"""One answer while it is being read: what every parse function gets. Knows no provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, TypedDict
+
+import orjson
+from pydantic import ValidationError
+
+from connectors import errors
+from connectors.calls import Answer, Call, Request
+from connectors.fields import read_csv
+from connectors.items import Item, Next, Reject
+from connectors.records import AssetClass, Envelope
+from connectors.symbols import Symbols
+
+
+class Source(TypedDict):
+    """The fields of every record, whatever it is about."""
+
+    source: str
+    observed_at: int
+    request_id: str
+
+
+class Reading:
+    """One answer being read: the call, the request's parameters, the body in the forms a parser wants."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        symbols: Symbols,
+        params: Mapping[str, str],
+        plan: str,
+        call: Call,
+        request: Request,
+        answer: Answer,
+        request_id: str,
+    ) -> None:
+        self.provider = source
+        self.spelling = symbols
+        self.params = params
+        """Query parameters and path fields of the request, by name."""
+        self.plan = plan
+        """The cheapest plan that sells the endpoint; empty where no endpoint was recognised."""
+        self.call = call
+        self.request = request
+        self.answer = answer
+        self.request_id = request_id
+
+    def following(self, **changed: str) -> Next:
+        """More of the same answer: this request with other query parameters."""
+        return Next(replace(self.request, params={**self.request.params, **changed}))
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON. Raises `MalformedPayload`."""
+        try:
+            return orjson.loads(self.answer.body)
+        except orjson.JSONDecodeError as error:
+            raise errors.MalformedPayload(f"body is not JSON: {error}") from None
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 are replaced."""
+        return self.answer.body.decode("utf-8", "replace")
+
+    @cached_property
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object, or an empty one when it is anything else: for refusal hooks."""
+        try:
+            body = self.json
+        except errors.MalformedPayload:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def csv(self, *columns: str) -> list[dict[str, str]]:
+        """The body as CSV rows; `columns` must be in its header. Raises `MalformedPayload`."""
+        return read_csv(self.text, columns)
+
+    def of(self, spelling: str | None = None, asset_class: AssetClass | None = None) -> Envelope:
+        """Give the common fields of a record whose symbol the provider spells `spelling`.
+
+        Without a spelling it is the call's only symbol (payloads that do not name it). Raises `FieldError`
+        for a spelling the connector cannot map.
+        """
+        symbol, known = self.canonical(spelling, asset_class) if spelling is not None else (self._asked(), asset_class)
+        return {
+            "symbol": symbol,
+            "asset_class": known or self.call.asset_class,
+            "source": self.provider,
+            "observed_at": self.answer.observed_at,
+            "request_id": self.request_id,
+        }
+
+    def canonical(self, spelling: str, asset_class: AssetClass | None = None) -> tuple[str, AssetClass]:
+        """Map the provider's spelling to (canonical symbol, asset class). Raises `FieldError`."""
+        if not isinstance(spelling, str) or not spelling.strip():
+            raise errors.FieldError("symbol", f"symbol was {spelling!r}, not a text")
+        return self.spelling.canonical(spelling.strip(), asset_class or self.call.asset_class)
+
+    def symbols(self, spellings: Any) -> list[str]:
+        """Canonical symbols of a list of spellings, each once; what is no instrument of ours is left out."""
+        found = dict.fromkeys(self._known(spelling) for spelling in spellings or [])
+        return [symbol for symbol in found if symbol is not None]
+
+    def _known(self, spelling: Any) -> str | None:
+        try:
+            return self.canonical(spelling)[0]
+        except errors.FieldError:
+            return None
+
+    def source(self) -> Source:
+        """Give the common fields of a record that is not about one symbol (news)."""
+        return {
+            "source": self.provider,
+            "observed_at": self.answer.observed_at,
+            "request_id": self.request_id,
+        }
+
+    def _asked(self) -> str:
+        if len(self.call.symbols) != 1:
+            raise errors.MalformedPayload(f"the answer names no symbol and {len(self.call.symbols)} were asked")
+        return self.call.symbols[0]
+
+    def rows(self, items: Any, read: Callable[[Any], Item | Iterator[Item] | None]) -> Iterator[Item]:
+        """Read each element of a list with `read`; one that cannot be read becomes a `Reject`, its siblings go on.
+
+        `read` gives one item, several, or None for nothing. Raises `MalformedPayload` when `items` is no list.
+        """
+        if not isinstance(items, list):
+            raise errors.MalformedPayload(f"expected a list of rows, was {type(items).__name__}")
+        for row in items:
+            try:
+                found = read(row)
+                many = [found] if not isinstance(found, Iterator) else list(found)
+            except errors.FieldError as error:
+                yield Reject(rule=error.rule, reason=error.reason, row=row)
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                where = ".".join(map(str, first["loc"]))
+                yield Reject(rule="field", reason=f"{where}: {first['msg']}", row=row)
+            except UNREADABLE as error:
+                yield Reject(rule="shape", reason=f"{type(error).__name__}: {error}", row=row)
+            else:
+                yield from (item for item in many if item is not None)
+
+
+def objects(items: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
+    """Split a list into its JSON objects and a `Reject` for each element that is none: rows of a bar series.
+
+    Raises `MalformedPayload` when `items` is no list, or holds elements but no object at all.
+    """
+    if not isinstance(items, list):
+        raise errors.MalformedPayload(f"expected a list of rows, was {type(items).__name__}")
+    found = [row for row in items if isinstance(row, dict)]
+    if items and not found:
+        raise errors.MalformedPayload(f"none of {len(items)} rows is an object; the first was {items[0]!r:.80}")
+    strays = [row for row in items if not isinstance(row, dict)] if len(found) < len(items) else []
+    return found, [Reject(rule="shape", reason=f"a row was {type(row).__name__}", row=row) for row in strays]
+
+
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading a payload of another shape than documented raises."""

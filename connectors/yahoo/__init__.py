@@ -1,0 +1,173 @@
+"""Yahoo Finance, unofficial: charts, quotes, company facts. Yahoo on its data: https://help.yahoo.com/kb/SLN2310.html.
+
+Bars are stamped in seconds with the session's open, or with midnight in the exchange's zone; their date is the stamp's
+date in `meta.exchangeTimezoneName`, for `meta.gmtoffset` is that of the day of the answer. Prices, volumes and dividend
+amounts are adjusted for every later split, `adjclose` for dividends too. The last bar of a running session is stamped
+with its last trade. Crypto volume is money.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connectors import errors
+from connectors.calls import DAY_MS, Auth, Handshake, Limit
+from connectors.declaration import Connector, Endpoint
+from connectors.records import AssetClass
+from connectors.symbols import Symbols
+from connectors.yahoo import company, market
+from connectors.yahoo import requests as ask
+from connectors.yahoo.names import CODES, SHARES, STATEMENTS
+from connectors.yahoo.statements import parse_statements
+
+DATA_DOCS = "https://help.yahoo.com/kb/SLN2310.html"
+HISTORY_DOCS = "https://help.yahoo.com/kb/SLN28256.html"
+UNADJUSTED: tuple[AssetClass, ...] = ("crypto", "forex", "commodity", "index")
+EVERY = (*SHARES, *UNADJUSTED)
+BARS: dict[str, Any] = {
+    "intervals": CODES,
+    "span_ms": {interval: limit * DAY_MS for interval, limit in ask.SPANS.items()},
+    "history": "days and longer: all; 1h and 4h: 730 days; 5m to 30m: 60 days; 1m: 30 days",
+}
+SUMMARIZED = ("profile", "metrics", "earnings", "insider", "recommendations", "summary")
+
+
+def _of_chart(name: str, dataset: str, **more: Any) -> Endpoint:
+    shared = {"build": ask.chart, "parse": market.parse_chart, "docs": HISTORY_DOCS}
+    return Endpoint(name=name, dataset=dataset, path="/v8/finance/chart/{symbol}", **{**shared, **more})
+
+
+def _of_summary(name: str, dataset: str, modules: str = "", **more: Any) -> Endpoint:
+    return Endpoint(
+        name=name,
+        dataset=dataset,
+        path="/v10/finance/quoteSummary/{symbol}",
+        build=ask.summary,
+        parse=company.parse_summary,
+        match={"modules": modules} if modules else {},
+        docs=DATA_DOCS,
+        **more,
+    )
+
+
+CONNECTOR = Connector(
+    name="yahoo",
+    title="Yahoo Finance",
+    base_url="https://query2.finance.yahoo.com",
+    docs=DATA_DOCS,
+    auth=Auth(
+        handshake=Handshake(
+            cookie_url="https://fc.yahoo.com",
+            token_path="/v1/test/getcrumb",  # noqa: S106  (a path, no secret)
+            token_param="crumb",  # noqa: S106
+            endpoints=frozenset({"quote", *SUMMARIZED}),
+        )
+    ),
+    # a client that does not look like a browser is answered 429
+    headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+    symbols=Symbols(spell=ask.spell, canonical=ask.canonical),
+    limits=(Limit(calls=30, per="minute"),),  # undocumented, and per address rather than per key
+    statuses={403: errors.ProviderUnavailable, 999: errors.RateLimited},
+    refusal=ask.refusal,
+    mailbox=24,
+    endpoints=(
+        _of_chart("chart", "bars", asset_classes=SHARES, adjustments=("split",), **BARS),
+        _of_chart("chart_unadjusted", "bars", asset_classes=UNADJUSTED, adjustments=("raw",), **BARS),
+        _of_chart("chart_actions", "actions", asset_classes=SHARES, kinds=("split", "dividend"), history="all"),
+        Endpoint(
+            name="quote",
+            dataset="quote",
+            path="/v7/finance/quote",
+            build=ask.quotes,
+            parse=market.parse_quotes,
+            asset_classes=EVERY,
+            batch=200,
+            latest=True,
+            docs=DATA_DOCS,
+        ),
+        # needs no session: one symbol a call, no bid and ask
+        _of_chart("chart_quote", "quote", asset_classes=EVERY, build=ask.session, latest=True),
+        _of_summary(
+            "profile",
+            "profile",
+            "assetProfile,price,defaultKeyStatistics",
+            asset_classes=(*SHARES, "crypto"),
+            latest=True,
+        ),
+        _of_summary(
+            "metrics",
+            "metrics",
+            "defaultKeyStatistics,summaryDetail,financialData,earningsTrend",
+            asset_classes=SHARES,
+            kinds=("key_metrics", "ratios", "estimates"),
+            latest=True,
+        ),
+        _of_summary(
+            "earnings",
+            "earnings",
+            "earningsHistory,calendarEvents",
+            asset_classes=("equity",),
+            history="4 quarters and the next announced",
+        ),
+        _of_summary(
+            "insider",
+            "insider",
+            "insiderTransactions",
+            asset_classes=("equity",),
+            history="about 2 years",
+        ),
+        _of_summary(
+            "recommendations",
+            "recommendations",
+            "recommendationTrend,upgradeDowngradeHistory,financialData,price",
+            asset_classes=("equity",),
+            kinds=("consensus", "change"),
+            history="4 months of counts, all changes",
+        ),
+        # other modules, and other sets of them, are read when somebody else asked; the statement modules are retired
+        _of_summary("summary", "statements", asset_classes=EVERY, routed=False),
+        Endpoint(
+            name="fundamentals",
+            dataset="statements",
+            path="/ws/fundamentals-timeseries/v1/finance/timeseries/{symbol}",
+            build=ask.statements,
+            parse=parse_statements,
+            asset_classes=("equity",),
+            kinds=tuple(STATEMENTS),
+            history="4 years, 5 quarters",
+            docs=DATA_DOCS,
+        ),
+        Endpoint(
+            name="news",
+            dataset="news",
+            path="/v1/finance/search",
+            build=ask.search,
+            parse=company.parse_search,
+            asset_classes=EVERY,
+            docs=DATA_DOCS,
+        ),
+        Endpoint(
+            name="search",
+            dataset="assets",
+            path="/v1/finance/search",
+            build=ask.search,
+            parse=company.parse_search,
+            asset_classes=EVERY,
+            batch=0,
+            docs=DATA_DOCS,
+        ),
+        Endpoint(
+            name="download",
+            dataset="bars",
+            path="/v7/finance/download/{symbol}",
+            build=ask.chart,
+            parse=market.parse_download,
+            asset_classes=SHARES,
+            intervals=CODES,
+            adjustments=("split",),
+            match={"events": "history"},
+            docs=HISTORY_DOCS,
+            routed=False,
+        ),
+    ),
+)
