@@ -8,13 +8,13 @@ from math import ceil
 
 from connectors import Connector, connectors
 from infra.settings import Settings
-from streams.state import account as accounts
-from streams.state import breaker as breakers
-from streams.state import budget as budgets
-from streams.state import quota
-from streams.state.account import Account, Began, Terms
-from streams.state.quota import Window
-from streams.terms import labels, terms
+from streams.accounts import account as accounts
+from streams.accounts import breaker as breakers
+from streams.accounts import budget as budgets
+from streams.accounts import quota
+from streams.accounts.account import Account, Began, Terms
+from streams.accounts.policy import labels, terms
+from streams.accounts.quota import Window
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
 BURST = 10  # so many calls a second are never held back

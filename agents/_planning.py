@@ -7,24 +7,26 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from streams.planning.plan import Covered, Plan, Supply, Wish
+
 from agents._desk import Desk
 from connectors import connectors
 from infra import telemetry
 from infra.clickhouse import Rows, Store, StoreUnavailable
 from infra.clickhouse.queries import CallCost, answered_sql, calls_sql, not_sold_sql
 from infra.clickhouse.universe import active_sql, chosen_sql, listed_sql
-from streams import plan as planner
-from streams.coverage import covered_by, kinds_of, terms_of
-from streams.goals import Goal, Members, goals
-from streams.plan import Covered, Plan, Supply, Wish
-from streams.state import account as accounts
-from streams.state import budget
-from streams.supplies import horizons, supplies
+from streams.accounts import account as accounts
+from streams.accounts import budget
+from streams.collecting.targets import Goal, Members, goals
+from streams.planning import planner
+from streams.planning.availability import horizons, supplies
+from streams.planning.coverage import covered_by, kinds_of, terms_of
 
 if TYPE_CHECKING:
+    from streams.collecting.model import Collector, Refresh, Universe
+
     from connectors.records import AssetClass
     from infra.settings import Settings
-    from streams.collectors import Collector, Refresh, Universe
 
 log = telemetry.get(__name__)
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.planning.plan import Slip
+
 from connectors import Call
-from streams.job import Job
-from streams.mailbox import post
-from streams.messages import PollDone, PollRequest
-from streams.outbox import Outbox
-from streams.plan import Slip
+from streams.messaging.job import Job
+from streams.messaging.mailbox import post
+from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.producer import Outbox
 
 UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""

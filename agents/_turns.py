@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from streams.collectors import Collector
-from streams.rounds import Ending, Readiness, ready
+from streams.collecting.model import Collector
+
+from streams.collecting.dependencies import Ending, Readiness, ready
 
 SIDE_BY_SIDE = 4
 

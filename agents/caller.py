@@ -15,12 +15,12 @@ from agents.ledger import Ledger
 from connectors import Call, Outcome, Request, errors
 from connectors.declaration import quota_said
 from infra import clock, telemetry
-from streams import topics
-from streams.messages import WORKER, ApiCall, Page, PollRequest, RawMeta, new_id
-from streams.outbox import Outbox
-from streams.state import account as accounts
-from streams.state import budget as budgets
-from streams.state.account import Began
+from streams.accounts import account as accounts
+from streams.accounts import budget as budgets
+from streams.accounts.account import Began
+from streams.messaging import topics
+from streams.messaging.messages import WORKER, ApiCall, Page, PollRequest, RawMeta, new_id
+from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
 

@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
+from streams.collecting.model import Collector as Declared
+from streams.collecting.model import Refresh
 
 from agents._gauge import Gauge
 from agents._planning import Planning, patiently
@@ -21,15 +23,13 @@ from connectors import connectors
 from infra import clock, telemetry
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
-from streams import topics
-from streams.collectors import Collector as Declared
-from streams.collectors import Refresh
-from streams.dead import unreadable
-from streams.hearing import Hearing
-from streams.messages import CollectorRun, CollectRequest
-from streams.outbox import Outbox
-from streams.rounds import Ending, Readiness, retry_delay_s
-from streams.withdrawals import job_of, withdraw
+from streams.collecting.dependencies import Ending, Readiness, retry_delay_s
+from streams.messaging import topics
+from streams.messaging.dead_letters import unreadable
+from streams.messaging.listener import Hearing
+from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.messaging.producer import Outbox
+from streams.messaging.withdrawals import job_of, withdraw
 
 log = telemetry.get(__name__)
 

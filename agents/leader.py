@@ -8,16 +8,18 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from streams.collecting.model import Declarations
+
 from agents._planning import Planning
 from agents.collector import Collector
 from agents.housekeeping import hooks
 from agents.scheduler import Scheduler
 from infra import telemetry
-from streams import topics
-from streams.collectors import OWN, Declarations
-from streams.hearing import Hearing
-from streams.mailbox import Mailboxes
-from streams.settling import settled
+from streams.collecting.declarations import OWN
+from streams.messaging import topics
+from streams.messaging.listener import Hearing
+from streams.messaging.mailbox import Mailboxes
+from streams.runtime.stored import settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from agents.quotes import Quotes
     from infra.clickhouse import Store
     from infra.settings import Settings
-    from streams.outbox import Outbox
+    from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from infra import telemetry
 from infra.clickhouse import Store, StoreError, StoreUnavailable, log_table
-from streams import topics
-from streams.messages import ApiCall
-from streams.outbox import Outbox
-from streams.rows import CALL_COLUMNS
+from streams.messaging import topics
+from streams.messaging.messages import ApiCall
+from streams.messaging.producer import Outbox
+from streams.processing.table_rows import CALL_COLUMNS
 
 log = telemetry.get(__name__)
 

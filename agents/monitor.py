@@ -13,7 +13,7 @@ from faust.web import View
 
 from infra.clickhouse import QueryRefused, Store, StoreUnavailable
 from infra.clock import now_ms
-from streams import views
+from streams.accounts import views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from agents._desk import Desk
 from infra import telemetry
 from infra.clock import now_ms
-from streams import topics
-from streams.messages import ORDER, WORKER, Order, new_id
-from streams.outbox import Outbox
-from streams.state.account import Account
+from streams.accounts.account import Account
+from streams.messaging import topics
+from streams.messaging.messages import ORDER, WORKER, Order, new_id
+from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
 

@@ -18,13 +18,13 @@ from agents.caller import Caller
 from agents.quotes import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
-from streams import topics
-from streams.dead import letter, unreadable
-from streams.mailbox import Parked, post
-from streams.messages import Hop, Page, PollDone, PollRequest, Withdrawal
-from streams.normalize import judge, rows_of
-from streams.outbox import Outbox
-from streams.withdrawals import WITHDRAWN, Withdrawals, is_withdrawal
+from streams.messaging import topics
+from streams.messaging.dead_letters import letter, unreadable
+from streams.messaging.mailbox import Parked, post
+from streams.messaging.messages import Hop, Page, PollDone, PollRequest, Withdrawal
+from streams.messaging.producer import Outbox
+from streams.messaging.withdrawals import WITHDRAWN, Withdrawals, is_withdrawal
+from streams.processing.normalize import judge, rows_of
 
 log = telemetry.get(__name__)
 

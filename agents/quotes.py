@@ -17,8 +17,8 @@ from aiokafka.errors import KafkaError
 from connectors import Call
 from infra import telemetry
 from infra.clock import now_ms
-from streams import topics
-from streams.outbox import MAX_MESSAGE
+from streams.messaging import topics
+from streams.messaging.producer import MAX_MESSAGE
 
 log = telemetry.get(__name__)
 

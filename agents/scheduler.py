@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from streams.collecting.model import Declarations, Refresh
+
 from agents._planning import patiently
 from infra import clock, telemetry
 from infra.clickhouse import Store, log_table
 from infra.clickhouse.runs import FIRES
-from streams import topics
-from streams.collectors import Declarations, Refresh
-from streams.messages import CollectRequest
-from streams.outbox import Outbox
-from streams.state.schedule import Schedule, due, next_after
+from streams.collecting.schedule import Schedule, due, next_after
+from streams.messaging import topics
+from streams.messaging.messages import CollectRequest
+from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
 

@@ -15,10 +15,10 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
-from streams import topics
-from streams.dead import letter
-from streams.outbox import Outbox
-from streams.rows import TABLES, Batch
+from streams.messaging import topics
+from streams.messaging.dead_letters import letter
+from streams.messaging.producer import Outbox
+from streams.processing.table_rows import TABLES, Batch
 
 log = telemetry.get(__name__)
 

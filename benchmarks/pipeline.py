@@ -29,12 +29,12 @@ from infra.clickhouse import Store, log_table, migrate
 from infra.kafka.admin import ensure_topics
 from infra.kafka.apache import ApacheKafka, available
 from infra.kafka.embedded import EmbeddedBroker
-from streams import topics
-from streams.messages import Page, RawMeta
-from streams.normalize import normalize
-from streams.outbox import Outbox
-from streams.rows import TABLES, bar_rows
-from streams.stack import ask_query, ask_status
+from streams.messaging import topics
+from streams.messaging.messages import Page, RawMeta
+from streams.messaging.producer import Outbox
+from streams.processing.normalize import normalize
+from streams.processing.table_rows import TABLES, bar_rows
+from streams.runtime.process_tree import ask_query, ask_status
 
 BARS_PER_ANSWER = 5_000
 BATCH = 50_000

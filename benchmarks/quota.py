@@ -44,9 +44,10 @@ from sandbox.market.market import Market
 from sandbox.market.universe import instruments
 from sandbox.server.calls import CallLog
 from sandbox.server.keys import ANY_KEY, KeyPlan
-from streams import terms, topics
-from streams.mailbox import Mailbox, Parked
-from streams.messages import PollDone, PollRequest
+from streams.accounts import policy
+from streams.messaging import topics
+from streams.messaging.mailbox import Mailbox, Parked
+from streams.messaging.messages import PollDone, PollRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -297,8 +298,8 @@ def _poller(case: Case, settings: Settings, transport: Transport, requests: Any,
     connected = connector(case.provider)
     desk = Desk(
         connected,
-        terms.labels(settings, connected),
-        terms.terms(settings)[case.provider],
+        policy.labels(settings, connected),
+        policy.terms(settings)[case.provider],
         settings.price(case.provider),
     )
     caller = Caller(transport, requests, Ledger(requests), now=skipping.now)

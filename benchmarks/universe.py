@@ -26,11 +26,11 @@ from infra._child import Child
 from infra._ports import free_port
 from infra.clock import now_ms
 from infra.kafka.embedded import EmbeddedBroker
-from streams import topics
-from streams.hearing import Hearing
-from streams.messages import CollectorRun, CollectRequest, new_id
-from streams.outbox import Outbox
-from streams.stack import answers, is_ready, sandbox_environment
+from streams.messaging import topics
+from streams.messaging.listener import Hearing
+from streams.messaging.messages import CollectorRun, CollectRequest, new_id
+from streams.messaging.producer import Outbox
+from streams.runtime.process_tree import answers, is_ready, sandbox_environment
 
 READY_S = 120
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,7 @@ class Reject:
 class BarColumns:
     """Bars as read, before they are judged: columns of equal length in the payload's order.
 
-    None is absent, NaN unreadable, a None in `ts` an unreadable time. `streams.validate` applies the
+    None is absent, NaN unreadable, a None in `ts` an unreadable time. `streams.processing.validate` applies the
     bar rules and makes the `Bars` frame.
     """
 

@@ -15,9 +15,10 @@ from typing import Any, get_args
 from connectors import DATASETS
 from connectors.records import AssetClass, RecordType
 from infra.clickhouse import DATASET_TABLES
-from streams import capabilities, topics
-from streams.capabilities import Capability, Seller
 from streams.commands.providers import price
+from streams.messaging import topics
+from streams.planning import capabilities
+from streams.planning.capabilities import Capability, Seller
 
 DOCS = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

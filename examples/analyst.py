@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from infra import settings
-from streams.answering import answer
+from streams.runtime.query import answer
 
 HELD = """
 SELECT source, interval, adjustment, count() AS bars, min(ts) AS first, max(ts) AS last

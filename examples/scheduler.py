@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from streams.scheduling import Scheduler
+from streams.client.scheduler import Scheduler
 
 
 def lines(statistics: dict[str, Any]) -> Iterator[str]:

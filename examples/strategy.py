@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from infra import settings
-from streams.client import Bar, subscribe
-from streams.stack import Address
+from streams.client.client import Bar, subscribe
+from streams.runtime.process_tree import Address
 
 
 @dataclass(slots=True)

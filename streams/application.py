@@ -9,7 +9,7 @@ import faust
 
 from infra import telemetry
 from infra.settings import Settings
-from streams import topics
+from streams.messaging import topics
 
 BIG = 32 * 2**20
 Step = Callable[[], Awaitable[None]]

@@ -29,17 +29,18 @@ from infra.clickhouse.queries import CallCost, calls_since
 from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
-from streams import application, topics
-from streams.collectors import load
-from streams.mailbox import Mailboxes, Work
-from streams.messages import Order
-from streams.normalize import Normalizer
-from streams.outbox import Outbox
-from streams.rows import TABLES
-from streams.state import account as accounts
-from streams.state.account import Account
-from streams.tapestream_toml import DeclarationsInvalid
-from streams.track_calls import CallTracker
+from streams import application
+from streams.accounts import account as accounts
+from streams.accounts.account import Account
+from streams.collecting.declarations import load
+from streams.collecting.toml_file import DeclarationsInvalid
+from streams.messaging import topics
+from streams.messaging.mailbox import Mailboxes, Work
+from streams.messaging.messages import Order
+from streams.messaging.producer import Outbox
+from streams.processing.normalize import Normalizer
+from streams.processing.table_rows import TABLES
+from streams.processing.track_calls import CallTracker
 
 log = telemetry.get(__name__)
 

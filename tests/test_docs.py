@@ -15,11 +15,11 @@ from connectors import DATASETS, INTERVAL_MS, Answer, Call, Connector, connector
 from infra import settings
 from infra.clickhouse import DATASET_TABLES, Store, migrate
 from infra.clickhouse.queries import OPERATION_TABLES, columns
-from streams import topics
 from streams.__main__ import main
-from streams.client import Bar
-from streams.normalize import judge
-from streams.rows import TABLES
+from streams.client.client import Bar
+from streams.messaging import topics
+from streams.processing.normalize import judge
+from streams.processing.table_rows import TABLES
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,18 +19,20 @@ from infra.clickhouse.queries import calls_since
 from infra.clock import now_ms
 from infra.kafka.connection import connected
 from infra.settings import Settings
-from streams import topics, views, whereabouts
-from streams.commands._terms import load_settings, plainly, show
-from streams.messages import ORDER, Order, new_id
-from streams.outbox import Outbox
-from streams.stack import ask_status
-from streams.state import account as accounts
-from streams.state.account import Account
-from streams.state.quota import Window, window_start
-from streams.terms import labels, terms
+from streams.accounts import account as accounts
+from streams.accounts import views
+from streams.accounts.account import Account
+from streams.accounts.policy import labels, terms
+from streams.accounts.quota import Window, window_start
+from streams.commands.console import load_settings, plainly, show
+from streams.messaging import topics
+from streams.messaging.messages import ORDER, Order, new_id
+from streams.messaging.producer import Outbox
+from streams.runtime import discovery
+from streams.runtime.process_tree import ask_status
 
 Told = Mapping[str, dict[str, Any]]
-"""By provider: its keys, breaker and budget, as `streams.views.provider` gives them."""
+"""By provider: its keys, breaker and budget, as `streams.accounts.views.provider` gives them."""
 
 
 @click.command()
@@ -149,7 +151,7 @@ async def _told(settings: Settings, names: tuple[str, ...]) -> Told:
     wanted = names or tuple(connectors())
     live: dict[str, dict[str, Any]] = {}
     try:
-        status = await ask_status(whereabouts.find(settings).web_url)
+        status = await ask_status(discovery.find(settings).web_url)
         live = {name: one for name, one in status["providers"].items() if name in status["owned"]}
     except (aiohttp.ClientError, TimeoutError, OSError, KeyError):
         pass  # no worker runs here: the store remembers
@@ -183,7 +185,7 @@ async def _counted(settings: Settings) -> dict[str, Account]:
 
 
 async def _reset(settings: Settings, provider: str) -> None:
-    bootstrap = whereabouts.find(settings).bootstrap
+    bootstrap = discovery.find(settings).bootstrap
     async with connected(bootstrap):
         pass  # a broker that is away is told in one line
     outbox = Outbox(bootstrap)

@@ -13,12 +13,13 @@ from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
-from streams import routing, whereabouts
-from streams.answering import answer
-from streams.client import Client, Job, requests_for
-from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
-from streams.messages import PollRequest
-from streams.stack import ask_status
+from streams.client.client import Client, Job, requests_for
+from streams.commands.console import fail, load_settings, make_call, moment, plainly, show
+from streams.messaging.messages import PollRequest
+from streams.planning import routing
+from streams.runtime import discovery
+from streams.runtime.process_tree import ask_status
+from streams.runtime.query import answer
 
 
 @click.command()
@@ -63,7 +64,7 @@ def _keys(keys: list[dict[str, Any]]) -> str:
 async def _status(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {"worker": "not running"}
     try:
-        found["live"] = await ask_status(whereabouts.find(settings).web_url)
+        found["live"] = await ask_status(discovery.find(settings).web_url)
         found["worker"] = "ready" if found["live"]["ready"] else "starting"
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass
@@ -120,7 +121,7 @@ def poll(
     """
     settings = load_settings()
     call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
-    where = whereabouts.find(settings)
+    where = discovery.find(settings)
     try:
         slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
     except routing.Unroutable as error:

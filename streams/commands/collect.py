@@ -12,11 +12,12 @@ import orjson
 from infra.clock import now_ms
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
-from streams import runs, whereabouts
-from streams.answering import rows
-from streams.collectors import OWN, load
-from streams.commands._terms import fail, load_settings, plainly, show
-from streams.messages import CollectorRun, CollectRequest
+from streams.collecting import runs
+from streams.collecting.declarations import OWN, load
+from streams.commands.console import fail, load_settings, plainly, show
+from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.runtime import discovery
+from streams.runtime.query import rows
 
 SHOWN = ("collector", "priority", "depends_on", "last_state", "last_ended", "calls", "records", "last_reason")
 
@@ -43,7 +44,7 @@ def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json:
         _list(settings, as_json=as_json)
         return
     asked = runs.request(name, now_ms(), full=full, at_once=at_once)
-    run = asyncio.run(_ask(whereabouts.find(settings).bootstrap, asked, wait=wait))
+    run = asyncio.run(_ask(discovery.find(settings).bootstrap, asked, wait=wait))
     if run is None:
         click.echo(f"asked for {name} as {asked.run_id}; `tapestream collect` tells how it ended")
         return

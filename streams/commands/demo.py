@@ -20,11 +20,11 @@ from infra._child import ChildFailed
 from infra._ports import PortBusy
 from infra.clickhouse import DATASET_TABLES
 from infra.settings import Settings
-from streams.client import Client, Job, requests_for
-from streams.commands._terms import fail, load_settings, plainly, show
-from streams.messages import PollDone
-from streams.stack import AlreadyRunning, PartEnded, Stack, ask_query
-from streams.whereabouts import usable
+from streams.client.client import Client, Job, requests_for
+from streams.commands.console import fail, load_settings, plainly, show
+from streams.messaging.messages import PollDone
+from streams.runtime.discovery import usable
+from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack, ask_query
 
 SHARES = ("AAPL", "GOOG", "IBM", "MSFT", "FB")
 HISTORY = ("2000-03-01", "2013-03-02")

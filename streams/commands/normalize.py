@@ -11,8 +11,8 @@ import orjson
 
 from connectors import DATASETS, Answer, Request, connector
 from infra.clock import now_ms
-from streams import cases
-from streams.commands._terms import fail, plainly
+from streams.commands.console import fail, plainly
+from streams.processing import replay
 
 REFUSED, MALFORMED = 3, 4
 
@@ -46,19 +46,19 @@ def normalize(case: Path | None, asked: str | None, file: BinaryIO | None, **giv
         recording, call = _json(case.read_bytes(), str(case)), _json((asked or "{}").encode(), "--call")
         if "provider" not in recording and "provider" not in call:
             fail(f"{case} names no provider: add it to the file or to --call", 2)
-        found = cases.Case.from_recording(recording, call)
+        found = replay.Case.from_recording(recording, call)
     elif file is None:
         fail("give PROVIDER DATASET FILE, or --case FILE; `tapestream normalize --help` shows both", 2)
     else:
         found = _case(file.read(), **given)
-    sys.exit(_print(cases.run(found)))
+    sys.exit(_print(replay.run(found)))
 
 
-def _case(body: bytes, *, provider: str, dataset: str, symbols: tuple[str, ...], **given: Any) -> cases.Case:
+def _case(body: bytes, *, provider: str, dataset: str, symbols: tuple[str, ...], **given: Any) -> replay.Case:
     declared = connector(provider)
     if dataset not in DATASETS:
         fail(f"unknown dataset {dataset!r}; known: {', '.join(DATASETS)}", 2)
-    call = cases.call_from(
+    call = replay.call_from(
         {
             "dataset": dataset,
             "symbols": symbols,
@@ -77,10 +77,10 @@ def _case(body: bytes, *, provider: str, dataset: str, symbols: tuple[str, ...],
         )
     headers = {name.lower(): value for name, value in (_pair(text, "--header") for text in given["headers"])}
     answer = Answer(status=given["status"], headers=headers, body=body, observed_at=now_ms())
-    return cases.Case(provider=provider, call=call, request=request, answer=answer)
+    return replay.Case(provider=provider, call=call, request=request, answer=answer)
 
 
-def _print(result: cases.Result) -> int:
+def _print(result: replay.Result) -> int:
     if result.refusal is not None:
         line: dict[str, Any] = {"error": result.outcome, "reason": result.refusal.reason}
         line |= {

@@ -15,16 +15,17 @@ from connectors import connector, connectors
 from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
 from infra.clock import now_ms
 from infra.settings import Settings
-from streams.answering import rows
-from streams.commands._terms import fail, load_settings, make_call, moment, plainly, show
-from streams.coverage import covered_by, kinds_of, terms_of
-from streams.offers import best_effort
-from streams.plan import Covered, Plan, Supply, Wish, make
-from streams.routing import routes
-from streams.stack import Address, sandbox_environment
-from streams.state import capacity as capacities
-from streams.state.quota import Window
-from streams.supplies import horizons, supplies
+from streams.accounts import capacity as capacities
+from streams.accounts.quota import Window
+from streams.commands.console import fail, load_settings, make_call, moment, plainly, show
+from streams.planning.availability import horizons, supplies
+from streams.planning.candidates import best_effort
+from streams.planning.coverage import covered_by, kinds_of, terms_of
+from streams.planning.plan import Covered, Plan, Supply, Wish
+from streams.planning.planner import make
+from streams.planning.routing import routes
+from streams.runtime.process_tree import Address, sandbox_environment
+from streams.runtime.query import rows
 
 SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
 UNSOLD_MS = 7 * 86_400_000

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import click
 
 from connectors import DATASETS, connector
-from streams import capabilities
-from streams.capabilities import Capability
-from streams.commands._terms import fail, plainly, show
+from streams.commands.console import fail, plainly, show
+from streams.planning import capabilities
+from streams.planning.capabilities import Capability
 
 
 @click.command()

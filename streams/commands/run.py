@@ -13,9 +13,9 @@ import click
 from infra import clock, telemetry
 from infra._child import ChildFailed
 from infra._ports import PortBusy, require_free
-from streams import collectors
-from streams.commands._terms import fail, load_settings, plainly
-from streams.stack import AlreadyRunning, PartEnded, Stack
+from streams.collecting import declarations as collectors
+from streams.commands.console import fail, load_settings, plainly
+from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack
 
 
 @click.command()

@@ -23,21 +23,22 @@ from infra._ports import PortBusy
 from infra.clock import now_ms
 from infra.kafka.embedded import BrokerMissing
 from infra.settings import Settings
-from streams.checkpoint import CheckpointRefused
-from streams.commands._terms import fail, load_settings, plainly, show
+from streams.commands.console import fail, load_settings, plainly, show
 from streams.commands.plan import parts, symbols_of
-from streams.pipeline import PipelineGone
-from streams.sessions import units, wish
-from streams.sessions.book import duration, fold
-from streams.sessions.conduct import conduct
+from streams.runtime.pipeline import PipelineGone
+from streams.runtime.process_tree import AlreadyRunning, PartEnded
+from streams.sessions import options as wish
+from streams.sessions import units
+from streams.sessions.checkpoint import CheckpointRefused
 from streams.sessions.export import FORMATS, export_to
 from streams.sessions.folder import LAST, Card, Folder, NoSuchSession, Order, adopt, every
 from streams.sessions.log import SessionLog
+from streams.sessions.recorder import duration, fold
 from streams.sessions.run import NothingToCollect
-from streams.stack import AlreadyRunning, PartEnded
-from streams.state.session import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
-from streams.state.session_spec import PRESETS, InvalidSpec
-from streams.state.session_summary import summary
+from streams.sessions.runner import conduct
+from streams.sessions.spec import PRESETS, InvalidSpec
+from streams.sessions.state import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
+from streams.sessions.summary import summary
 
 P = ParamSpec("P")
 FAULTS = (

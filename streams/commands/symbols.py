@@ -11,9 +11,9 @@ import click
 from connectors.records import AssetClass
 from infra.clickhouse.universe import members_sql
 from infra.clock import now_ms
-from streams.answering import rows
-from streams.commands._terms import fail, load_settings, plainly, show
-from streams.universe import ASSET_CLASSES, ChangeInvalid, changes, keep
+from streams.collecting.universe import ASSET_CLASSES, ChangeInvalid, changes, keep
+from streams.commands.console import fail, load_settings, plainly, show
+from streams.runtime.query import rows
 
 COLUMNS = ("symbol", "asset_class", "name", "exchange", "currency", "country", "active", "added", "sources")
 CLASSES = click.Choice(ASSET_CLASSES)

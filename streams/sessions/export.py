@@ -14,8 +14,8 @@ import aiohttp
 
 from infra.clickhouse import DATASET_TABLES, QueryRefused, Store, StoreUnavailable
 from infra.settings import Settings
-from streams import whereabouts
-from streams.stack import is_ready
+from streams.runtime import discovery
+from streams.runtime.process_tree import is_ready
 
 FORMATS = {"parquet": "Parquet", "csv": "CSVWithNames", "json": "JSONEachRow"}
 """The ending of a file, and what the engine calls its format; `json` is one object a line."""
@@ -52,7 +52,7 @@ async def export_to(folder: Path, session_id: str, form: str, settings: Settings
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Exports]:
     """The store itself, or the worker that owns an embedded one."""
-    web_url = whereabouts.find(settings).web_url
+    web_url = discovery.find(settings).web_url
     if settings.embedded_store and await is_ready(web_url):
         yield _Page(web_url)
         return

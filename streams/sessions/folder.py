@@ -19,10 +19,10 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from streams import checkpoint
-from streams.state.session import RUNNING, Checkpointed, Session, advance
-from streams.state.session_spec import Asset, Spec
-from streams.state.session_summary import summary
+from streams.sessions import checkpoint
+from streams.sessions.spec import Asset, Spec
+from streams.sessions.state import RUNNING, Checkpointed, Session, advance
+from streams.sessions.summary import summary
 
 CARD, SUMMARY, LOG, LOCK, ORDERS = "session.json", "summary.json", "session.log", "owner.lock", "orders"
 LAST = "last"

@@ -13,25 +13,16 @@ from typing import Any
 
 from infra import clock
 from infra.clock import now_ms
-from streams.client import Client, heard
-from streams.messages import PollDone
-from streams.pipeline import Pipeline, PipelineAway
-from streams.sessions.book import Book, by_source, in_short
+from streams.client.client import Client, heard
+from streams.messaging.messages import PollDone
+from streams.runtime.pipeline import Pipeline, PipelineAway
+from streams.sessions.in_flight import Attempt, Work
+from streams.sessions.recorder import Book, by_source, in_short
 from streams.sessions.source import Source
-from streams.sessions.store import Stored
+from streams.sessions.spec import MINUTE_MS
+from streams.sessions.state import RUNNING, Ended, Paused, Resumed, Started, StopAsked, UnitsPlanned, ends_at
+from streams.sessions.stored_calls import Stored
 from streams.sessions.units import LONGEST_MS, Unit
-from streams.sessions.work import Attempt, Work
-from streams.state.session import (
-    RUNNING,
-    Ended,
-    Paused,
-    Resumed,
-    Started,
-    StopAsked,
-    UnitsPlanned,
-    ends_at,
-)
-from streams.state.session_spec import MINUTE_MS
 
 CHECKPOINT_MS = 5 * MINUTE_MS
 STATUS_MS = 30 * MINUTE_MS

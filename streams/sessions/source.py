@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from infra import clock
 from infra.clock import now_ms
-from streams.client import Client
-from streams.pipeline import Pipeline, PipelineAway
-from streams.sessions.book import Book
+from streams.client.client import Client
+from streams.runtime.pipeline import Pipeline, PipelineAway
+from streams.sessions.in_flight import Attempt, Work
+from streams.sessions.recorder import Book
+from streams.sessions.spec import Asset
+from streams.sessions.state import UnitsPlanned, ends_at
 from streams.sessions.units import LONGEST_MS, Unit, cost, interval_ms, once, quotes
-from streams.sessions.work import Attempt, Work
-from streams.state.session import UnitsPlanned, ends_at
-from streams.state.session_spec import Asset
 
 UNDERWAY = 16
 """Units of one source under way at once."""

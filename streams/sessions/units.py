@@ -12,11 +12,11 @@ from typing import Any, get_args
 from connectors import Call, UnsupportedCall, connector, connectors
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
-from streams.offers import spells
-from streams.state.capacity import PERIOD_MS
-from streams.state.quota import ROLLING_MS
-from streams.state.session import unit_id
-from streams.state.session_spec import MINUTE_MS, Asset, InvalidSpec, Spec
+from streams.accounts.capacity import PERIOD_MS
+from streams.accounts.quota import ROLLING_MS
+from streams.planning.candidates import spells
+from streams.sessions.spec import MINUTE_MS, Asset, InvalidSpec, Spec
+from streams.sessions.state import unit_id
 
 ORDER = (
     *("bars", "quote", "profile", "actions", "earnings"),
@@ -88,7 +88,7 @@ def cost(units: Iterable[Unit]) -> tuple[float, float]:
 def interval_ms(told: Mapping[str, Any], weight: float, usd: float, remaining_ms: int) -> int | None:
     """Ms between two cycles that take so much each, that what may still be asked lasts for the time that is left.
 
-    `told` is what the worker tells of the provider (`streams.views.provider`). None: not one more cycle fits in.
+    `told` is what the worker tells of the provider (`accounts.views.provider`). None: not one more cycle fits in.
     """
     room = sum(_room(key, remaining_ms) for key in told["keys"] if key["health"] != "rejected")
     money = told["budget"]

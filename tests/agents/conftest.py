@@ -25,9 +25,11 @@ from infra.clickhouse import log_table
 from infra.clock import now_ms
 from infra.settings import Settings
 from sandbox import Sandbox, SandboxSettings
-from streams import topics
-from streams.collectors import load
-from streams.messages import (
+from streams.accounts.account import RESERVED, Terms
+from streams.accounts.breaker import Policy
+from streams.collecting.declarations import load
+from streams.messaging import topics
+from streams.messaging.messages import (
     WITHDRAWAL,
     ApiCall,
     CollectorRun,
@@ -37,9 +39,7 @@ from streams.messages import (
     PollRequest,
     Withdrawal,
 )
-from streams.rows import TABLES
-from streams.state.account import RESERVED, Terms
-from streams.state.breaker import Policy
+from streams.processing.table_rows import TABLES
 
 DAY = 86_400_000
 JULY_1 = 1_751_328_000_000  # 2025

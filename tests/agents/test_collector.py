@@ -4,10 +4,11 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
+from streams.collecting.model import Universe
+
 from agents._submission import UNDER_WAY
 from connectors import connectors
-from streams import topics
-from streams.collectors import Universe
+from streams.messaging import topics
 
 DAY = 86_400_000
 

@@ -4,10 +4,10 @@ import pytest
 
 from agents._desk import BURST, Desk, NoKey, paced
 from connectors import connector
-from streams.state.account import Ended, Terms, replayed
-from streams.state.breaker import Policy
-from streams.state.budget import Allowance
-from streams.state.quota import KeyUsage, Window, window_end
+from streams.accounts.account import Ended, Terms, replayed
+from streams.accounts.breaker import Policy
+from streams.accounts.budget import Allowance
+from streams.accounts.quota import KeyUsage, Window, window_end
 
 NOON = 1_780_000_000_000
 DAY = 86_400_000

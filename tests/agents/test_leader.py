@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 
 from agents.leader import Leader, scheduled
 from infra.settings import Settings
-from streams import topics
+from streams.messaging import topics
 
 
 @pytest.mark.parametrize(

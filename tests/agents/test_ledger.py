@@ -7,8 +7,8 @@ import pytest
 from agents.ledger import Ledger
 from infra.clickhouse import QueryRefused
 from infra.clickhouse.queries import calls_since
-from streams import topics
-from streams.messages import ApiCall
+from streams.messaging import topics
+from streams.messaging.messages import ApiCall
 
 NOON = 1_780_000_000_000
 

@@ -7,10 +7,10 @@ import pytest
 from agents._desk import Desk
 from agents.ownership import Ownership
 from connectors import connector
-from streams import topics
-from streams.messages import ORDER, Order
-from streams.state.account import Account, Began, Terms, fold
-from streams.state.quota import Window
+from streams.accounts.account import Account, Began, Terms, fold
+from streams.accounts.quota import Window
+from streams.messaging import topics
+from streams.messaging.messages import ORDER, Order
 
 TERMS = Terms(windows=(Window(5, "minute"),))
 POLYGON, YAHOO = (topics.mailbox(name) for name in ("polygon", "yahoo"))

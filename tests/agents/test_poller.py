@@ -13,11 +13,11 @@ from connectors.calls import Auth
 from connectors.errors import Pending
 from connectors.symbols import Symbols
 from sandbox import Fault
-from streams import topics
-from streams.messages import Page, PollDone, PollRequest, RawMeta
-from streams.state.account import Ended
-from streams.state.breaker import Policy
-from streams.state.quota import Window
+from streams.accounts.account import Ended
+from streams.accounts.breaker import Policy
+from streams.accounts.quota import Window
+from streams.messaging import topics
+from streams.messaging.messages import Page, PollDone, PollRequest, RawMeta
 
 QUOTES = Call(dataset="quote", symbols=("KO", "NOPE"))
 

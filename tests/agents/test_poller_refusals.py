@@ -5,10 +5,10 @@ from aiohttp import web
 
 from connectors import Call
 from sandbox import Fault
-from streams import topics
-from streams.messages import Hop, RawMeta
-from streams.state.account import COOL_MS
-from streams.state.breaker import Policy
+from streams.accounts.account import COOL_MS
+from streams.accounts.breaker import Policy
+from streams.messaging import topics
+from streams.messaging.messages import Hop, RawMeta
 
 GOOD, WRONG, FREE = "good-key-0001", "wrong-key-0001", "free-key-0001"
 QUOTES = Call(dataset="quote", symbols=("KO", "NOPE"))

@@ -7,10 +7,10 @@ import pytest
 
 from connectors import Call
 from sandbox import Fault
-from streams import topics
-from streams.messages import WITHDRAWAL, Hop, PollDone, PollRequest, Withdrawal
-from streams.state.budget import Allowance
-from streams.state.quota import Window, window_end
+from streams.accounts.budget import Allowance
+from streams.accounts.quota import Window, window_end
+from streams.messaging import topics
+from streams.messaging.messages import WITHDRAWAL, Hop, PollDone, PollRequest, Withdrawal
 
 MINUTE, HOUR = 60_000, 3_600_000
 DAILY = Call(dataset="bars", symbols=("KO",), interval="1d", start=1_751_328_000_000, end=1_753_056_000_000)

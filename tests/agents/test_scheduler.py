@@ -9,10 +9,10 @@ from agents.housekeeping import hooks
 from agents.quotes import Quotes
 from agents.scheduler import LOOK_S, Scheduler
 from infra.clickhouse import log_table
-from streams import topics
-from streams.collectors import load
-from streams.messages import CollectorRun, CollectRequest
-from streams.rows import TABLES
+from streams.collecting.declarations import load
+from streams.messaging import topics
+from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.processing.table_rows import TABLES
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

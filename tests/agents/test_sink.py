@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.sink import Sink
 from infra.clickhouse import StoreUnavailable
 from infra.kafka.admin import ensure_topics
-from streams import topics
-from streams.outbox import Outbox
+from streams.messaging import topics
+from streams.messaging.producer import Outbox
 
 pytestmark = pytest.mark.pipeline
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors import REFUSALS, FieldError, UnsupportedCall, UnsupportedSymbol, connectors
-from streams import cases as stored
-from streams.normalize import judge
+from streams.processing import replay as stored
+from streams.processing.normalize import judge
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PROVIDERS = sorted(connectors())

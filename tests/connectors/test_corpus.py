@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connectors import connectors
-from streams import cases as stored
+from streams.processing import replay as stored
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 MISREAD = {  # case -> what is not read right yet

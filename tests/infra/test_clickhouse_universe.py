@@ -6,7 +6,7 @@ import pytest
 
 from infra.clickhouse import QueryRefused
 from infra.clickhouse.universe import active_sql, changed_sql, chosen_sql, listed_sql, members_sql
-from streams.routing import PREFERENCE
+from streams.planning.routing import PREFERENCE
 
 ABSENT = dict.fromkeys(("name", "exchange", "currency", "country", "active"))
 

@@ -21,7 +21,7 @@ from infra.clickhouse import Store, log_table, migrate
 from infra.kafka.apache import MAX_REQUEST_BYTES
 from infra.settings import Settings, load
 from streams.__main__ import main
-from streams.state.session_spec import PRESETS
+from streams.sessions.spec import PRESETS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

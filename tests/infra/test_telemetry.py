@@ -43,10 +43,10 @@ def on_a_terminal(code):
 
 
 def test_lines_are_json_with_time_level_and_logger():
-    (line,) = logged('telemetry.get("streams.mailbox").info("mailbox.opened", partition=6)')
+    (line,) = logged('telemetry.get("streams.messaging.mailbox").info("mailbox.opened", partition=6)')
 
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "mailbox.opened", "partition": 6, "level": "info", "logger": "streams.mailbox"}
+    assert line == {"event": "mailbox.opened", "partition": 6, "level": "info", "logger": "streams.messaging.mailbox"}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from infra._ports import free_port
 from infra.kafka.embedded import EmbeddedBroker
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.provider import providers
-from streams.client import Client, requests_for
-from streams.stack import ask_query, ask_status, is_ready, sandbox_environment
+from streams.client.client import Client, requests_for
+from streams.runtime.process_tree import ask_query, ask_status, is_ready, sandbox_environment
 
 READY_S = 90
 

@@ -8,7 +8,7 @@ import pytest
 from infra import clock
 from infra._ports import free_port
 from infra.clickhouse import Store
-from streams.collection import Collection
+from streams.client.collection import Collection
 from streams.sessions.run import NothingToCollect
 
 pytestmark = pytest.mark.pipeline

@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox import Fault
-from streams import topics
 from streams.__main__ import main
-from streams.hearing import Hearing
-from streams.messages import CollectorRun, CollectRequest, new_id
-from streams.outbox import Outbox
+from streams.messaging import topics
+from streams.messaging.listener import Hearing
+from streams.messaging.messages import CollectorRun, CollectRequest, new_id
+from streams.messaging.producer import Outbox
 
 pytestmark = pytest.mark.pipeline
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from infra._child import Child
 from infra._ports import free_port
-from streams.stack import ask_query, ask_status, is_ready
+from streams.runtime.process_tree import ask_query, ask_status, is_ready
 
 pytestmark = pytest.mark.pipeline
 

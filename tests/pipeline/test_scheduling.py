@@ -9,8 +9,8 @@ import pytest
 
 from infra._ports import free_port
 from infra.clickhouse import Store
-from streams.scheduling import Scheduler
-from streams.stack import Address
+from streams.client.scheduler import Scheduler
+from streams.runtime.process_tree import Address
 
 pytestmark = pytest.mark.pipeline
 

@@ -21,10 +21,10 @@ from infra.clickhouse import Store
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.clock import Clock
 from sandbox.server.limits import Limit
-from streams import checkpoint
-from streams.stack import sandbox_environment
-from streams.state.session import RUNNING
-from streams.state.session_spec import PRESETS
+from streams.runtime.process_tree import sandbox_environment
+from streams.sessions import checkpoint
+from streams.sessions.spec import PRESETS
+from streams.sessions.state import RUNNING
 
 pytestmark = pytest.mark.pipeline
 

@@ -10,13 +10,13 @@ from infra import settings
 from infra._ports import free_port
 from infra.clickhouse import Store
 from infra.kafka.lag import lag
-from streams import topics
-from streams.pipeline import PipelineGone
-from streams.sessions.conduct import conduct
+from streams.messaging import topics
+from streams.runtime.pipeline import PipelineGone
+from streams.runtime.process_tree import Stack, ask_query, ask_status
 from streams.sessions.folder import Card, Folder, Order
 from streams.sessions.log import SessionLog
-from streams.stack import Stack, ask_query, ask_status
-from streams.state.session_spec import HOUR_MS, Asset, Spec, preset
+from streams.sessions.runner import conduct
+from streams.sessions.spec import HOUR_MS, Asset, Spec, preset
 
 pytestmark = pytest.mark.pipeline
 

@@ -4,8 +4,8 @@ import aiohttp
 import pytest
 
 from connectors import Call
-from streams.client import Client, requests_for
-from streams.settling import settled
+from streams.client.client import Client, requests_for
+from streams.runtime.stored import settled
 
 pytestmark = pytest.mark.pipeline
 

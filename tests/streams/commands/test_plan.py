@@ -14,7 +14,7 @@ from connectors import connectors
 from infra._ports import free_port
 from infra.clickhouse import Store, migrate
 from streams.commands.plan import capacity, in_words, plan
-from streams.stack import Address
+from streams.runtime.process_tree import Address
 
 DAY = 86_400_000
 MONDAY = 1_717_372_800_000  # 2024-06-03

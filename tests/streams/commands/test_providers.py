@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from streams.capabilities import Capability, matrix
 from streams.commands.providers import price, providers
+from streams.planning.capabilities import Capability, matrix
 
 
 def run(*arguments):

@@ -7,20 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from infra.clickhouse import Store, log_table, migrate
-from streams import checkpoint
 from streams.__main__ import main
+from streams.sessions import checkpoint
 from streams.sessions.folder import Card, Folder
-from streams.state.session import (
-    Checkpointed,
-    Ended,
-    Paused,
-    Started,
-    UnitDone,
-    UnitsPlanned,
-    advance,
-    unit_id,
-)
-from streams.state.session_spec import HOUR_MS, Asset, Spec
+from streams.sessions.spec import HOUR_MS, Asset, Spec
+from streams.sessions.state import Checkpointed, Ended, Paused, Started, UnitDone, UnitsPlanned, advance, unit_id
 
 NOW = 1_717_419_600_000
 UNIT = unit_id("polygon", {"dataset": "bars"})

@@ -2,10 +2,10 @@
 
 import pytest
 
-from streams import checkpoint
+from streams.sessions import checkpoint
 from streams.sessions.folder import Card, Folder, NoSuchSession, Order, SessionBusy, adopt, every
-from streams.state.session import Checkpointed, Paused, Started, UnitsPlanned, advance
-from streams.state.session_spec import HOUR_MS, Asset, Spec
+from streams.sessions.spec import HOUR_MS, Asset, Spec
+from streams.sessions.state import Checkpointed, Paused, Started, UnitsPlanned, advance
 
 SPEC = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("BTC-USD", "crypto")), ("polygon",), ("bars",), "me")
 

@@ -1,0 +1,312 @@
+"""What a provider's calls have used up and how it fares: keys, breaker and budget as one fold over its calls.
+
+A call is told twice: `Began` before it is sent, `Ended` when its outcome is known. Whoever folds the same events comes
+to the same account: the poller that makes the calls, the tables that survive it, a restart that reads the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from streams.accounts import breaker as breakers
+from streams.accounts import budget as budgets
+from streams.accounts import quota
+from streams.accounts.breaker import Breaker, Policy
+from streams.accounts.budget import MICROS, Allowance, Budget
+from streams.accounts.quota import KeyUsage, Said, Window
+
+COOL_MS = 60_000
+"""How long a key rests after a refusal that says neither how long nor belongs to a window."""
+EARLY_MS = 300_000
+"""A day's refusal this soon after the reset is the provider's clock being late: no reason to lose the day."""
+
+
+RESERVED = "Reserved"
+"""Outcome of a call that begins: what it costs is counted before it is sent. It stays when nobody tells the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a provider is called: limits of each key, breaker policy, allowance; `zone` ends its day.
+
+    `longest_ms` is how long a call is under way at most.
+    """
+
+    windows: Sequence[Window] = ()
+    policy: Policy = field(default_factory=Policy)
+    allowance: Allowance | None = None
+    zone: str = "UTC"
+    keyless: bool = False
+    longest_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A call starts: it counts from here on, whatever becomes of it."""
+
+    call_id: str
+    label: str
+    weight: float
+    micros: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer told of the quota."""
+
+    call_id: str
+    label: str
+    endpoint: str
+    outcome: str
+    at: int
+    retry_after_s: float | None = None
+    resets_at: int | None = None
+    slice_only: bool = False
+    said: Said | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerReset:
+    """Somebody closes the breaker by hand."""
+
+
+Event = Began | Ended | BreakerReset
+
+
+class _Told(Protocol):
+    """A call as it is told: as a message, or as a row of the store. Times in ms UTC; labels, never keys."""
+
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def key_label(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def started_at(self) -> int: ...
+    @property
+    def ended_at(self) -> int | None: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def retry_after_s(self) -> float | None: ...
+    @property
+    def resets_at(self) -> int | None: ...
+    @property
+    def slice_only(self) -> bool: ...
+    @property
+    def said_left(self) -> float | None: ...
+    @property
+    def said_limit(self) -> float | None: ...
+    @property
+    def said_resets_at(self) -> int | None: ...
+    @property
+    def cost_calls(self) -> float: ...
+    @property
+    def cost_usd(self) -> float: ...
+
+
+def began(call: _Told) -> Began:
+    """What a call tells when it begins."""
+    return Began(call.call_id, call.key_label, call.cost_calls, round(call.cost_usd * MICROS), call.started_at)
+
+
+def ended(call: _Told) -> Ended | None:
+    """What a call tells when it has ended; None before."""
+    if call.outcome == RESERVED or call.ended_at is None:
+        return None
+    said = None if call.said_left is None else Said(call.said_left, call.said_limit, call.said_resets_at)
+    return Ended(
+        call_id=call.call_id,
+        label=call.key_label,
+        endpoint=call.endpoint,
+        outcome=call.outcome,
+        at=call.ended_at,
+        retry_after_s=call.retry_after_s,
+        resets_at=call.resets_at,
+        slice_only=call.slice_only,
+        said=said,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatistics:
+    """One key's life: calls begun, refused for its quota, failed at the provider, and the last outcome."""
+
+    calls: int = 0
+    refused: int = 0
+    failed: int = 0
+    last_at: int = 0
+    last_outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: what it has used, and how it fared."""
+
+    usage: KeyUsage = field(default_factory=KeyUsage)
+    statistics: KeyStatistics = field(default_factory=KeyStatistics)
+
+    def health(self, now: int) -> str:
+        """`rejected`, `resting` after a refusal, or `healthy`."""
+        if self.usage.rejected:
+            return "rejected"
+        return "resting" if self.usage.rest_until > now else "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A provider's keys by label, its breaker, its budget."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    breaker: Breaker = field(default_factory=Breaker)
+    budget: Budget = field(default_factory=Budget)
+
+    def key(self, label: str) -> Key:
+        """The key of that label; a fresh one when nothing is known of it."""
+        return self.keys.get(label) or Key()
+
+    def with_key(self, label: str, key: Key) -> Account:
+        """The account with one key changed."""
+        return replace(self, keys={**self.keys, label: key})
+
+
+def fold(account: Account, event: Event, terms: Terms) -> Account:
+    """Give the account after one more event."""
+    match event:
+        case Began():
+            return _began(account, event, terms)
+        case Ended():
+            return _ended(account, event, terms)
+        case BreakerReset():
+            return replace(account, breaker=breakers.reset(account.breaker))
+
+
+def replayed(calls: Iterable[_Told], terms: Terms) -> Account:
+    """The account of these calls, in whatever order they are given: a call's begin and end each at its own time."""
+    events: list[Began | Ended] = []
+    for call in calls:
+        events.append(began(call))
+        if end := ended(call):
+            events.append(end)
+    account = Account()
+    for event in sorted(events, key=lambda event: (event.at, isinstance(event, Ended))):
+        account = fold(account, event, terms)
+    return account
+
+
+def settled(account: Account, terms: Terms, now: int) -> Account:
+    """Follow a clock that stepped back: it frees no call twice, and holds nobody up for longer than a window lasts."""
+    keys = {}
+    for label, key in account.keys.items():
+        usage = quota.settle(key.usage, terms.windows, now)
+        keys[label] = key if usage is key.usage else replace(key, usage=usage)
+    return replace(account, keys=keys, breaker=breakers.settle(account.breaker, now))
+
+
+def taken_over(account: Account, terms: Terms, now: int) -> Account:
+    """The account as its next owner finds it, who tells no end of the calls under way: see `landed`.
+
+    Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
+    """
+    anew = {
+        label: replace(key, usage=replace(key.usage, rejected=False, unsold=frozenset()))
+        for label, key in account.keys.items()
+    }
+    found = replace(account, keys=anew, breaker=replace(account.breaker, probe=""))
+    return landed(found, terms, flying(found), now)
+
+
+def landed(account: Account, terms: Terms, calls: Container[str], now: int) -> Account:
+    """The account when these calls under way have ended, but for those that may still be on their way.
+
+    An earlier owner made them, who died or gave the provider up: they may reach the provider as late as their time-out.
+    """
+    keys = {}
+    for label, key in account.keys.items():
+        usage = quota.land(key.usage, terms.windows, now, only=calls, longest_ms=terms.longest_ms)
+        keys[label] = replace(key, usage=usage)
+    return replace(account, keys=keys)
+
+
+def flying(account: Account) -> frozenset[str]:
+    """The ids of the calls under way."""
+    return frozenset(call_id for key in account.keys.values() for call_id, *_ in key.usage.flying)
+
+
+def abandoned(account: Account, terms: Terms, began: Began, now: int) -> Account:
+    """The account when a call will never end: it counts as spent, and says nothing of the provider's health."""
+    key = account.key(began.label)
+    usage = quota.end(key.usage, terms.windows, began.call_id, now)
+    changed = account.with_key(began.label, replace(key, usage=usage))
+    return replace(changed, breaker=breakers.abandon(account.breaker, began.call_id))
+
+
+def _began(account: Account, event: Began, terms: Terms) -> Account:
+    key = account.key(event.label)
+    usage = quota.begin(key.usage, terms.windows, event.call_id, event.weight, event.at)
+    statistics = replace(key.statistics, calls=key.statistics.calls + 1, last_at=event.at)
+    budget = account.budget
+    if event.micros:
+        budget = budgets.spend(budget, terms.allowance or Allowance(0), event.micros, event.at)
+    return replace(
+        account.with_key(event.label, Key(usage, statistics)),
+        breaker=breakers.begin(account.breaker, terms.policy, event.call_id, event.at),
+        budget=budget,
+    )
+
+
+def _ended(account: Account, event: Ended, terms: Terms) -> Account:
+    key = account.key(event.label)
+    usage = quota.end(key.usage, terms.windows, event.call_id, event.at, event.said)
+    usage = _told(usage, event, terms)
+    refused = event.outcome in {"RateLimited", "QuotaExhausted"}
+    statistics = replace(
+        key.statistics,
+        refused=key.statistics.refused + refused,
+        failed=key.statistics.failed + (event.outcome in breakers.HEALTH),
+        last_at=max(event.at, key.statistics.last_at),
+        last_outcome=event.outcome,
+    )
+    return replace(
+        account.with_key(event.label, Key(usage, statistics)),
+        breaker=breakers.end(account.breaker, terms.policy, event.call_id, event.outcome, event.at),
+    )
+
+
+def _told(usage: KeyUsage, event: Ended, terms: Terms) -> KeyUsage:
+    """What the outcome says of the key."""
+    match event.outcome:
+        case "RateLimited" if event.retry_after_s is not None:
+            return quota.rest(usage, event.at + round(event.retry_after_s * 1000))
+        case "RateLimited":
+            return quota.rest(usage, event.at + _cooling_ms(usage, terms.windows, event.at))
+        case "QuotaExhausted":
+            return quota.rest(usage, event.resets_at or _reset_of_the_day(usage, terms, event.at))
+        case "KeyRejected" if not terms.keyless:
+            return quota.reject(usage)
+        case "NotEntitled" if not event.slice_only:
+            return quota.unsell(quota.served(usage), event.endpoint)
+        case _:
+            return quota.served(usage)
+
+
+def _cooling_ms(usage: KeyUsage, windows: Sequence[Window], now: int) -> int:
+    """The rest of the window: a rolling one whole; a day's or month's when our own count, too, says that it is full.
+
+    Otherwise a minute, and twice as long after each further refusal.
+    """
+    if rolling := [quota.ROLLING_MS[window.per] for window in windows if window.per in quota.ROLLING_MS]:
+        return max(rolling) if max(rolling) > quota.ROLLING_MS["second"] else COOL_MS
+    ends = [quota.window_end(window, now) - now for window in windows if quota.used(usage, window, now) >= window.calls]
+    return max(ends, default=COOL_MS << min(usage.refused_in_a_row, 6))
+
+
+def _reset_of_the_day(usage: KeyUsage, terms: Terms, now: int) -> int:
+    day = Window(1, "day", terms.zone)
+    if now - quota.window_start(day, now) < EARLY_MS and usage.refused_in_a_row == 0:
+        return now + COOL_MS
+    return quota.window_end(day, now)

@@ -1,0 +1,92 @@
+"""How much money a provider's calls have cost today: a pure fold. Knows no clock and no provider.
+
+Money is counted in millionths of a dollar, as whole numbers, and before the call: no crash can overspend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from streams.accounts.quota import Window, window_end, window_start
+
+MICROS = 1_000_000
+WARNING_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """At most `micros` millionths of a dollar a day; the day ends at midnight in `zone`."""
+
+    micros: int
+    zone: str = "UTC"
+
+    @classmethod
+    def usd(cls, dollars: float, zone: str = "UTC") -> Allowance:
+        """The allowance of so many dollars a day."""
+        return cls(round(dollars * MICROS), zone)
+
+    @property
+    def day(self) -> Window:
+        """The day as a window."""
+        return Window(1, "day", self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What was spent since `since` (ms UTC, a midnight in the allowance's zone), in how many paid calls."""
+
+    since: int = 0
+    micros: int = 0
+    calls: int = 0
+
+
+class BudgetExhausted(Exception):
+    """The day's money is spent: `used` calls cost `spent` of `limit` dollars, anew from `resets_at` (ms UTC) on."""
+
+    def __init__(self, provider: str, used: int, spent: float, limit: float, resets_at: int) -> None:
+        resets = datetime.fromtimestamp(resets_at / 1000, UTC)
+        super().__init__(
+            f"{provider} has spent ${spent:.4f} of ${limit:.2f} today in {used} calls, "
+            f"and may go on from {resets:%Y-%m-%d %H:%M} UTC"
+        )
+        self.used, self.spent, self.limit, self.resets_at = used, spent, limit, resets_at
+
+
+def today(budget: Budget, allowance: Allowance, now: int) -> Budget:
+    """The budget as of `now`: empty when its day is over. A clock that stepped back frees nothing."""
+    start = window_start(allowance.day, now)
+    return Budget(since=start) if start > budget.since else budget
+
+
+def spend(budget: Budget, allowance: Allowance, micros: int, now: int) -> Budget:
+    """Record a call that costs `micros` and starts now. It counts whatever becomes of it."""
+    if not micros:
+        return budget
+    budget = today(budget, allowance, now)
+    return replace(budget, micros=budget.micros + micros, calls=budget.calls + 1)
+
+
+def affords(budget: Budget, allowance: Allowance, micros: int, now: int) -> bool:
+    """Tell whether a call that costs `micros` may start."""
+    return not micros or today(budget, allowance, now).micros + micros <= allowance.micros
+
+
+def exhausted(budget: Budget, allowance: Allowance, provider: str, now: int) -> BudgetExhausted:
+    """Say that the money is spent, and until when."""
+    budget = today(budget, allowance, now)
+    return BudgetExhausted(
+        provider, budget.calls, budget.micros / MICROS, allowance.micros / MICROS, resets_at(budget, allowance, now)
+    )
+
+
+def resets_at(budget: Budget, allowance: Allowance, now: int) -> int:
+    """Ms UTC of the midnight that ends the budget's day."""
+    return window_end(allowance.day, max(now, budget.since))
+
+
+def warns(before: Budget, after: Budget, allowance: Allowance) -> bool:
+    """Tell whether the step from one budget to the next crossed the share at which the owner is warned."""
+    line = allowance.micros * WARNING_SHARE
+    fresh = before.since != after.since
+    return after.micros >= line > 0 and (fresh or before.micros < line)

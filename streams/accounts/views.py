@@ -1,0 +1,135 @@
+"""What an account looks like to a person: keys, breakers and budgets as plain data. Pure; times in ms, dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streams.accounts import breaker as breakers
+from streams.accounts import budget as budgets
+from streams.accounts import quota
+from streams.accounts.account import Account, Terms
+from streams.accounts.quota import ROLLING_MS
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """One key. `used` maps each limit (`5/minute`) to what is used of it, `resets_ms` to when it is whole again."""
+
+    key: str
+    provider: str
+    health: str
+    used: Mapping[str, float]
+    resets_ms: Mapping[str, int]
+    rests_ms: int
+    not_sold: tuple[str, ...]
+    calls: int
+    refused: int
+    failed: int
+    last_outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """One provider's breaker; `trial_ms` is the time until the next trial while it is open."""
+
+    provider: str
+    state: str
+    calls: int
+    failures: int
+    failure_rate: float | None
+    in_a_row: int
+    opened: int
+    trial_ms: int
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """One provider's money today; `limit_usd` None: nothing bounds it."""
+
+    provider: str
+    spent_usd: float
+    limit_usd: float
+    left_usd: float
+    share: float
+    paid_calls: int
+    resets_ms: int
+    zone: str
+
+
+def keys(provider: str, account: Account, terms: Terms, now: int) -> list[KeyView]:
+    """The provider's keys, in the order of their labels."""
+    found = []
+    for label, key in account.keys.items():
+        usage = quota.settle(key.usage, terms.windows, now)
+        found.append(
+            KeyView(
+                key=label,
+                provider=provider,
+                health=key.health(now),
+                used={_limit(window): quota.used(usage, window, now) for window in terms.windows},
+                resets_ms={_limit(window): _resets_ms(window, now) for window in terms.windows},
+                rests_ms=max(0, usage.rest_until - now),
+                not_sold=tuple(sorted(usage.unsold)),
+                **_statistics(asdict(key.statistics)),
+            )
+        )
+    return found
+
+
+def breaker(provider: str, account: Account, terms: Terms, now: int) -> BreakerView:
+    """The provider's breaker."""
+    state, policy = account.breaker, terms.policy
+    return BreakerView(
+        provider=provider,
+        state=state.state,
+        calls=state.calls,
+        failures=state.failed,
+        failure_rate=state.failure_rate,
+        in_a_row=state.failures,
+        opened=state.opened,
+        trial_ms=breakers.wait_ms(state, policy, now) or 0,
+        policy=f"{policy.failure_threshold}/{policy.recovery_ms / 1000:g} s/{policy.success_threshold}",
+    )
+
+
+def budget(provider: str, account: Account, terms: Terms, now: int) -> BudgetView | None:
+    """The provider's money today; None where nothing bounds it."""
+    allowance = terms.allowance
+    if allowance is None:
+        return None
+    spent = budgets.today(account.budget, allowance, now)
+    return BudgetView(
+        provider=provider,
+        spent_usd=spent.micros / budgets.MICROS,
+        limit_usd=allowance.micros / budgets.MICROS,
+        left_usd=max(0, allowance.micros - spent.micros) / budgets.MICROS,
+        share=spent.micros / allowance.micros if allowance.micros else 1.0,
+        paid_calls=spent.calls,
+        resets_ms=budgets.resets_at(spent, allowance, now) - now,
+        zone=allowance.zone,
+    )
+
+
+def provider(name: str, account: Account, terms: Terms, now: int) -> dict[str, Any]:
+    """Everything of one provider as JSON can carry it."""
+    money = budget(name, account, terms, now)
+    return {
+        "keys": [asdict(key) for key in keys(name, account, terms, now)],
+        "breaker": asdict(breaker(name, account, terms, now)),
+        "budget": asdict(money) if money else None,
+    }
+
+
+def _limit(window: quota.Window) -> str:
+    return f"{window.calls:g}/{window.per}"
+
+
+def _resets_ms(window: quota.Window, now: int) -> int:
+    return ROLLING_MS[window.per] if window.per in ROLLING_MS else quota.window_end(window, now) - now
+
+
+def _statistics(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in ("calls", "refused", "failed", "last_outcome")}

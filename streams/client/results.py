@@ -1,0 +1,92 @@
+"""What a program gets for each symbol it asked for: the answer, or one line that says why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from connectors import Quote
+from streams.client.dataframes import TIMES, Library, frame_of
+from streams.messaging.bars import Bar
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Tried(NamedTuple):
+    """A provider that was asked and did not serve it: how that ended, and what was said of it."""
+
+    provider: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """The bars of one symbol, oldest first, or in `error` why there are none.
+
+    `source` is who answered; where several providers served a part of the range each, all of them, joined by commas.
+    """
+
+    symbol: str
+    source: str | None = None
+    candles: tuple[Bar, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """True when the whole range was served."""
+        return self.error is None
+
+    def frame(self, library: Library = "pandas") -> Any:
+        """Give the bars as a frame of pandas, Polars or Arrow, times in UTC.
+
+        Raises `ImportError` that says what to install.
+        """
+        return frame_of(self.candles, library)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON can say it; times are ISO 8601, UTC."""
+        return {
+            "symbol": self.symbol,
+            "success": self.success,
+            "source": self.source,
+            "candles": [_told(asdict(bar)) for bar in self.candles],
+            "tried": [tried._asdict() for tried in self.tried],
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteResult:
+    """The latest quote of one symbol, or in `error` why there is none; `cached` when a young one answered uncalled."""
+
+    symbol: str
+    source: str | None = None
+    quote: Quote | None = None
+    cached: bool = False
+    tried: tuple[Tried, ...] = ()
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """True when there is a quote."""
+        return self.error is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON can say it; times are ISO 8601, UTC."""
+        return {
+            "symbol": self.symbol,
+            "success": self.success,
+            "source": self.source,
+            "quote": self.quote and _told(self.quote.model_dump()),
+            "cached": self.cached,
+            "tried": [tried._asdict() for tried in self.tried],
+            "error": self.error,
+        }
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    times = {name: (EPOCH + timedelta(milliseconds=record[name])).isoformat() for name in TIMES}
+    return {**record, **times}

@@ -1,0 +1,142 @@
+"""Runs of the collectors, for whoever stands outside the pipeline: asks for one and hears its report, tells of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from infra.clickhouse.runs import FIRES, LAST_RUNS
+from infra.kafka.connection import BrokerUnreachable
+from streams.collecting.model import Declarations
+from streams.collecting.schedule import Schedule, due, next_after
+from streams.messaging import topics
+from streams.messaging.listener import Hearing
+from streams.messaging.messages import CollectorRun, CollectRequest, new_id
+from streams.runtime.handover import posting, require_pipeline
+from streams.runtime.query import Ask
+
+UPCOMING = 3
+
+
+class UnknownCollector(ValueError):
+    """No collector of this name is declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A collector and how its last run ended; None where it never ran."""
+
+    collector: str
+    priority: int
+    depends_on: tuple[str, ...]
+    last_state: str | None = None
+    last_reason: str | None = None
+    last_cause: str | None = None
+    last_refresh: str | None = None
+    last_started: datetime | None = None
+    last_ended: datetime | None = None
+    units: int | None = None
+    calls: int | None = None
+    records: int | None = None
+    rejects: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """A schedule: when it last fired (None: never), its next three times, and whether one that was missed is owed."""
+
+    schedule: str
+    cron: str
+    zone: str
+    last_fired: datetime | None
+    next: tuple[datetime, ...]
+    due: bool
+
+
+def require_declared(collector: str, declared: Declarations) -> None:
+    """Make sure that there is a collector of this name. Raises `UnknownCollector`."""
+    if collector not in declared.collectors:
+        raise UnknownCollector(f"unknown collector {collector!r}; known: {', '.join(declared.collectors)}")
+
+
+def request(collector: str, now: int, *, full: bool, at_once: bool = False) -> CollectRequest:
+    """Make the request for a run by hand: of everything again when `full`, else as the collector refreshes itself.
+
+    With `at_once` it waits for no dependency and for no other run.
+    """
+    return CollectRequest(
+        run_id=new_id(),
+        collector=collector,
+        refresh="full" if full else None,
+        cause="command",
+        due_at=now,
+        asked_at=now,
+        at_once=at_once,
+    )
+
+
+async def submit(bootstrap: str, asked: CollectRequest) -> None:
+    """Ask the pipeline for a run, and wait for nothing more. Raises `BrokerUnreachable`."""
+    await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
+    await _post(bootstrap, asked)
+
+
+async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
+    """Ask the pipeline for a run and give its report when it has ended. Raises `BrokerUnreachable`."""
+    await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
+    async with Hearing(bootstrap, topics.COLLECT_DONE, patient=False) as hearing:
+        with hearing.about(asked.run_id) as inbox:
+            await _post(bootstrap, asked)
+            while True:
+                heard = await inbox.get()
+                if isinstance(heard, BrokerUnreachable):
+                    raise heard
+                report = CollectorRun.decode(heard)
+                if report.run_id == asked.run_id:
+                    return report
+
+
+async def standings(declared: Declarations, ask: Ask) -> list[Standing]:
+    """Tell of every collector, in their order, how its last run ended."""
+    last = {row[0]: row for row in await ask(LAST_RUNS)}
+    found = []
+    for each in declared.collectors.values():
+        head = (each.name, each.priority, each.depends_on)
+        if row := last.get(each.name):
+            _, _, state, reason, cause, refresh, started, ended, *counts = row
+            found.append(Standing(*head, state, reason, cause, refresh, _moment(started), _moment(ended), *counts))
+        else:
+            found.append(Standing(*head))
+    return found
+
+
+async def timetables(declared: Declarations, ask: Ask, now: int) -> list[Timetable]:
+    """Tell the times of every schedule as of `now`: those of the collectors, then those of the worker's own jobs."""
+    seen = {name: (at, bool(fired)) for name, at, fired in await ask(FIRES)}
+    every = [timing.schedule for collector in declared.collectors.values() for timing in collector.timings]
+    return [timetable(each, *seen.get(each.name, (None, False)), now) for each in (*every, *declared.schedules)]
+
+
+def timetable(schedule: Schedule, seen: int | None, fired: bool, now: int) -> Timetable:
+    """Tell the times of a schedule that was last `seen` (ms UTC) when it `fired`, or when it was first met."""
+    upcoming, at = [], now
+    for _ in range(UPCOMING):
+        at = next_after(schedule, at)
+        upcoming.append(_moment(at))
+    return Timetable(
+        schedule=schedule.name,
+        cron=schedule.cron,
+        zone=schedule.zone,
+        last_fired=_moment(seen) if seen is not None and fired else None,
+        next=tuple(upcoming),
+        due=due(schedule, seen, now) is not None,
+    )
+
+
+async def _post(bootstrap: str, asked: CollectRequest) -> None:
+    async with posting(bootstrap) as outbox:
+        await outbox.send(topics.COLLECT_REQUESTS, asked.encode(), key=asked.collector, partition=0)
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

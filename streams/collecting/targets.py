@@ -1,0 +1,96 @@
+"""What a run of a collector wants, as of a moment, and which earlier answers count as it. Pure; times in ms UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from connectors import INTERVAL_MS
+from connectors.calls import DAY_MS
+from connectors.records import AssetClass
+from streams.planning.plan import EVER, Wish
+
+if TYPE_CHECKING:
+    from streams.collecting.model import Collector, Refresh, Wanted
+
+Members = Mapping[AssetClass, Sequence[str]]
+"""For whom: symbols by asset class."""
+
+BY_SESSION = frozenset({"equity", "etf", "fund", "index"})
+"""Asset classes whose day ends when New York closes; of the others it ends at midnight UTC."""
+NEW_YORK = ZoneInfo("America/New_York")
+CLOSED = time(16, 15)  # delayed feeds have the last trade then
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A wish, and what counts as its answer: polls from `since` on; those from `final` on up to their own end."""
+
+    wish: Wish
+    since: int
+    final: int
+
+
+def goals(collector: Collector, members: Members, refresh: Refresh, at: int) -> Iterator[Goal]:
+    """Give what `collector` wants for `members` as of `at`.
+
+    With the refresh `full` nothing counts that was answered before `at`; what has no range is wanted anew, too.
+    """
+    for wanted in collector.datasets:
+        for asset_class, symbols in members.items():
+            if not symbols and wanted.dataset != "assets":
+                continue  # a wish without symbols would be one for a whole market
+            wish, final = _wish(wanted, asset_class, tuple(symbols), at)
+            ranged = wish.start is not None or wish.end is not None
+            yield Goal(wish, 0 if ranged and refresh == "incremental" else at, final)
+
+
+def last_close(at: int) -> tuple[int, int]:
+    """The last session of US shares that is over: when it was, and the end of its trading date (00:00 UTC)."""
+    local = datetime.fromtimestamp(at / 1000, UTC).astimezone(NEW_YORK)
+    day = local.date() if local.time() >= CLOSED else local.date() - timedelta(days=1)
+    while day.isoweekday() > 5:
+        day -= timedelta(days=1)
+    midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
+    return _ms(datetime.combine(day, CLOSED, NEW_YORK)), _ms(midnight)
+
+
+def interval_start(interval: str, at: int) -> int:
+    """The start of the interval that runs at `at`: weeks begin on Mondays, months on their first."""
+    if interval == "1mo":
+        return _ms(datetime.fromtimestamp(at / 1000, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    length = INTERVAL_MS[interval]
+    since = 4 * DAY_MS if interval == "1w" else 0  # the epoch began on a Thursday
+    return (at - since) // length * length + since
+
+
+def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at: int) -> tuple[Wish, int]:
+    """The wish, and from when on an answer is final: where nothing else tells, that of this very run is."""
+    final, end = at, at
+    if wanted.interval == "1d" and asset_class in BY_SESSION:
+        final, end = last_close(at)
+    elif wanted.interval:
+        final, end = EVER, interval_start(wanted.interval, at)
+    start = None
+    if wanted.history:
+        start = (end - wanted.history // timedelta(milliseconds=1)) // DAY_MS * DAY_MS
+    wish = Wish(
+        dataset=wanted.dataset,
+        symbols=() if wanted.dataset == "assets" else symbols,
+        asset_class=asset_class,
+        interval=wanted.interval,
+        adjustment=wanted.adjustment,
+        kind=wanted.kind,
+        period=wanted.period,
+        start=start,
+        end=end if start is not None or wanted.interval else None,
+        of_each=wanted.dataset == "assets",
+    )
+    return wish, final
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,1 @@
+"""The messages between actors: topics, records, mailboxes, producer, listeners and dead letters."""

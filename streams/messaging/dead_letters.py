@@ -1,0 +1,65 @@
+"""Dead letters: what could not be understood, with the reason and the way back to the raw record."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from infra.clock import now_ms
+from streams.messaging import topics
+from streams.messaging.messages import DeadLetter
+from streams.messaging.producer import Outbox
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from connectors import Reject
+    from streams.messaging.messages import RawMeta
+
+
+def letter(*, stage: str, rule: str, reason: str, at: int | None = None, **where: Any) -> DeadLetter:
+    """Make a dead letter; the same fault of the same record has the same id, so that a replay adds nothing."""
+    parts = (stage, rule, reason, *(f"{name}={where[name]}" for name in sorted(where)))
+    ident = blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return DeadLetter(
+        letter_id=ident, at=now_ms() if at is None else at, stage=stage, rule=rule, reason=reason[:2000], **where
+    )
+
+
+def rejected(reject: Reject, meta: RawMeta, row: str | None, raw: tuple[str, int, int]) -> DeadLetter:
+    """The letter of one rejected row of a raw answer."""
+    return letter(
+        stage="validate",
+        rule=reject.rule,
+        reason=reject.reason,
+        at=meta.received_at,
+        provider=meta.provider,
+        dataset=meta.call.dataset,
+        symbol=reject.symbol or (meta.call.symbols[0] if len(meta.call.symbols) == 1 else None),
+        call_id=meta.call_id,
+        request_id=meta.request_id,
+        raw_topic=raw[0],
+        raw_partition=raw[1],
+        raw_offset=raw[2],
+        row=row,
+    )
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"no {error.title}: {'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
+
+
+async def unreadable(outbox: Outbox, event: Any, error: ValidationError) -> None:
+    """Send an event whose value is no message of ours to the dead letters."""
+    message = event.message
+    found = letter(
+        stage="message",
+        rule="message",
+        reason=_first_fault(error),
+        raw_topic=message.topic,
+        raw_partition=message.partition,
+        raw_offset=message.offset,
+        row=bytes(event.value or b"")[:65_536].decode("utf-8", "replace"),
+    )
+    await outbox.send(topics.DEAD_LETTERS, found.encode())

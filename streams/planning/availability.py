@@ -1,0 +1,65 @@
+"""What each provider may still be asked: its terms by the settings, and what the calls so far have used. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from connectors import connector
+from infra.clickhouse.queries import CallCost
+from infra.settings import Settings
+from streams.accounts import account as accounts
+from streams.accounts import budget, quota
+from streams.accounts.account import Account, Terms
+from streams.accounts.policy import labels, terms
+from streams.planning.plan import Supply
+
+
+def horizons(settings: Settings, providers: Iterable[str], now: int) -> dict[str, int]:
+    """For each provider the moment (ms UTC) since which calls still count in some window, or toward the day's money."""
+    every = terms(settings)
+    return {name: min(_starts(every[name], now), default=now) for name in providers}
+
+
+def supplies(
+    settings: Settings,
+    providers: Iterable[str],
+    calls: Sequence[CallCost],
+    not_sold: Collection[tuple[str, str, str]],
+    now: int,
+) -> list[Supply]:
+    """The providers, with what is left of their quotas and money after `calls`.
+
+    `not_sold` are (provider, key label, endpoint) that a key is known not to be sold. A provider without a key has no
+    usages.
+    """
+    every = terms(settings)
+    by_provider: dict[str, list[CallCost]] = {}
+    for call in calls:
+        by_provider.setdefault(call.provider, []).append(call)
+    found = []
+    for name in providers:
+        own = every[name]
+        account = accounts.taken_over(accounts.replayed(by_provider.get(name, ()), own), own, now)
+        lacking: dict[str, set[str]] = {}
+        for _, label, endpoint in (entry for entry in not_sold if entry[0] == name):
+            lacking.setdefault(label, set()).add(endpoint)
+        usages = {
+            label: replace(account.key(label).usage, unsold=frozenset(lacking.get(label, ())))
+            for label in labels(settings, connector(name))
+        }
+        found.append(Supply(connector(name), own.windows, usages, _usd_left(account, own, now), settings.price(name)))
+    return found
+
+
+def _starts(own: Terms, now: int) -> Iterable[int]:
+    for window in (*own.windows, *([own.allowance.day] if own.allowance else [])):
+        rolling = quota.ROLLING_MS.get(window.per)
+        yield now - rolling if rolling else quota.window_start(window, now)
+
+
+def _usd_left(account: Account, own: Terms, now: int) -> float | None:
+    if own.allowance is None:
+        return None
+    spent = budget.today(account.budget, own.allowance, now)
+    return max(0, own.allowance.micros - spent.micros) / budget.MICROS

@@ -1,0 +1,262 @@
+"""What one provider can do for a wish, at which cost, and how providers share symbols so that all end soonest. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import ceil, inf
+from typing import TYPE_CHECKING
+
+from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
+from connectors.calls import DAY_MS
+from connectors.records import AssetClass
+from streams.accounts import capacity
+from streams.accounts.quota import KeyUsage
+
+if TYPE_CHECKING:
+    from streams.planning.plan import Range, Supply
+
+MINUTE_MS = 60_000
+WEEK = 5 / 7
+"""Share of all days on which exchanges trade."""
+DAY = 16 / 24
+"""Share of a day in which US shares trade, hours before and after the session included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is planned on a provider so far."""
+
+    calls: int = 0
+    weight: float = 0
+    usd: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One HTTP call of an offer, and the rows that each symbol is likely to bring."""
+
+    call: Call
+    endpoint: Endpoint
+    rows: float
+
+    def pages(self, symbols: int) -> int:
+        """Answers that it takes; one, where the declaration tells no number of rows."""
+        return max(1, ceil(self.rows * symbols / self.endpoint.rows)) if self.endpoint.rows else 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offer:
+    """How a provider would serve a wish: `ranges` asked of `batch` symbols at once (0: a whole market), as `parts`."""
+
+    supply: Supply
+    asset_class: AssetClass
+    ranges: tuple[Range, ...]
+    parts: tuple[Part, ...]
+    batch: int
+    spelled: frozenset[str]
+    """The symbols that it can serve."""
+    keys: tuple[KeyUsage, ...]
+
+    @property
+    def paid(self) -> bool:
+        """True when a call costs money."""
+        return self.usd(1) > 0
+
+    @property
+    def tier(self) -> int:
+        """0 comes first; 1 is best effort, 2 costs money: they serve what nobody before them can."""
+        return 2 if self.paid else int(best_effort(self.supply.connector))
+
+    def calls(self, symbols: int) -> int:
+        """HTTP calls for one batch of so many symbols."""
+        return sum(part.pages(symbols) for part in self.parts)
+
+    def weight(self, symbols: int) -> float:
+        """What they take of a key's quota."""
+        return sum(part.pages(symbols) * part.endpoint.weight(symbols) for part in self.parts)
+
+    def usd(self, symbols: int) -> float:
+        """What they cost, in dollars."""
+        price = self.supply.price
+        return sum(part.pages(symbols) * (part.endpoint.usd if price is None else price) for part in self.parts)
+
+    def of(self, parts: Sequence[Part]) -> Offer:
+        """The offer of these parts only."""
+        return replace(self, parts=tuple(parts))
+
+
+def best_effort(connector: Connector) -> bool:
+    """True for an API that nobody sold us: it serves what nobody else can, and no claim of capacity leans on it."""
+    return connector.auth.keyless
+
+
+def offer(supply: Supply, call: Call, gaps: Sequence[Range], symbols: Sequence[str], now: int) -> Offer:
+    """What the provider can do for `call` in the ranges `gaps`, for those of `symbols` that it can spell.
+
+    Raises `UnsupportedCall` that says why it can do nothing.
+    """
+    connector, name = supply.connector, supply.connector.name
+    if not supply.usages:
+        raise UnsupportedCall(f"{name}: no key, set {name.upper()}_KEYS")
+    if all(usage.rejected for usage in supply.usages.values()):
+        raise UnsupportedCall(f"{name} rejected every key: {', '.join(supply.usages)}")
+    if not connector.sells(call, supply.unsold):
+        endpoint = connector.route(call).name
+        raise UnsupportedCall(f"no plan of {name}'s keys sells its endpoint {endpoint!r}")
+    spelled = [symbol for symbol in symbols if spells(connector, call.asset_class, symbol)]
+    if symbols and not spelled:
+        connector.symbols.spell(symbols[0], call.asset_class)
+    ranges, parts = _cut(connector, call.model_copy(update={"symbols": tuple(spelled[:1])}), gaps, supply.unsold)
+    keys = tuple(
+        usage for usage in supply.usages.values() if any(part.endpoint.name not in usage.unsold for part in parts)
+    )
+    batch = min(part.endpoint.batch for part in parts)
+    made = Offer(supply, call.asset_class, ranges, parts, batch, frozenset(spelled), keys)
+    return replace(made, batch=_lightened(made, now))
+
+
+def spells(connector: Connector, asset_class: AssetClass, symbol: str) -> bool:
+    """Tell whether the provider has a name for a symbol of that asset class."""
+    try:
+        connector.symbols.spell(symbol, asset_class)
+    except UnsupportedCall:
+        return False
+    return True
+
+
+def spelling_fault(offer: Offer, symbol: str) -> str:
+    """Why the provider of an offer cannot serve a symbol."""
+    try:
+        offer.supply.connector.symbols.spell(symbol, offer.asset_class)
+    except UnsupportedCall as error:
+        return str(error)
+    return ""
+
+
+def by_ability(found: Sequence[Offer], symbols: Iterable[str]) -> dict[tuple[Offer, ...], list[str]]:
+    """The symbols, together with those that the same offers can serve."""
+    groups: dict[tuple[Offer, ...], list[str]] = {}
+    for symbol in symbols:
+        groups.setdefault(tuple(offer for offer in found if symbol in offer.spelled), []).append(symbol)
+    return dict(sorted(groups.items(), key=lambda item: len(item[0])))
+
+
+def cost(offer: Offer, symbols: int) -> tuple[int, float, float]:
+    """HTTP calls, weight and dollars for so many symbols, in batches."""
+    full, rest = divmod(symbols, offer.batch)
+    sizes = [(full, offer.batch), *([(1, rest)] if rest else [])]
+    return (
+        sum(times * offer.calls(size) for times, size in sizes),
+        sum(times * offer.weight(size) for times, size in sizes),
+        sum(times * offer.usd(size) for times, size in sizes),
+    )
+
+
+def finish(found: Sequence[Offer], symbols: int, loads: Mapping[str, Load], now: int) -> int:
+    """Ms, in whole minutes, after which the offers together can have asked for so many symbols."""
+
+    def enough(minutes: int) -> bool:
+        return sum(_room(offer, loads, now, minutes * MINUTE_MS) for offer in found) >= symbols
+
+    return capacity.least(enough) * MINUTE_MS
+
+
+def share(found: Sequence[Offer], symbols: int, loads: Mapping[str, Load], now: int) -> dict[Offer, int]:
+    """How many symbols each offer serves so that all end soonest, and in that time with the fewest calls.
+
+    Offers of single symbols share them in proportion to what their keys still allow; a batch is not torn for that.
+    Who takes several calls for one symbol stands back, unless that lasts more than a day and twice as long.
+    """
+    within = finish(found, symbols, loads, now)
+    frugal = [offer for offer in found if _symbols_per_call(offer) >= 1]
+    if (
+        frugal
+        and len(frugal) < len(found)
+        and (alone := finish(frugal, symbols, loads, now)) <= max(DAY_MS, 2 * within)
+    ):
+        found, within = frugal, alone
+    ordered = sorted(found, key=lambda offer: (-_symbols_per_call(offer), offer.supply.rank))
+    shares: dict[Offer, int] = {}
+    for _, alike in groupby(ordered, key=_symbols_per_call):
+        rooms = {offer: _room(offer, loads, now, within) for offer in alike}
+        dealt = _deal(rooms, symbols)
+        symbols -= sum(dealt.values())
+        shares |= {offer: count for offer, count in dealt.items() if count}
+    return shares
+
+
+def _deal(rooms: Mapping[Offer, float], symbols: int) -> dict[Offer, int]:
+    if unlimited := [offer for offer, room in rooms.items() if room == inf]:
+        rooms = dict.fromkeys(unlimited, float(symbols))
+    whole = sum(rooms.values())
+    count = int(min(symbols, whole))
+    dealt, given, seen = {}, 0, 0.0
+    for offer, room in rooms.items():
+        seen += room
+        upto = ceil(count * seen / whole - capacity.ALMOST) if offer.batch == 1 and whole else int(min(count, seen))
+        dealt[offer], given = upto - given, upto
+    return dealt
+
+
+def _symbols_per_call(offer: Offer) -> float:
+    return offer.batch / offer.calls(offer.batch)
+
+
+def _room(offer: Offer, loads: Mapping[str, Load], now: int, within: int) -> float:
+    """Symbols whose calls may start within so many ms, beside what is planned already."""
+    calls = offer.calls(offer.batch)
+    each = offer.weight(offer.batch) / calls
+    load = loads.get(offer.supply.connector.name, Load())
+    spare = capacity.startable(offer.supply.windows, offer.keys, each, now, within)
+    if spare == inf:
+        return inf
+    taken = max(load.calls, load.weight / each if each else 0)
+    return max(0, int((spare - taken) // calls)) * offer.batch
+
+
+def _cut(
+    connector: Connector, call: Call, gaps: Sequence[Range], skip: frozenset[str]
+) -> tuple[tuple[Range, ...], tuple[Part, ...]]:
+    """The gaps and the HTTP calls that ask for them; from the first to the last at once where that takes fewer."""
+
+    def split(start: int | None, end: int | None) -> list[Call]:
+        return connector.split(call.model_copy(update={"start": start, "end": end}), skip)
+
+    ranges = tuple(gaps)
+    calls = [part for gap in ranges for part in split(*gap)]
+    if len(ranges) > 1:
+        whole = (ranges[0][0], ranges[-1][1])
+        if len(at_once := split(*whole)) < len(calls):
+            ranges, calls = (whole,), at_once
+    return ranges, tuple(Part(part, connector.route(part, skip), _rows(part)) for part in calls)
+
+
+def _rows(call: Call) -> float:
+    """Bars that one symbol is likely to have in the range; 0 where nothing tells."""
+    if call.dataset != "bars" or call.interval is None or call.start is None or call.end is None:
+        return 0
+    bars = (call.end - call.start) / INTERVAL_MS[call.interval]
+    if call.asset_class in {"crypto", "forex"} or INTERVAL_MS[call.interval] > DAY_MS:
+        return bars
+    return bars * WEEK * (1 if call.interval == "1d" else DAY)
+
+
+def _lightened(offer: Offer, now: int) -> int:
+    """The largest batch, down from the provider's own, that a key's limits hold. Raises `UnsupportedCall`."""
+
+    def holds(symbols: int) -> bool:
+        heaviest = max(part.endpoint.weight(symbols) for part in offer.parts)
+        return bool(capacity.able(offer.supply.windows, offer.keys, heaviest, now))
+
+    for batch in range(offer.batch, 0, -1):
+        if holds(batch):
+            return batch
+    if offer.batch == 0 and holds(0):
+        return 0
+    name, weight = offer.supply.connector.name, offer.weight(min(offer.batch, 1))
+    limit = min(offer.supply.windows, key=lambda window: window.calls / window.amount(1, weight))
+    raise UnsupportedCall(
+        f"a call of {name} costs {weight:g} calls, more than {limit.calls:g}/{limit.per}: raise {name.upper()}_LIMITS"
+    )

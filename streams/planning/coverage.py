@@ -1,0 +1,72 @@
+"""What the store holds of a wish already: the ranges that polls have answered. Pure; times in ms UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from connectors.declaration import KINDS
+from streams.planning.plan import Covered, Wish, market_of
+
+Terms = tuple[str, str, str | None, str | None, str | None, str | None]
+Answered = tuple[str, str, int, int]
+"""Symbol ("" a whole market), exchange ("" the usual one), start, end."""
+Ranges = Sequence[tuple[int, int]]
+
+
+def terms_of(wish: Wish) -> Terms:
+    """What a poll must have asked, beside symbols and range, to count for a wish."""
+    return wish.dataset, wish.asset_class, wish.interval, wish.adjustment, wish.kind, wish.period
+
+
+def kinds_of(wish: Wish) -> tuple[tuple[str | None, ...], ...]:
+    """For each kind that the wish consists of, the kinds of polls that answer it; None is a poll that named none.
+
+    Only where a dataset is the sum of its kinds does a poll without a kind answer each of them.
+    """
+    whole = KINDS.get(wish.dataset, ())
+    if wish.kind is not None:
+        return ((wish.kind, None) if wish.kind in whole else (wish.kind,),)
+    return tuple((kind, None) for kind in whole) or ((None,),)
+
+
+def covered_by(found: Mapping[Terms, Sequence[Iterable[Answered]]]) -> Covered:
+    """Give `covered(wish, symbol)` of what polls have answered: for each wish's terms, by `kinds_of`, the ranges."""
+    known = {terms: [_by_place(rows) for rows in by_kind] for terms, by_kind in found.items()}
+
+    def covered(wish: Wish, symbol: str) -> Ranges:
+        market = market_of(symbol, wish.asset_class) or ""
+        by_kind = [
+            joined([*places.get((symbol, ""), ()), *places.get(("", market), ())])
+            for places in known.get(terms_of(wish), ())
+        ]
+        ranges: Ranges = by_kind[0] if by_kind else ()
+        for others in by_kind[1:]:
+            ranges = common(ranges, others)
+        return ranges
+
+    return covered
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """The ranges in order, as one where they touch or overlap."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def common(some: Ranges, others: Ranges) -> Ranges:
+    """The ranges that lie in both; each given in order, without overlaps."""
+    found = [(max(a, c), min(b, d)) for a, b in some for c, d in others]
+    return [(start, end) for start, end in found if start < end]
+
+
+def _by_place(rows: Iterable[Answered]) -> Mapping[tuple[str, str], list[tuple[int, int]]]:
+    """Ranges by (symbol, "") or, for a whole market, by ("", exchange)."""
+    places: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for symbol, exchange, start, end in rows:
+        places.setdefault((symbol, "" if symbol else exchange), []).append((start, end))
+    return places

@@ -1,0 +1,146 @@
+"""What is wanted, who could supply it, and the plan that comes of both: the words of `planner` and `candidates`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors import Call, Connector
+from connectors.symbols import split_listing
+from streams.accounts.quota import KeyUsage, Window
+
+Range = tuple[int | None, int | None]
+EVER = 2**62
+SHARES = frozenset({"equity", "etf"})
+Covered = Callable[["Wish", str], Sequence[tuple[int, int]]]
+Slip = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of one dataset and asset class; no `symbols` are a whole market.
+
+    The range [start, end) is in ms UTC; None is open. What has no range at all is wanted anew, whatever is stored.
+    An `adjustment` or `kind` that is None takes what the provider gives. With `of_each` every provider is asked for its
+    whole market, as their answers differ and all of them are wanted: lists of assets.
+    """
+
+    dataset: str
+    symbols: tuple[str, ...] = ()
+    asset_class: str = "equity"
+    interval: str | None = None
+    adjustment: str | None = None
+    kind: str | None = None
+    period: str | None = None
+    start: int | None = None
+    end: int | None = None
+    of_each: bool = False
+
+    def call(self, symbols: tuple[str, ...], exchange: str | None = None) -> Call:
+        """The call that asks all of it for these symbols. Raises `pydantic.ValidationError`."""
+        terms: dict[str, Any] = {
+            "dataset": self.dataset,
+            "asset_class": self.asset_class,
+            "interval": self.interval,
+            "adjustment": self.adjustment,
+            "kind": self.kind,
+            "period": self.period,
+            "start": self.start,
+            "end": self.end,
+        }
+        return Call(symbols=symbols, exchange=exchange, **terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One provider as it may be used: what each key (by label) has used of its windows, dollars left today.
+
+    `usd_left` None is no budget; `price` in dollars replaces what the connector declares a call to cost. `rank` is its
+    place among the others when nothing else decides.
+    """
+
+    connector: Connector
+    windows: Sequence[Window] = ()
+    usages: Mapping[str, KeyUsage] = field(default_factory=dict)
+    usd_left: float | None = None
+    price: float | None = None
+    rank: int = 0
+
+    @property
+    def unsold(self) -> frozenset[str]:
+        """Endpoints that no key is sold."""
+        known = [usage.unsold for usage in self.usages.values() if not usage.rejected]
+        return frozenset.intersection(*known) if known else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """What nobody can serve, and why for each provider; no symbols are a whole market."""
+
+    dataset: str
+    symbols: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One provider's part: HTTP calls, what they take of its quotas, dollars, and how long its quotas make it last."""
+
+    calls: int
+    weight: float
+    usd: float
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be submitted to poll.requests, each call with its slip, and what that takes.
+
+    `covered` counts what is stored already: symbols of a dataset of which nothing is missing.
+    """
+
+    requests: tuple[tuple[Call, Slip], ...]
+    work: Mapping[str, Work]
+    unavailable: tuple[Unavailable, ...]
+    covered: int
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """HTTP calls by provider."""
+        return {name: work.calls for name, work in self.work.items()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What the calls take of each provider's quotas."""
+        return {name: work.weight for name, work in self.work.items()}
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds that the quotas make it last: the providers work side by side, so the longest."""
+        return max((work.duration_ms for work in self.work.values()), default=0) / 1000
+
+    @property
+    def cost_usd(self) -> float:
+        """Dollars for all calls."""
+        return round(sum(work.usd for work in self.work.values()), 6)
+
+
+def market_of(symbol: str, asset_class: str) -> str | None:
+    """The venue (MIC) whose whole market a symbol belongs to; None: that of the US, or the one of its asset class."""
+    listing = split_listing(symbol) if asset_class in {*SHARES, "fund"} else None
+    return listing[1].mic if listing else None
+
+
+def missing(wish: Wish, covered: Iterable[tuple[int, int]]) -> tuple[Range, ...]:
+    """The ranges of `wish` that `covered` leaves, in their order."""
+    if wish.start is None and wish.end is None:
+        return ((None, None),)
+    at = -EVER if wish.start is None else wish.start
+    last = EVER if wish.end is None else wish.end
+    found: list[Range] = []
+    for start, end in [*sorted(covered), (last, last)]:
+        if at < (until := min(start, last)):
+            found.append((None if at == -EVER else at, None if until == EVER else until))
+        at = max(at, end)
+    return tuple(found)

@@ -1,0 +1,286 @@
+"""A collection becomes the cheapest set of calls: what is missing, asked of whom, at which cost. Pure.
+
+Whole markets come first where they take fewer calls, then calls of many symbols, then single ones, which all providers
+that can serve them share. Nothing is spent here: `Plan.requests` is what would be submitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from connectors import Call, UnsupportedCall
+from connectors.calls import DAY_MS
+from streams.accounts import capacity
+from streams.planning import candidates, routing
+from streams.planning.candidates import Load, Offer
+from streams.planning.plan import (
+    SHARES,
+    Covered,
+    Plan,
+    Range,
+    Slip,
+    Supply,
+    Unavailable,
+    Wish,
+    Work,
+    market_of,
+    missing,
+)
+from streams.planning.routing import NO_ROUTES, Routes
+
+MARKET_WIDE = frozenset({"bars", "actions", "quote"})
+"""Datasets whose whole-market answers hold what the answers for single symbols hold. Of the others they hold the
+newest only (news, insiders) or what is announced (earnings)."""
+
+
+def make(
+    wishes: Iterable[Wish], supplies: Iterable[Supply], covered: Covered, now: int, routes: Routes = NO_ROUTES
+) -> Plan:
+    """Plan the calls for `wishes`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market).
+
+    `routes` decide between providers that are equal otherwise.
+    """
+    planner = _Planner(tuple(supplies), covered, now)
+    for wish in wishes:
+        places = {name: i for i, name in enumerate(routing.order(wish.dataset, wish.asset_class, routes))}
+        ranked = (replace(supply, rank=places.get(supply.connector.name, len(places))) for supply in planner.supplies)
+        planner.supplies = sorted(ranked, key=lambda supply: supply.rank)
+        planner.add(wish)
+    return planner.plan()
+
+
+@dataclass(slots=True)
+class _Planner:
+    supplies: Sequence[Supply]
+    covered: Covered
+    now: int
+    requests: list[tuple[Call, Slip]] = field(default_factory=list)
+    loads: dict[str, Load] = field(default_factory=dict)
+    unavailable: list[Unavailable] = field(default_factory=list)
+    stored: int = 0
+    asked: set[tuple[str, Call]] = field(default_factory=set)
+    """Whole-market calls of this plan, by provider: another gap of the same day needs none of its own."""
+    listed: set[tuple[object, ...]] = field(default_factory=set)
+
+    def plan(self) -> Plan:
+        """Everything added so far."""
+        work = {}
+        for supply in self.supplies:
+            load = self.loads.get(supply.connector.name)
+            if load:
+                keys = list(supply.usages.values())
+                each = load.weight / load.calls
+                ms = capacity.time_for(supply.windows, keys, load.calls, each, self.now)
+                work[supply.connector.name] = Work(load.calls, load.weight, load.usd, ms or 0)
+        return Plan(tuple(self.requests), work, tuple(self.unavailable), self.stored)
+
+    def add(self, wish: Wish) -> None:
+        """Plan one wish: symbols of the same market that miss the same ranges together."""
+        groups: dict[tuple[str | None, tuple[Range, ...]], list[str]] = {}
+        for symbol in dict.fromkeys(wish.symbols or ("",)):
+            market = market_of(symbol, wish.asset_class)
+            gaps = missing(wish, self.covered(wish, symbol))
+            opens = tuple(gap for gap in gaps if not _closed(wish, market, gap))
+            if opens:
+                groups.setdefault((market, opens), []).append(symbol)
+            elif gaps == ((wish.start, wish.end),):
+                groups.setdefault((market, ()), []).append(symbol)
+            else:
+                self.stored += 1
+        for (market, gaps), symbols in groups.items():
+            if not gaps:
+                self._refuse(wish, symbols, "US shares have no daily bar of a Saturday or Sunday")
+            elif wish.symbols:
+                self._add_group(wish, market, gaps, symbols)
+            else:
+                self._add_market(wish, gaps)
+
+    def _add_group(self, wish: Wish, market: str | None, gaps: tuple[Range, ...], symbols: list[str]) -> None:
+        found, why = self._offers(wish, gaps, symbols)
+        wholes = [whole for supply in self.supplies if (whole := self._whole(wish, market, gaps, supply))]
+        while symbols and (best := self._bulk(wholes, found, symbols)):
+            whole, served = best
+            self._take_whole(whole, wholes)
+            wholes.remove(whole)
+            symbols = [symbol for symbol in symbols if symbol not in served]
+        for able, together in candidates.by_ability(found, symbols).items():
+            tier = min((offer.tier for offer in able), default=None)
+            if tier is None:
+                self._refuse(wish, together, _reasons(found, why, together[0]))
+            else:
+                self._take(wish, [offer for offer in able if offer.tier == tier], able, together)
+
+    def _offers(
+        self, wish: Wish, gaps: tuple[Range, ...], symbols: Sequence[str]
+    ) -> tuple[list[Offer], dict[str, str]]:
+        """What each provider can do for single symbols, and why the others cannot."""
+        found, why = [], {}
+        for supply in self.supplies:
+            try:
+                found.append(candidates.offer(supply, wish.call(tuple(symbols[:1])), gaps, symbols, self.now))
+            except UnsupportedCall as error:
+                why[supply.connector.name] = str(error)
+        return found, why
+
+    def _bulk(
+        self, wholes: Sequence[Offer], singly: Sequence[Offer], symbols: Sequence[str]
+    ) -> tuple[Offer, frozenset[str]] | None:
+        """The whole-market calls that serve most of the symbols in fewer calls than asking for them would take."""
+        choices = []
+        for whole in wholes:
+            served = [
+                symbol for symbol in symbols if candidates.spells(whole.supply.connector, whole.asset_class, symbol)
+            ]
+            calls = whole.calls(0)
+            if whole.tier or not served:
+                continue
+            ms = self._time(whole, calls, whole.weight(0))
+            otherwise, otherwise_ms = self._otherwise(singly, served)
+            if calls < otherwise and ms <= max(otherwise_ms, DAY_MS):
+                choices.append(((-len(served), calls, ms), whole, frozenset(served)))
+        return min(choices, key=lambda choice: choice[0])[1:] if choices else None
+
+    def _otherwise(self, singly: Sequence[Offer], symbols: Sequence[str]) -> tuple[float, float]:
+        """Calls, and ms, to ask for these symbols by name; infinite when nobody free can."""
+        calls, longest = 0.0, 0.0
+        for able, together in candidates.by_ability(singly, symbols).items():
+            free = [offer for offer in able if offer.tier == 0]
+            if not free:
+                return float("inf"), float("inf")
+            calls += min(candidates.cost(offer, len(together))[0] for offer in free)
+            longest = max(longest, candidates.finish(free, len(together), self.loads, self.now))
+        return calls, longest
+
+    def _whole(self, wish: Wish, market: str | None, gaps: tuple[Range, ...], supply: Supply) -> Offer | None:
+        """A provider's whole-market calls for these ranges, but for days on which nobody trades; None: it has none.
+
+        Without a range, or a bound on the range of one answer, an answer has as many pages as a market has a past.
+        """
+        if wish.dataset not in MARKET_WIDE or (wish.dataset != "quote" and any(None in gap for gap in gaps)):
+            return None
+        call = wish.call((), market)
+        try:
+            whole = candidates.offer(supply, call, gaps, (), self.now)
+            parts = [part for part in whole.parts if not _closed(wish, market, (part.call.start, part.call.end))]
+            fresh = [part for part in parts if (supply.connector.name, part.call) not in self.asked]
+            supply.connector.request(whole.parts[0].call, supply.unsold)
+        except UnsupportedCall:
+            return None
+        bounded = wish.dataset == "quote" or all((wish.interval or "") in part.endpoint.span_ms for part in parts)
+        local = market is None or all("{exchange}" in part.endpoint.path for part in parts)
+        return whole.of(fresh) if parts and bounded and local else None
+
+    def _take_whole(self, whole: Offer, wholes: Iterable[Offer]) -> None:
+        name = whole.supply.connector.name
+        slip = (name, *(o.supply.connector.name for o in _order(wholes) if o is not whole and not o.paid))
+        for part in whole.parts:
+            self.requests.append((part.call, slip))
+            self.asked.add((name, part.call))
+        self._load(whole, whole.calls(0), whole.weight(0), whole.usd(0))
+
+    def _add_market(self, wish: Wish, gaps: tuple[Range, ...]) -> None:
+        """A wish for a whole market: one provider serves all of it, or each gives its own.
+
+        Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
+        """
+        found, why = self._offers(wish, gaps, ())
+        affordable = [offer for offer in _order(found) if self._affordable(offer, 1)]
+        why |= {o.supply.connector.name: self._too_dear(o) for o in found if o not in affordable}
+        if not affordable:
+            self._refuse(wish, (), _told(why))
+            return
+        keyed = [offer for offer in affordable if not (offer.paid or offer.supply.connector.auth.keyless)]
+        if wish.of_each and keyed:
+            for offer in keyed:
+                if not self._is_listed(wish, offer):
+                    self._take_market(wish, offer, ())
+        else:
+            self._take_market(wish, affordable[0], [offer for offer in affordable[1:] if not offer.paid])
+
+    def _is_listed(self, wish: Wish, offer: Offer) -> bool:
+        """Tell whether this plan asks the provider for that very list already: it holds several asset classes."""
+        http = offer.supply.connector.request(wish.call(()), offer.supply.unsold)
+        asked = (offer.supply.connector.name, http.path, *sorted(http.params.items()))
+        known = asked in self.listed
+        self.listed.add(asked)
+        return known
+
+    def _take_market(self, wish: Wish, offer: Offer, behind: Iterable[Offer]) -> None:
+        slip = tuple(each.supply.connector.name for each in (offer, *behind))
+        for start, end in offer.ranges:
+            self.requests.append((wish.call(()).model_copy(update={"start": start, "end": end}), slip))
+        self._load(offer, offer.calls(0), offer.weight(0), offer.usd(0))
+
+    def _take(self, wish: Wish, best: list[Offer], able: Sequence[Offer], symbols: list[str]) -> None:
+        """Share symbols out among the best offers; all who are able stand behind on the slips."""
+        if best[0].paid:
+            best = sorted(best, key=lambda offer: offer.usd(1))[:1]
+            count = min(len(symbols), self._affordable(best[0], len(symbols)))
+            if symbols[count:]:
+                self._refuse(wish, symbols[count:], f"nobody can serve it: {self._too_dear(best[0])}")
+            symbols = symbols[:count]
+        at = 0
+        template = wish.call(())
+        for offer, count in candidates.share(best, len(symbols), self.loads, self.now).items():
+            own = offer.supply.connector.name
+            slip = (own, *(o.supply.connector.name for o in _order(able) if o is not offer and not o.paid))
+            mine = symbols[at : at + count]
+            at += count
+            for group in (tuple(mine[i : i + offer.batch]) for i in range(0, len(mine), offer.batch)):
+                for start, end in offer.ranges:
+                    call = template.model_copy(update={"symbols": group, "start": start, "end": end})
+                    self.requests.append((call, slip))
+            self._load(offer, *candidates.cost(offer, count))
+
+    def _affordable(self, offer: Offer, count: int) -> int:
+        """For how many of `count` symbols (or calls for a whole market) the day's money is enough."""
+        price, left = offer.usd(1), offer.supply.usd_left
+        if left is None or not price:
+            return count
+        spent = self.loads.get(offer.supply.connector.name, Load()).usd
+        return min(count, int((left - spent) / price + capacity.ALMOST))
+
+    def _too_dear(self, offer: Offer) -> str:
+        name = offer.supply.connector.name
+        left = (offer.supply.usd_left or 0) - self.loads.get(name, Load()).usd
+        return f"{name} may spend ${left:.4g} more today, and it costs ${offer.usd(1):.4g}"
+
+    def _time(self, offer: Offer, calls: int, weight: float) -> int:
+        load = self.loads.get(offer.supply.connector.name, Load())
+        calls, weight = calls + load.calls, weight + load.weight
+        return capacity.time_for(offer.supply.windows, offer.keys, calls, weight / max(calls, 1), self.now) or 0
+
+    def _load(self, offer: Offer, calls: int, weight: float, usd: float) -> None:
+        if calls:
+            name = offer.supply.connector.name
+            load = self.loads.get(name, Load())
+            self.loads[name] = Load(load.calls + calls, load.weight + weight, load.usd + usd)
+
+    def _refuse(self, wish: Wish, symbols: Sequence[str], reason: str) -> None:
+        self.unavailable.append(Unavailable(wish.dataset, tuple(filter(None, symbols)), reason))
+
+
+def _order(found: Iterable[Offer]) -> list[Offer]:
+    return sorted(found, key=lambda offer: (offer.tier, offer.supply.rank))
+
+
+def _reasons(found: Iterable[Offer], why: Mapping[str, str], symbol: str) -> str:
+    """Why nobody serves a symbol: who could not serve any, and who cannot spell this one."""
+    spelling = {o.supply.connector.name: candidates.spelling_fault(o, symbol) for o in found}
+    return _told({**why, **spelling})
+
+
+def _told(why: Mapping[str, str]) -> str:
+    return "nobody can serve it: " + ("; ".join(why.values()) or "no provider was named")
+
+
+def _closed(wish: Wish, market: str | None, gap: Range) -> bool:
+    """Tell whether a range holds nothing but days on which US shares have no daily bar."""
+    start, end = gap
+    if wish.dataset != "bars" or wish.interval != "1d" or wish.asset_class not in SHARES or market is not None:
+        return False
+    if start is None or end is None or end - start > 3 * DAY_MS:
+        return False
+    days = range(-(-start // DAY_MS), -(-end // DAY_MS))
+    return bool(days) and all(day % 7 in {2, 3} for day in days)  # day 0 of the epoch was a Thursday

@@ -1,0 +1,132 @@
+"""Run one stored answer through its connector, outside the pipeline: `tapestream normalize`, tests, bug reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import BaseModel
+
+from connectors import Answer, Call, Refusal, Reject, Request, connector
+from connectors.calls import DAY_MS
+from connectors.fields import iso_date, midnight
+from streams.processing.normalize import Normalized, dead_row, judge
+
+_CALL_FIELDS = frozenset(Call.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A stored answer beside what had been asked. Without `request` only refusals can be told."""
+
+    provider: str
+    call: Call
+    request: Request
+    answer: Answer
+
+    @classmethod
+    def from_recording(cls, recording: Mapping[str, Any], asked: Mapping[str, Any]) -> Case:
+        """Make a case of a recording (`request status headers body`) and what had been asked, in canonical terms.
+
+        Raises `pydantic.ValidationError` and, for an unknown provider, `UnsupportedCall`.
+        """
+        said = {name: value for name in ("provider", "observed_at") if (value := asked.get(name)) is not None}
+        found = _Recording.model_validate({**recording, **said})
+        sent, body = found.request or _Sent(), found.body
+        request = connector(found.provider).find(sent.method, sent.url, _texts(sent.params))
+        if request is not None and sent.body:
+            request = replace(request, body=sent.body)
+        return cls(
+            provider=found.provider,
+            call=call_from(asked),
+            request=request or Request(endpoint="", path=urlsplit(sent.url).path),
+            answer=Answer(
+                status=found.status,
+                headers={name.lower(): text for name, text in _texts(found.headers).items()},
+                body=body.encode() if isinstance(body, str) else b"" if body is None else orjson.dumps(body),
+                observed_at=found.observed_at or 0,
+            ),
+        )
+
+
+class _Sent(BaseModel):
+    method: str = "GET"
+    url: str = ""
+    params: dict[str, Any] | None = None
+    body: Any = None
+
+
+class _Recording(BaseModel):
+    provider: str
+    request: _Sent | None = None
+    status: int
+    headers: dict[str, Any] | None = None
+    body: Any = None
+    observed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a case became. `outcome` is `records` or the refusal's name."""
+
+    outcome: str
+    normalized: Normalized
+    refusal: Refusal | None
+    missing: Mapping[str, Refusal] = field(default_factory=dict)
+    next: Request | None = None
+
+    def records(self) -> list[dict[str, Any]]:
+        """The unified records as dicts with their `dataset`; rejected rows have dataset `dead_letters`."""
+        return list(self._records())
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for record in self.normalized.records:
+            yield {"dataset": record.dataset, **record.model_dump()}
+        for reject in self.normalized.rejects:
+            yield {"dataset": "dead_letters", **_letter(reject)}
+
+
+def _letter(reject: Reject) -> dict[str, Any]:
+    return {
+        "rule": reject.rule,
+        "reason": reject.reason,
+        "symbol": reject.symbol,
+        "row": dead_row(reject.row),
+    }
+
+
+def run(case: Case) -> Result:
+    """Read and judge a stored answer. Raises `UnsupportedCall` for an unknown provider."""
+    outcome = connector(case.provider).read(case.call, case.request, case.answer, "case")
+    return Result(
+        outcome=outcome.name,
+        normalized=judge(outcome),
+        refusal=outcome.refusal,
+        missing=outcome.missing,
+        next=outcome.next,
+    )
+
+
+def call_from(asked: Mapping[str, Any]) -> Call:
+    """Read a call from canonical terms as a user writes them: `symbol` or `symbols`, `date` for one day.
+
+    Unknown names are ignored. Raises `pydantic.ValidationError`.
+    """
+    given = {name: value for name, value in asked.items() if name in _CALL_FIELDS and value is not None}
+    given.setdefault("dataset", "assets")
+    if symbol := asked.get("symbol"):
+        given["symbols"] = (symbol,)
+    if (day := midnight(iso_date(asked.get("date")))) is not None:
+        given |= {"start": day, "end": day + DAY_MS}
+    if kind := asked.get("statement"):
+        given.setdefault("kind", kind)
+    if given["dataset"] == "bars":
+        given.setdefault("interval", "1d")
+    return Call.model_validate(given)
+
+
+def _texts(params: Mapping[str, Any] | None) -> dict[str, str]:
+    return {name: str(value) for name, value in (params or {}).items()}

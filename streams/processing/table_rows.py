@@ -1,0 +1,177 @@
+"""Kafka records to table columns: which topic fills which table, and how one record becomes rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+import orjson
+
+from connectors import Call
+from connectors.records import DATASETS
+from infra.clickhouse import DATASET_TABLES
+from streams.messaging import topics
+from streams.messaging.messages import ORDER, ApiCall, CollectorRun, DeadLetter, PollDone, RawMeta, UniverseChange
+
+Columns = dict[str, list[Any]]
+Decode = Callable[[bytes, Mapping[str, bytes]], Columns]
+
+SCALARS = ("symbol", "asset_class", "source", "interval", "adjustment", "currency", "observed_at", "request_id")
+SERIES = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades", "adj_close", "quote_volume")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table and how a record of its topic is read. `decode` raises `ValueError` for what is no such record."""
+
+    name: str
+    columns: tuple[str, ...]
+    decode: Decode
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one table, and per partition the offset after the last record in it. Immutable once cut."""
+
+    table: Table
+    opened_at: float
+    data: Columns = field(default_factory=dict)
+    records: list[tuple[Any, int]] = field(default_factory=list)
+    """(Kafka record, its number of rows), in order: what to tell the dead letters when the store refuses a row."""
+    rows: int = 0
+    offsets: dict[Any, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.data = {name: [] for name in self.table.columns}
+
+    def add(self, partition: Any, record: Any) -> None:
+        """Add one record. Raises `ValueError`, leaving the batch as it was."""
+        found = self.table.decode(record.value, dict(record.headers))
+        count = len(found[self.table.columns[0]])
+        for name, column in self.data.items():
+            column.extend(found[name])
+        self.records.append((record, count))
+        self.rows += count
+        self.skip(partition, record.offset)
+
+    def skip(self, partition: Any, offset: int) -> None:
+        """Count a record as handled that brings no rows."""
+        self.offsets[partition] = offset + 1
+
+    def part(self, first: int, last: int) -> Columns:
+        """Columns of the records `first` up to `last` (exclusive)."""
+        start = sum(count for _, count in self.records[:first])
+        stop = start + sum(count for _, count in self.records[first:last])
+        return {name: column[start:stop] for name, column in self.data.items()}
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    found = orjson.loads(value)
+    if not isinstance(found, dict):
+        raise ValueError(f"the record is a {type(found).__name__}, not an object")
+    return found
+
+
+def _bars(value: bytes, _: Mapping[str, bytes]) -> Columns:
+    return bar_rows(_object(value))
+
+
+def bar_rows(frame: Mapping[str, Any]) -> Columns:
+    """Give the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
+    try:
+        n = len(frame["ts"])
+        found: Columns = {name: list(repeat(frame[name], n)) for name in SCALARS}
+        for name in SERIES:
+            column = frame[name]
+            found[name] = list(repeat(None, n)) if column is None else column
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a bar frame: {error!r}") from None
+    if strange := [name for name in SERIES if not isinstance(found[name], list)]:
+        raise ValueError(f"column {strange[0]} is no list")
+    if ragged := [name for name in SERIES if len(found[name]) != n]:
+        raise ValueError(f"column {ragged[0]} is not as long as ts")
+    return found
+
+
+def _one_row(columns: Sequence[str]) -> Decode:
+    def decode(value: bytes, _: Mapping[str, bytes]) -> Columns:
+        record = _object(value)
+        try:
+            return {name: [record[name]] for name in columns}
+        except KeyError as error:
+            raise ValueError(f"field {error} is missing") from None
+
+    return decode
+
+
+RAW_COLUMNS = (
+    *("call_id", "request_id", "provider", "endpoint", "dataset", "symbols", "url", "params"),
+    *("status", "headers", "body", "key_label", "received_at", "latency_ms"),
+)
+
+
+def _raw(value: bytes, headers: Mapping[str, bytes]) -> Columns:
+    meta = RawMeta.decode(headers.get("meta", b""))
+    row = {
+        **{name: getattr(meta, name) for name in RAW_COLUMNS if name in RawMeta.model_fields},
+        "endpoint": meta.page.endpoint,
+        "dataset": meta.call.dataset,
+        "symbols": list(meta.call.symbols),
+        "params": dict(meta.page.params),
+        "headers": dict(meta.headers),
+        "body": value,
+    }
+    return {name: [row[name]] for name in RAW_COLUMNS}
+
+
+CALL_COLUMNS = tuple(ApiCall.model_fields)
+
+
+def _calls(value: bytes, headers: Mapping[str, bytes]) -> Columns:
+    """A call is a row; an order to the provider's owner, among them, is none."""
+    if ORDER.items() <= headers.items():
+        return {name: [] for name in CALL_COLUMNS}
+    return _one_row(CALL_COLUMNS)(value, headers)
+
+
+POLL_COLUMNS = (
+    *("request_id", "job_id", "provider", "dataset", "asset_class", "symbols", "interval", "adjustment", "kind"),
+    *("period", "exchange", "start_at", "end_at", "outcome", "reason", "records", "rejects", "children", "tried", "at"),
+)
+
+
+def _polls(value: bytes, _: Mapping[str, bytes]) -> Columns:
+    done = PollDone.decode(value)
+    call = done.call
+    row = {
+        **{name: getattr(call, name) for name in POLL_COLUMNS if name in Call.model_fields},
+        **{name: getattr(done, name) for name in POLL_COLUMNS if name in PollDone.model_fields},
+        "symbols": list(call.symbols),
+        "start_at": call.start,
+        "end_at": call.end,
+        "tried": orjson.dumps([hop.model_dump() for hop in done.tried]).decode(),
+    }
+    return {name: [row[name]] for name in POLL_COLUMNS}
+
+
+def _simple(name: str, columns: Sequence[str]) -> Table:
+    return Table(name, tuple(columns), _one_row(columns))
+
+
+TABLES: dict[str, Table] = {
+    topics.API_CALLS: Table("api_calls", CALL_COLUMNS, _calls),
+    topics.POLL_DONE: Table("polls", POLL_COLUMNS, _polls),
+    topics.DEAD_LETTERS: _simple("dead_letters", tuple(DeadLetter.model_fields)),
+    topics.COLLECT_DONE: _simple("collector_runs", tuple(CollectorRun.model_fields)),
+    topics.UNIVERSE_CHANGES: _simple("universe_changes", tuple(UniverseChange.model_fields)),
+    topics.RAW_RESPONSES: Table("raw_responses", RAW_COLUMNS, _raw),
+    **{
+        topics.MARKET[name]: _simple(DATASET_TABLES[name], tuple(record.model_fields))
+        for name, record in DATASETS.items()
+        if name != "bars"
+    },
+    topics.MARKET["bars"]: Table("bars", (*SCALARS, *SERIES), _bars),
+}
+"""The table of each topic that the sink stores."""

@@ -1,0 +1,104 @@
+"""Folds `api.calls` into the tables `key_usage`, `breakers` and `budgets`, which outlive the worker that called.
+
+One partition is one provider's. Every entry knows the offset it was folded up to, so that no call counts twice however
+often it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from infra import telemetry
+from streams.accounts import account as accounts
+from streams.accounts.account import Account, Event, Key, Terms
+from streams.accounts.breaker import Breaker
+from streams.accounts.budget import Budget
+from streams.messaging import topics
+from streams.messaging.messages import ORDER, ApiCall, Order
+
+log = telemetry.get(__name__)
+
+KEY, BREAKER, BUDGET = TypeAdapter(Key), TypeAdapter(Breaker), TypeAdapter(Budget)
+Table = MutableMapping[str, Any]
+OnOrder = Callable[[Order, Account], None]
+NOTHING = {"offset": -1}
+
+
+class CallTracker:
+    """Keeps the tables. `on_order` is told of every order to a provider's owner, with the account as of then."""
+
+    def __init__(self, tables: Mapping[str, Table], terms: Mapping[str, Terms], on_order: OnOrder) -> None:
+        self._keys = tables[topics.KEY_USAGE]
+        self._breakers = tables[topics.BREAKERS]
+        self._budgets = tables[topics.BUDGETS]
+        self._terms = terms
+        self._on_order = on_order
+
+    def handle(self, message: Any) -> None:
+        """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it."""
+        ordered = ORDER.items() <= dict(message.headers or ()).items()
+        try:
+            told: Order | ApiCall = Order.decode(message.value) if ordered else ApiCall.decode(message.value)
+        except ValidationError:
+            log.warning("track_calls.unreadable", partition=message.partition, offset=message.offset)
+            return
+        if told.provider not in self._terms:
+            return
+        if isinstance(told, ApiCall):
+            event = accounts.ended(told) or accounts.began(told)
+            self._fold(told.provider, event, message.offset)
+        else:
+            self._obey(told, message.offset)
+
+    def account(self, provider: str) -> Account:
+        """The account as the tables know it: of the keys that were ever called with."""
+        prefix = f"{provider}#"
+        keys = {
+            label: KEY.validate_python(entry["state"])
+            for label, entry in self._keys.items()
+            if label.startswith(prefix)
+        }
+        return Account(
+            keys, self._entry(BREAKER, self._breakers, provider), self._entry(BUDGET, self._budgets, provider)
+        )
+
+    def knows(self, provider: str) -> bool:
+        """Tell whether any call of the provider is in the tables."""
+        return provider in self._breakers
+
+    def _obey(self, order: Order, offset: int) -> None:
+        provider, terms = order.provider, self._terms[order.provider]
+        known = self.account(provider)
+        if order.order == "takeover":
+            changed = accounts.taken_over(known, terms, order.at)
+        else:
+            changed = accounts.fold(known, accounts.BreakerReset(), terms)
+        if self.knows(provider):
+            for label, key in changed.keys.items():
+                self._put(self._keys, label, KEY, key, offset)
+            self._put(self._breakers, provider, BREAKER, changed.breaker, offset)
+        self._on_order(order, changed)
+
+    def _fold(self, provider: str, event: Event, offset: int) -> None:
+        label = getattr(event, "label", "")
+        key = self._entry(KEY, self._keys, label)
+        breaker = self._entry(BREAKER, self._breakers, provider)
+        budget = self._entry(BUDGET, self._budgets, provider)
+        folded = accounts.fold(Account({label: key}, breaker, budget), event, self._terms[provider])
+        self._put(self._keys, label, KEY, folded.key(label), offset)
+        self._put(self._breakers, provider, BREAKER, folded.breaker, offset)
+        if folded.budget != budget:
+            self._put(self._budgets, provider, BUDGET, folded.budget, offset)
+
+    @staticmethod
+    def _entry(kind: TypeAdapter[Any], table: Table, key: str) -> Any:
+        entry = table.get(key)
+        return kind.validate_python(entry["state"] if entry else {})
+
+    @staticmethod
+    def _put(table: Table, key: str, kind: TypeAdapter[Any], state: Any, offset: int) -> None:
+        if (table.get(key) or NOTHING)["offset"] < offset:
+            table[key] = {"offset": offset, "state": kind.dump_python(state, mode="json")}

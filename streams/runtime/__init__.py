@@ -1,0 +1,1 @@
+"""The running pipeline as a process tree: start it, find it, ask it."""

@@ -1,0 +1,54 @@
+"""Answers questions to the store: through the worker that owns the embedded one, else by opening it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from infra.clickhouse import QueryRefused, Store, StoreError
+from infra.settings import Settings
+from streams.runtime import discovery
+from streams.runtime.process_tree import ask_query
+
+LOOKS, LOOK_S = 40, 0.25
+Ask = Callable[[str], Awaitable[list[Any]]]
+"""Gives the rows that answer a question, in SQL."""
+
+
+async def answer(settings: Settings, sql: str) -> dict[str, Any]:
+    """Answer a read-only query: `columns` and `rows`, and `empty` where there is no store yet. Raises `StoreError`."""
+    if settings.embedded_store:
+        try:
+            found = await ask_query(discovery.find(settings).web_url, sql)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            pass
+        else:
+            if "error" in found:
+                raise StoreError(found["error"])
+            return found
+        if not await asyncio.to_thread(Path(settings.store_url.removeprefix("chdb://")).is_dir):
+            return {"columns": (), "rows": [], "empty": True}
+    async with await Store.open(settings.store_url, readonly=True) as store:
+        rows = await store.query_user(sql)
+        return {"columns": rows.columns, "rows": rows.rows}
+
+
+async def rows(settings: Settings, sql: str) -> list[Any]:
+    """Give the rows of an answer; none where no pipeline has made the store and its tables yet."""
+    try:
+        return list((await answer(settings, sql))["rows"])
+    except QueryRefused:
+        return []
+
+
+async def stored(ask: Ask, sql: str, wanted: Callable[[list[Any]], bool]) -> bool:
+    """Ask again and again until the rows are as `wanted`: what was reported is soon stored; False after ten seconds."""
+    for _ in range(LOOKS):
+        if wanted(await ask(sql)):
+            return True
+        await asyncio.sleep(LOOK_S)
+    return False

@@ -1,0 +1,135 @@
+"""The units of a session that are under way, and what became of those that ended. Knows no clock and no pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.messaging.job import Job
+from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.withdrawals import WITHDRAWN, job_of
+from streams.sessions.state import SUCCESS, UnitDone
+from streams.sessions.units import Unit
+
+TRIES = 3
+"""Attempts at a unit in one run."""
+PASSING = frozenset({"ProviderUnavailable", "RateLimited", "QuotaExhausted", "Pending", "Fault", WITHDRAWN})
+"""Outcomes that may be others a while later."""
+LOST = "Interrupted"
+"""Outcome of attempts whose end nobody heard of: a kill was faster."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at a unit, from its submission at `since` (ms UTC) on."""
+
+    request: PollRequest
+    unit: Unit
+    since: int
+    job: Job
+
+    @property
+    def outcome(self) -> str:
+        """What became of it: its first failure, else `records`."""
+        failures = self.job.failures
+        return failures[0].outcome if failures else SUCCESS
+
+    def told(self, calls: int) -> UnitDone:
+        """The attempt as an event of its session; it took `calls` calls by the store's count."""
+        reports = self.job.done.values()
+        return UnitDone(
+            unit=self.unit.id,
+            source=self.unit.source,
+            records=sum(report.records for report in reports),
+            calls=calls,
+            calls_with_records=min(calls, sum(report.records > 0 for report in reports)),
+            outcome=self.outcome,
+        )
+
+
+@dataclass(slots=True)
+class Work:
+    """What a run of session `session_id` has under way (by request id), what ended, and how often each was tried."""
+
+    session_id: str
+    underway: dict[str, Attempt] = field(default_factory=dict)
+    ended: list[Attempt] = field(default_factory=list)
+    """Ended, and not known to be stored yet."""
+    tries: dict[str, int] = field(default_factory=dict)
+    barren: set[tuple[str, str]] = field(default_factory=set)
+    """(source, terms of a call) that need not be asked in a later cycle."""
+    job_id: str = ""
+    """The job that new attempts belong to."""
+
+    def __post_init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Let new attempts belong to a job of their own, as those before are taken back."""
+        self.job_id = job_of(self.session_id)
+
+    def begin(self, unit: Unit, deadline: int | None, now: int) -> Attempt:
+        """Make an attempt at a unit: its request id tells it from earlier ones, whose late reports mean nothing."""
+        request = PollRequest(
+            request_id=f"{self.session_id}-{unit.id}.{now:x}",
+            job_id=self.job_id,
+            call=unit.call,
+            slip=(unit.source,),
+            deadline=deadline,
+            force_fresh=True,
+        )
+        attempt = Attempt(request, unit, now, Job(self.job_id, 1))
+        self.underway[request.request_id] = attempt
+        self.tries[unit.id] = self.tries.get(unit.id, 0) + 1
+        return attempt
+
+    def note(self, report: PollDone) -> Attempt | None:
+        """Take in a report; gives the attempt that has ended by it."""
+        root = report.request_id.partition("/")[0]
+        attempt = self.underway.get(root)
+        if attempt is None or not attempt.job.note(report) or not attempt.job.finished:
+            return None
+        del self.underway[root]
+        self.ended.append(attempt)
+        if attempt.outcome == WITHDRAWN:
+            self.tries[attempt.unit.id] -= 1
+        if attempt.outcome not in {SUCCESS, *PASSING}:
+            self.barren.add(terms(attempt.unit))
+        return attempt
+
+    def may_try_again(self, attempt: Attempt) -> bool:
+        """Tell whether another attempt at its unit may bring what this one did not."""
+        return attempt.outcome in PASSING and self.tries[attempt.unit.id] < TRIES
+
+    def busy(self, source: str) -> bool:
+        """True while the source has units under way."""
+        return any(attempt.unit.source == source for attempt in self.underway.values())
+
+    def fruitful(self, units: Iterable[Unit]) -> list[Unit]:
+        """The units of a cycle that are worth asking."""
+        return [unit for unit in units if terms(unit) not in self.barren]
+
+    def stored(self, batch: Sequence[Attempt], calls: Mapping[str, int]) -> list[UnitDone]:
+        """The ended attempts, which are in the store now, as events; `calls` are by request id.
+
+        One that was taken back before any call is none.
+        """
+        del self.ended[: len(batch)]
+        counted = [(attempt, calls.get(attempt.request.request_id, 0)) for attempt in batch]
+        return [attempt.told(number) for attempt, number in counted if number or attempt.outcome != WITHDRAWN]
+
+
+def terms(unit: Unit) -> tuple[str, str]:
+    """What the unit asks, whichever cycle it belongs to."""
+    return unit.source, unit.call.model_dump_json()
+
+
+def report_of(attempt: Attempt, row: Sequence[Any]) -> PollDone:
+    """A report as the store keeps it (columns `REPORTED`)."""
+    told = dict(zip(REPORTED, row, strict=True))
+    request = attempt.request
+    return PollDone(job_id=request.job_id, provider=attempt.unit.source, call=request.call, at=attempt.since, **told)
+
+
+REPORTED = ("request_id", "outcome", "reason", "records", "rejects", "children")

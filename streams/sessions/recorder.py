@@ -1,0 +1,80 @@
+"""A session as of its last event, kept on disk: every event goes through here, and so does every checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.clock import now_ms
+from streams.sessions import checkpoint
+from streams.sessions.folder import Folder
+from streams.sessions.log import SessionLog
+from streams.sessions.spec import MINUTE_MS
+from streams.sessions.state import RUNNING, Checkpointed, Event, Interrupted, Session, active_ms, advance, remaining_ms
+
+
+class Book:
+    """The session of a folder that this process owns. One that was found running was interrupted.
+
+    Raises `CheckpointRefused`.
+    """
+
+    def __init__(self, folder: Folder, log: SessionLog) -> None:
+        self.folder, self.log = folder, log
+        loaded = checkpoint.read(folder.path, folder.id)
+        if loaded.from_previous:
+            log.tell(f"the checkpoint before is used: {loaded.refused}", "checkpoint.refused")
+        self.session: Session = loaded.session
+        self.kept_at = now_ms()
+        if self.session.state in RUNNING:
+            self.tell(Interrupted())
+            self.keep()
+
+    def tell(self, *events: Event) -> None:
+        """Take in what happened now. Raises `ForbiddenEvent`."""
+        for event in events:
+            self.session = advance(self.session, event, now_ms())
+
+    def keep(self) -> None:
+        """Write the checkpoint. Raises OSError."""
+        self.tell(Checkpointed())
+        checkpoint.write(self.folder.path, self.session)
+        self.kept_at = now_ms()
+
+    def close(self) -> dict[str, Any]:
+        """Write checkpoint and summary, and give the summary."""
+        self.keep()
+        return self.folder.write_summary(self.session, now_ms())
+
+
+def fold(folder: Folder, *events: Event) -> Session:
+    """Take in what happened to a session that no process runs, and give it. Raises `SessionBusy`, `ForbiddenEvent`."""
+    with folder.owning():
+        session = folder.session()
+        for event in (*events, Checkpointed()):
+            session = advance(session, event, now_ms())
+        checkpoint.write(folder.path, session)
+    return session
+
+
+def in_short(session: Session, underway: int, now: int) -> str:
+    """How far a session is, in one line."""
+    records = sum(tally.records for tally in session.tallies.values())
+    calls = sum(tally.calls for tally in session.tallies.values())
+    left = duration(remaining_ms(session, now))
+    return (
+        f"{session.state}, {duration(active_ms(session, now))} done, {left} left: {len(session.done):,} of "
+        f"{session.planned:,} units, {underway} under way, {calls:,} calls, {records:,} records"
+    )
+
+
+def by_source(session: Session) -> str:
+    """Calls and records of every source, in one line."""
+    return ", ".join(f"{source} {tally.calls:,}/{tally.records:,}" for source, tally in sorted(session.tallies.items()))
+
+
+def duration(ms: int) -> str:
+    """A span as a person says it: `45 s`, `12 min`, `7 h 30 min`."""
+    if ms < 2 * MINUTE_MS:
+        return f"{ms // 1000} s"
+    hours, minutes = divmod(ms // MINUTE_MS, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,63 @@
+"""Conducts a session to its end: folder, pipeline and run, and what is kept whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+
+from infra.settings import Settings
+from streams.client.client import Client
+from streams.runtime.pipeline import Pipeline
+from streams.sessions.folder import Folder
+from streams.sessions.log import SessionLog
+from streams.sessions.recorder import Book
+from streams.sessions.run import NothingToCollect, Run
+from streams.sessions.state import RUNNING, Failed, Interrupted, Session
+
+
+async def conduct(
+    folder: Folder, settings: Settings, log: SessionLog, leaving: asyncio.Event, *, sandbox: bool = False
+) -> Session:
+    """Run a session until it has ended, or until `leaving` is set: then it can be resumed. Gives what it has become.
+
+    The pipeline that runs already is used, or one is started. Checkpoint and summary are written whatever happens.
+
+    Raises:
+        SessionBusy: another process runs it.
+        CheckpointRefused: it has no checkpoint that can be used.
+        NothingToCollect: no source has a key, or sells what is wanted.
+        BrokerUnreachable, ChildFailed, PartEnded, PipelineGone, PortBusy: there is no pipeline, or it has ended.
+        StoreError: the store is a server that does not answer.
+    """
+    with folder.owning():
+        book = Book(folder, log)
+        try:
+            await _conduct(book, settings, leaving, sandbox=sandbox)
+        except NothingToCollect as error:
+            book.tell(Failed(type(error).__name__))
+            raise
+        except BaseException:
+            if book.session.state in RUNNING:
+                book.tell(Interrupted())
+            raise
+        finally:
+            book.close()
+    return book.session
+
+
+async def _conduct(book: Book, settings: Settings, leaving: asyncio.Event, *, sandbox: bool) -> None:
+    pipeline = Pipeline(settings, sandbox=sandbox)
+    starting = asyncio.ensure_future(pipeline.__aenter__())
+    left = asyncio.ensure_future(leaving.wait())
+    await asyncio.wait({starting, left}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return
+    left.cancel()
+    await starting
+    try:
+        async with Client(pipeline.bootstrap) as client:
+            await Run(book, pipeline, client, leaving, settings.http_timeout_s).run()
+        book.close()  # the rest of the tree may take its time to stop
+    finally:
+        await pipeline.__aexit__()

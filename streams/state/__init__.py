@@ -1,1 +1,0 @@
-"""Pure folds: (state, event, now) to state."""

@@ -1,0 +1,111 @@
+"""An account is the fold of its calls, whoever folds them and in whatever order they are found."""
+
+import random
+from dataclasses import replace
+from types import SimpleNamespace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from streams.accounts import account as accounts
+from streams.accounts.account import Account, Began, Ended, Key, Terms
+from streams.accounts.budget import Allowance
+from streams.accounts.quota import Window, used
+
+NOON = 1_780_000_000_000
+MINUTE, DAY = Window(10, "minute"), Window(100, "day", "America/New_York")
+TERMS = Terms(windows=(MINUTE, DAY), allowance=Allowance.usd(1), zone="America/New_York")
+OUTCOMES = ["records", "RateLimited", "QuotaExhausted", "ProviderUnavailable", "UnknownSymbol", "Reserved"]
+
+
+def call(n, started, lasted, outcome, label="polygon#1"):
+    ended_at = None if outcome == "Reserved" else NOON + started + lasted
+    return SimpleNamespace(
+        **{"call_id": f"call-{n}", "key_label": label, "endpoint": "aggregates", "started_at": NOON + started},
+        **{"ended_at": ended_at, "outcome": outcome, "retry_after_s": None, "resets_at": None, "slice_only": False},
+        **{"said_left": None, "said_limit": None, "said_resets_at": None, "cost_calls": 1, "cost_usd": 0.0015},
+    )
+
+
+calls = st.lists(
+    st.tuples(st.integers(0, 10_000_000), st.integers(0, 30_000), st.sampled_from(OUTCOMES)), max_size=30
+).map(lambda found: [call(n, *one) for n, one in enumerate(found)])
+
+
+@given(calls=calls, seed=st.integers())
+def test_the_order_in_which_a_store_gives_the_calls_does_not_matter(calls, seed):
+    shuffled = random.Random(seed).sample(calls, len(calls))
+    expected = accounts.replayed(calls, TERMS)
+
+    found = accounts.replayed(shuffled, TERMS)
+
+    assert found.budget == expected.budget
+    assert found.breaker.calls == expected.breaker.calls == len(calls)
+    for label, key in expected.keys.items():
+        for window in TERMS.windows:
+            at = NOON + 10_000_000
+            assert used(found.key(label).usage, window, at) == used(key.usage, window, at)
+
+
+@given(calls=calls)
+def test_every_call_counts_though_nobody_told_its_end(calls):
+    now = NOON + 10_030_000
+    taken = accounts.taken_over(accounts.replayed(calls, TERMS), TERMS, now)
+
+    started = [one for one in calls if accounts.quota.window_start(DAY, now) <= one.started_at]
+    assert used(taken.key("polygon#1").usage, DAY, now) >= len(started)
+    assert taken.key("polygon#1").usage.flying == ()
+    assert taken.breaker.probe == ""
+    assert taken.budget.micros == 1_500 * len(started)
+
+
+@given(calls=calls)
+def test_a_key_survives_being_written_down(calls):
+    kind = TypeAdapter(Key)
+    key = accounts.replayed(calls, TERMS).key("polygon#1")
+
+    assert kind.validate_json(kind.dump_json(key)) == key
+
+
+def test_a_taken_over_call_counts_from_the_moment_of_taking_over():
+    flying = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), TERMS)
+    taken = accounts.taken_over(flying, TERMS, NOON + 59_000)
+
+    assert used(taken.key("polygon#1").usage, MINUTE, NOON + 100_000) == 1
+    assert used(taken.key("polygon#1").usage, MINUTE, NOON + 119_000) == 0
+
+
+def test_a_call_of_an_earlier_owner_may_be_on_its_way_until_its_time_out():
+    slow = replace(TERMS, longest_ms=20_000)
+    flying = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), slow)
+    flying = accounts.fold(flying, Began("b", "polygon#1", 1, 0, NOON + 15_000), slow)
+    taken = accounts.taken_over(flying, slow, NOON + 20_000)
+
+    assert accounts.flying(taken) == {"b"}
+    later = accounts.landed(taken, slow, {"b"}, NOON + 34_999)
+    assert accounts.flying(later) == {"b"}
+    assert used(later.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
+    landed = accounts.landed(later, slow, {"b"}, NOON + 35_000)
+    assert used(landed.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
+    assert used(landed.key("polygon#1").usage, MINUTE, NOON + 95_000) == 0
+    assert accounts.flying(accounts.landed(later, slow, {"a"}, NOON + 35_000)) == {"b"}
+
+
+def test_rejected_keys_and_unsold_endpoints_are_asked_anew_by_the_next_owner():
+    account = Account()
+    for outcome in ("KeyRejected", "NotEntitled"):
+        account = accounts.fold(account, Began(outcome, "polygon#1", 1, 0, NOON), TERMS)
+        account = accounts.fold(account, Ended(outcome, "polygon#1", "aggregates", outcome, NOON), TERMS)
+    assert account.key("polygon#1").usage.rejected
+
+    usage = accounts.taken_over(account, TERMS, NOON).key("polygon#1").usage
+
+    assert (usage.rejected, usage.unsold) == (False, frozenset())
+
+
+def test_an_end_without_a_begin_tells_of_the_key_but_spends_nothing():
+    account = accounts.fold(Account(), Ended("a", "polygon#1", "aggregates", "RateLimited", NOON, 5.0), TERMS)
+
+    assert account.key("polygon#1").usage.rest_until == NOON + 5_000
+    assert used(account.key("polygon#1").usage, DAY, NOON) == 0

@@ -1,0 +1,63 @@
+"""The scheduler object without a pipeline: what it refuses, and when."""
+
+import pytest
+
+from infra import clock, settings
+from infra._ports import free_port
+from infra.settings import SettingsInvalid
+from streams.client.scheduler import Scheduler, with_schedules
+from streams.client.thread_loop import NotRunning
+from streams.collecting.runs import UnknownCollector
+from streams.collecting.toml_file import DeclarationsInvalid
+from streams.collecting.universe import ChangeInvalid
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("WEB_PORT", str(free_port()))
+    yield tmp_path
+    clock.configure(1, 0)
+
+
+def test_settings_and_declarations_that_cannot_be_used_are_told_when_it_is_made(environment, monkeypatch):
+    (environment / "tapestream.toml").write_text("[collectors.quotes]\npriority = 'first'\n")
+    with pytest.raises(DeclarationsInvalid, match=r"tapestream.toml \[collectors.quotes\] priority"):
+        Scheduler()
+
+    monkeypatch.setenv("SCHEDULES", "sometimes")
+    with pytest.raises(SettingsInvalid, match="SCHEDULES"):
+        Scheduler()
+
+
+def test_what_cannot_be_asked_is_refused_before_anybody_is():
+    scheduler = Scheduler()
+
+    with pytest.raises(UnknownCollector, match="unknown collector 'dayly_prices'; known: stocks_etfs"):
+        scheduler.force_collection("dayly_prices")
+    with pytest.raises(ChangeInvalid, match="is no symbol"):
+        scheduler.add_symbol("AAPL,MSFT")
+    with pytest.raises(ChangeInvalid, match="unknown asset class 'stock'"):
+        scheduler.remove_symbol("AAPL", "stock")
+
+
+def test_before_its_start_it_says_how_it_is_started():
+    scheduler = Scheduler()
+
+    for method in (
+        scheduler.statistics,
+        lambda: scheduler.add_symbol("AMD"),
+        lambda: scheduler.force_collection("quotes"),
+    ):
+        with pytest.raises(NotRunning, match="with Scheduler"):
+            method()
+    assert not scheduler.own
+    scheduler.stop()
+
+
+@pytest.mark.parametrize(("given", "then"), [("auto", "on"), ("on", "on"), ("off", "off")])
+def test_its_own_pipeline_fires_schedules_unless_that_is_forbidden(monkeypatch, given, then):
+    monkeypatch.setenv("SCHEDULES", given)
+
+    assert with_schedules(settings.load()).schedules == then

@@ -1,0 +1,68 @@
+"""The embedded tree: everything starts, a renewed broker loses no request, nothing outlives a stop."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from connectors import Call
+from infra import settings
+from infra._ports import free_port
+from streams.client.client import Client, requests_for
+from streams.runtime.process_tree import Address, AlreadyRunning, Stack, ask_query
+
+DAY = 86_400_000
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture
+def configured(tmp_path):
+    environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port()), "POLLER_WINDOW": "2"}
+    return settings.load(Path("no.env"), environ)
+
+
+async def test_a_renewed_broker_loses_no_request(configured):
+    symbols = ("AAPL", "IBM", "MSFT", "GOOG", "FB")
+    calls = [
+        (Call(dataset="bars", symbols=(symbol,), interval="1d", start=day * DAY, end=(day + 365) * DAY), (name,))
+        for symbol in symbols
+        for day in (13_000, 13_500, 14_000)
+        for name in ("polygon", "yahoo")
+    ]
+    async with Stack(configured, sandbox=True) as stack:
+        async with aiohttp.ClientSession() as session:
+            slow = [{"kind": "latency", "delay_s": 0.5}]
+            await session.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
+        async with Client(stack.address.bootstrap) as client:
+            running = asyncio.ensure_future(client.run(requests_for(calls)))
+            async with asyncio.timeout(60):
+                while (await stack.status())["providers"]["polygon"]["breaker"]["calls"] < 4:
+                    await asyncio.sleep(0.02)
+            assert not running.done()
+            await stack.renew()
+            job = await asyncio.wait_for(running, 60)
+        assert stack.renewals == 1
+        assert job.failures == []
+        async with asyncio.timeout(60):
+            while not (await stack.status())["settled"]:
+                await asyncio.sleep(0.05)
+        found = await ask_query(stack.address.web_url, "SELECT source, count() FROM bars GROUP BY source ORDER BY 1")
+        counts = dict(found["rows"])
+        # Yahoo's records are more than its bars: splits and dividends ride in the same answers
+        asked = sum(report.records for report in job.done.values() if report.provider == "polygon")
+        assert counts == {"polygon": asked, "yahoo": asked}
+
+
+async def test_a_folder_has_one_tree_and_nothing_outlives_it(configured):
+    others = set(psutil.Process().children(recursive=True))
+    async with Stack(configured) as stack:
+        children = set(psutil.Process().children(recursive=True)) - others
+        assert len(children) == 2
+        with pytest.raises(AlreadyRunning, match="is in use by process"):
+            await Stack(configured).__aenter__()
+        assert stack.address == Address.find(configured.data_dir)
+
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert Address.find(configured.data_dir) is None
