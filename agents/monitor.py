@@ -18,9 +18,9 @@ from streams.accounts import views
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents._desk import Desk
-    from agents.ownership import Ownership
-    from agents.quotes import Quotes
+    from agents.polling.key_pool import Desk
+    from agents.polling.ownership import Ownership
+    from agents.polling.quote_cache import Quotes
     from agents.sink import Sink
 
 

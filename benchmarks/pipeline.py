@@ -23,12 +23,12 @@ import click
 import orjson
 
 from connectors import Call, connector
-from infra._child import Child
-from infra._ports import free_port
+from infra.child_process import Child
 from infra.clickhouse import Store, log_table, migrate
 from infra.kafka.admin import ensure_topics
 from infra.kafka.apache import ApacheKafka, available
 from infra.kafka.embedded import EmbeddedBroker
+from infra.ports import free_port
 from streams.messaging import topics
 from streams.messaging.messages import Page, RawMeta
 from streams.messaging.producer import Outbox

@@ -30,11 +30,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from agents._desk import Desk
-from agents._http import Transport
-from agents.caller import Caller
-from agents.ledger import Ledger
-from agents.poller import Poller
+from agents.polling.caller import Caller
+from agents.polling.key_pool import Desk
+from agents.polling.ledger import Ledger
+from agents.polling.poller import Poller
+from agents.polling.transport import Transport
 from connectors import Call, connector
 from infra import settings as environment
 from infra import telemetry

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import click
 
-from infra._child import Child
-from infra._ports import free_port
+from infra.child_process import Child
 from infra.clock import now_ms
 from infra.kafka.embedded import EmbeddedBroker
+from infra.ports import free_port
 from streams.messaging import topics
 from streams.messaging.listener import Hearing
 from streams.messaging.messages import CollectorRun, CollectRequest, new_id

@@ -12,15 +12,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from agents._desk import open_desks
-from agents._http import Transport
-from agents.caller import Caller
-from agents.leader import Leader
-from agents.ledger import Ledger
+from agents.collecting.leader import Leader
 from agents.monitor import Monitor
-from agents.ownership import Ownership
-from agents.poller import Poller
-from agents.quotes import Quotes
+from agents.polling.caller import Caller
+from agents.polling.key_pool import open_desks
+from agents.polling.ledger import Ledger
+from agents.polling.ownership import Ownership
+from agents.polling.poller import Poller
+from agents.polling.quote_cache import Quotes
+from agents.polling.transport import Transport
 from agents.sink import Sink
 from connectors import connectors
 from infra import clock, telemetry

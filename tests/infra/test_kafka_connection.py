@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra._ports import PortBusy, free_port, require_free
 from infra.kafka import connection
 from infra.kafka.connection import BadBrokerUrl, BrokerUnreachable, answers, bootstrap_servers, connected
 from infra.kafka.embedded import EmbeddedBroker
+from infra.ports import PortBusy, free_port, require_free
 
 HOSTS = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True) | st.just("[::1]")
 SERVERS = st.tuples(HOSTS, st.integers(1, 65535)).map(lambda server: f"{server[0]}:{server[1]}")

@@ -10,10 +10,10 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from infra._ports import PortBusy, free_port
 from infra.kafka.admin import TopicSpec, ensure_topics
 from infra.kafka.connection import answers
 from infra.kafka.embedded import BrokerMissing, EmbeddedBroker
+from infra.ports import PortBusy, free_port
 
 PARENT = """
 import asyncio, sys

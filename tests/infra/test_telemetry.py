@@ -17,7 +17,7 @@ def call(key):
 try:
     call("sesame-in-a-local-variable")
 except RuntimeError:
-    telemetry.get("agents.poller").exception("poller.fault", request_id="r1")
+    telemetry.get("agents.polling.poller").exception("poller.fault", request_id="r1")
 """
 
 

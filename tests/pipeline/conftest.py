@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from infra._child import Child
-from infra._ports import free_port
+from infra.child_process import Child
 from infra.kafka.embedded import EmbeddedBroker
+from infra.ports import free_port
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.provider import providers
 from streams.client.client import Client, requests_for

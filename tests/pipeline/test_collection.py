@@ -6,8 +6,8 @@ import time
 import pytest
 
 from infra import clock
-from infra._ports import free_port
 from infra.clickhouse import Store
+from infra.ports import free_port
 from streams.client.collection import Collection
 from streams.sessions.run import NothingToCollect
 

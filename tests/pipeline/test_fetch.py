@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra._ports import free_port
 from infra.kafka.connection import BrokerUnreachable
+from infra.ports import free_port
 from sandbox import Fault
 from streams.client.client import Client, fetch_ticker, fetch_tickers, get_quote
 

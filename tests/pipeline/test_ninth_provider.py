@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from infra._child import Child
-from infra._ports import free_port
+from infra.child_process import Child
+from infra.ports import free_port
 from streams.runtime.process_tree import ask_query, ask_status, is_ready
 
 pytestmark = pytest.mark.pipeline

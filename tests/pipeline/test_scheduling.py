@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra._ports import free_port
 from infra.clickhouse import Store
+from infra.ports import free_port
 from streams.client.scheduler import Scheduler
 from streams.runtime.process_tree import Address
 

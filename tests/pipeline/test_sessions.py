@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import psutil
 import pytest
 
-from infra._ports import free_port
 from infra.clickhouse import Store
+from infra.ports import free_port
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.clock import Clock
 from sandbox.server.limits import Limit

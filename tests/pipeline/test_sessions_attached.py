@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 
 from infra import settings
-from infra._ports import free_port
 from infra.clickhouse import Store
 from infra.kafka.lag import lag
+from infra.ports import free_port
 from streams.messaging import topics
 from streams.runtime.pipeline import PipelineGone
 from streams.runtime.process_tree import Stack, ask_query, ask_status

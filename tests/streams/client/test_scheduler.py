@@ -3,7 +3,7 @@
 import pytest
 
 from infra import clock, settings
-from infra._ports import free_port
+from infra.ports import free_port
 from infra.settings import SettingsInvalid
 from streams.client.scheduler import Scheduler, with_schedules
 from streams.client.thread_loop import NotRunning

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import settings
-from infra._ports import free_port
 from infra.clickhouse import Store
 from infra.clickhouse.universe import changed_sql
 from infra.kafka.admin import ensure_topics
+from infra.ports import free_port
 from streams.collecting import universe
 from streams.collecting.universe import ChangeInvalid, changes, hand_over, keep
 from streams.messaging import topics

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from infra._ports import free_port
 from infra.clickhouse import Store, log_table, migrate
+from infra.ports import free_port
 from streams.commands.collect import collect, schedule
 from streams.commands.run import up
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from connectors import connectors
-from infra._ports import free_port
 from infra.clickhouse import Store, migrate
+from infra.ports import free_port
 from streams.commands.plan import capacity, in_words, plan
 from streams.runtime.process_tree import Address
 

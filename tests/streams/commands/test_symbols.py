@@ -6,8 +6,8 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from infra._ports import free_port
 from infra.clickhouse import Store
+from infra.ports import free_port
 from streams.__main__ import main
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from connectors import Call
 from infra import settings
-from infra._ports import free_port
+from infra.ports import free_port
 from streams.client.client import Client, requests_for
 from streams.runtime.process_tree import Address, AlreadyRunning, Stack, ask_query
 

@@ -6,8 +6,8 @@ import pytest
 from aiohttp import web
 
 from infra import settings
-from infra._ports import free_port
 from infra.clickhouse import QueryRefused, Store, StoreError
+from infra.ports import free_port
 from streams.runtime.query import answer, rows
 
 

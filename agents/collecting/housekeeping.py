@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agents._planning import patiently
-from agents.quotes import Quotes
-from agents.scheduler import Hook
+from agents.collecting.run_planner import patiently
+from agents.collecting.scheduler import Hook
+from agents.polling.quote_cache import Quotes
 from infra import telemetry
 from infra.clickhouse import Store, log_table
 from infra.clickhouse.runs import quality_sql, spending_sql

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.planning.plan import Slip
-
 from connectors import Call
 from streams.messaging.job import Job
 from streams.messaging.mailbox import post
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.producer import Outbox
+from streams.planning.plan import Slip
 
 UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""

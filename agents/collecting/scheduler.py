@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from streams.collecting.model import Declarations, Refresh
-
-from agents._planning import patiently
+from agents.collecting.run_planner import patiently
 from infra import clock, telemetry
 from infra.clickhouse import Store, log_table
 from infra.clickhouse.runs import FIRES
+from streams.collecting.model import Declarations, Refresh
 from streams.collecting.schedule import Schedule, due, next_after
 from streams.messaging import topics
 from streams.messaging.messages import CollectRequest

@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streams.planning.plan import Covered, Plan, Supply, Wish
-
-from agents._desk import Desk
+from agents.polling.key_pool import Desk
 from connectors import connectors
 from infra import telemetry
 from infra.clickhouse import Rows, Store, StoreUnavailable
@@ -21,12 +19,12 @@ from streams.collecting.targets import Goal, Members, goals
 from streams.planning import planner
 from streams.planning.availability import horizons, supplies
 from streams.planning.coverage import covered_by, kinds_of, terms_of
+from streams.planning.plan import Covered, Plan, Supply, Wish
 
 if TYPE_CHECKING:
-    from streams.collecting.model import Collector, Refresh, Universe
-
     from connectors.records import AssetClass
     from infra.settings import Settings
+    from streams.collecting.model import Collector, Refresh, Universe
 
 log = telemetry.get(__name__)
 

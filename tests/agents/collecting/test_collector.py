@@ -4,10 +4,9 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
-from streams.collecting.model import Universe
-
-from agents._submission import UNDER_WAY
+from agents.collecting.run_submitter import UNDER_WAY
 from connectors import connectors
+from streams.collecting.model import Universe
 from streams.messaging import topics
 
 DAY = 86_400_000

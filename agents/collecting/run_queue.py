@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from streams.collecting.model import Collector
-
 from streams.collecting.dependencies import Ending, Readiness, ready
+from streams.collecting.model import Collector
 
 SIDE_BY_SIDE = 4
 

@@ -1,4 +1,4 @@
-"""Becomes a command that dies with its parent: `python _tether.py PARENT_PID PROGRAM [ARGUMENT…]`.
+"""Becomes a command that dies with its parent: `python parent_death.py PARENT_PID PROGRAM [ARGUMENT…]`.
 
 A process of its own, because the wish must be stated between fork and exec, where Python code is not
 safe in a program with threads. Stands alone: it runs isolated, before any package can be imported.

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from agents.poller import PENDING_S
+from agents.polling.poller import PENDING_S
 from connectors import Call, Connector, Endpoint, Request, connector
 from connectors.calls import Auth
 from connectors.errors import Pending

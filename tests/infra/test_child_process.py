@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra._child import Child, ChildFailed
+from infra.child_process import Child, ChildFailed
 
 SLEEP = "import signal; signal.pause()"
 GRACEFUL = """
@@ -29,7 +29,7 @@ WITNESS = "import signal, socket; line = socket.create_connection(('127.0.0.1', 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from infra._child import Child
+from infra.child_process import Child
 
 async def main(code, log):
     child = await Child.start("the child", [sys.executable, "-c", code], log=Path(log))

@@ -1,6 +1,6 @@
 """Serves the providers' mailboxes: cuts requests into calls, waits for a key, hands on what somebody else may serve.
 
-Every request ends in exactly one `poll.done`. `agents.caller` makes the calls.
+Every request ends in exactly one `poll.done`. `agents.polling.caller` makes the calls.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from agents._desk import Desk, NoKey, Turn
-from agents.caller import Caller
-from agents.quotes import Quotes
+from agents.polling.caller import Caller
+from agents.polling.key_pool import Desk, NoKey, Turn
+from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents._desk import BURST, Desk, NoKey, paced
+from agents.polling.key_pool import BURST, Desk, NoKey, paced
 from connectors import connector
 from streams.accounts.account import Ended, Terms, replayed
 from streams.accounts.breaker import Policy

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka import TopicPartition
 
-from agents.leader import Leader, scheduled
+from agents.collecting.leader import Leader, scheduled
 from infra.settings import Settings
 from streams.messaging import topics
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from agents._http import AGENT, Transport
+from agents.polling.transport import AGENT, Transport
 from connectors import Connector, Endpoint, Request
 from connectors.calls import Auth, Handshake
 from connectors.errors import ProviderUnavailable

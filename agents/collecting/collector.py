@@ -12,18 +12,18 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
-from streams.collecting.model import Collector as Declared
-from streams.collecting.model import Refresh
 
-from agents._gauge import Gauge
-from agents._planning import Planning, patiently
-from agents._submission import Submission, Tally
-from agents._turns import Turns
+from agents.collecting.resource_gauge import Gauge
+from agents.collecting.run_planner import Planning, patiently
+from agents.collecting.run_queue import Turns
+from agents.collecting.run_submitter import Submission, Tally
 from connectors import connectors
 from infra import clock, telemetry
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
 from streams.collecting.dependencies import Ending, Readiness, retry_delay_s
+from streams.collecting.model import Collector as Declared
+from streams.collecting.model import Refresh
 from streams.messaging import topics
 from streams.messaging.dead_letters import unreadable
 from streams.messaging.listener import Hearing

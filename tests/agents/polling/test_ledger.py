@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agents.ledger import Ledger
+from agents.polling.ledger import Ledger
 from infra.clickhouse import QueryRefused
 from infra.clickhouse.queries import calls_since
 from streams.messaging import topics

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agents._desk import Desk
-from agents._http import Fetched, Transport
-from agents.ledger import Ledger
+from agents.polling.key_pool import Desk
+from agents.polling.ledger import Ledger
+from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Request, errors
 from connectors.declaration import quota_said
 from infra import clock, telemetry

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from agents.housekeeping import hooks
-from agents.quotes import Quotes
-from agents.scheduler import LOOK_S, Scheduler
+from agents.collecting.housekeeping import hooks
+from agents.collecting.scheduler import LOOK_S, Scheduler
+from agents.polling.quote_cache import Quotes
 from infra.clickhouse import log_table
 from streams.collecting.declarations import load
 from streams.messaging import topics

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from agents._desk import Desk
-from agents.ownership import Ownership
+from agents.polling.key_pool import Desk
+from agents.polling.ownership import Ownership
 from connectors import connector
 from streams.accounts.account import Account, Began, Terms, fold
 from streams.accounts.quota import Window

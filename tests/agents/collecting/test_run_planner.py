@@ -2,12 +2,12 @@
 
 import pytest
 from pydantic import SecretStr
-from streams.collecting.model import Collector, Universe, Wanted
 
-from agents._desk import open_desks
-from agents._planning import Planning, patiently, supply
+from agents.collecting.run_planner import Planning, patiently, supply
+from agents.polling.key_pool import open_desks
 from infra.clickhouse import StoreUnavailable, log_table
 from infra.settings import Settings
+from streams.collecting.model import Collector, Universe, Wanted
 
 NOON = 1_717_416_000_000  # Monday 2024-06-03
 SYMBOLS = ("AAPL", "IBM", "MSFT", "NVDA")

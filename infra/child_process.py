@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 
 import psutil
 
-TETHER = Path(__file__).with_name("_tether.py")
+PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 POLL_S = 0.05
 
 
@@ -63,7 +63,7 @@ class Child:
             raise ChildFailed(f"cannot start {name}: there is no program {program}")
         with _append(log) as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-IS", str(TETHER), str(os.getpid()), path, *arguments),
+                *(sys.executable, "-IS", str(PARENT_DEATH), str(os.getpid()), path, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from agents._desk import Desk
+from agents.polling.key_pool import Desk
 from infra import telemetry
 from infra.clock import now_ms
 from streams.accounts.account import Account

@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streams.collecting.model import Declarations
-
-from agents._planning import Planning
-from agents.collector import Collector
-from agents.housekeeping import hooks
-from agents.scheduler import Scheduler
+from agents.collecting.collector import Collector
+from agents.collecting.housekeeping import hooks
+from agents.collecting.run_planner import Planning
+from agents.collecting.scheduler import Scheduler
 from infra import telemetry
 from streams.collecting.declarations import OWN
+from streams.collecting.model import Declarations
 from streams.messaging import topics
 from streams.messaging.listener import Hearing
 from streams.messaging.mailbox import Mailboxes
@@ -24,9 +23,9 @@ from streams.runtime.stored import settled
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents._desk import Desk
-    from agents.ownership import Ownership
-    from agents.quotes import Quotes
+    from agents.polling.key_pool import Desk
+    from agents.polling.ownership import Ownership
+    from agents.polling.quote_cache import Quotes
     from infra.clickhouse import Store
     from infra.settings import Settings
     from streams.messaging.producer import Outbox
