@@ -18,7 +18,7 @@ from streams.accounts import views
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents.polling.key_pool import Desk
+    from agents.polling.key_pool import KeyPool
     from agents.polling.ownership import Ownership
     from agents.polling.quote_cache import Quotes
     from agents.sink import Sink
@@ -28,7 +28,7 @@ class Observed(Protocol):
     """What the monitor reads of a worker."""
 
     app: Any
-    desks: Mapping[str, Desk]
+    pools: Mapping[str, KeyPool]
     ownership: Ownership
     quotes: Quotes
     store: Store | None
@@ -92,7 +92,7 @@ class Monitor:
             "owned": worker.ownership.owned(),
             "quotes": {"known": len(worker.quotes), "hits": worker.quotes.hits, "misses": worker.quotes.misses},
             "providers": {
-                name: views.provider(name, desk.account, desk.terms, now) for name, desk in worker.desks.items()
+                name: views.provider(name, pool.account, pool.terms, now) for name, pool in worker.pools.items()
             },
         }
 

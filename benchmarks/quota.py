@@ -31,7 +31,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from agents.polling.caller import Caller
-from agents.polling.key_pool import Desk
+from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.poller import Poller
 from agents.polling.transport import Transport
@@ -296,7 +296,7 @@ def _transport(case: Case, settings: Settings) -> Transport:
 
 def _poller(case: Case, settings: Settings, transport: Transport, requests: Any, skipping: SkippingClock) -> Poller:
     connected = connector(case.provider)
-    desk = Desk(
+    pool = KeyPool(
         connected,
         policy.labels(settings, connected),
         policy.terms(settings)[case.provider],
@@ -304,7 +304,7 @@ def _poller(case: Case, settings: Settings, transport: Transport, requests: Any,
     )
     caller = Caller(transport, requests, Ledger(requests), now=skipping.now)
     return Poller(
-        {case.provider: desk},
+        {case.provider: pool},
         caller,
         requests,
         retries=settings.retries,

@@ -15,7 +15,7 @@ from typing import Any
 from agents.collecting.leader import Leader
 from agents.monitor import Monitor
 from agents.polling.caller import Caller
-from agents.polling.key_pool import open_desks
+from agents.polling.key_pool import open_key_pools
 from agents.polling.ledger import Ledger
 from agents.polling.ownership import Ownership
 from agents.polling.poller import Poller
@@ -57,10 +57,10 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         clock.configure(settings.clock_rate, settings.clock_anchor)
-        self.desks = open_desks(settings)
+        self.pools = open_key_pools(settings)
         self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
-        self.ownership = Ownership(self.desks, self.outbox, counted=settings.embedded_store)
+        self.ownership = Ownership(self.pools, self.outbox, counted=settings.embedded_store)
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
         self.leader = Leader(self, on_fault=lambda error: self._fail("leader", error))
         self.app: Any = application.build(settings, opening=self.open, draining=self.drain, closing=self.close)
@@ -96,7 +96,7 @@ class Worker:
 
     def _follow_calls(self) -> None:
         tables = {name: self.app.Table(name, partitions=topics.MAILBOXES) for name in topics.TABLES}
-        self.tracker = CallTracker(tables, {name: desk.terms for name, desk in self.desks.items()}, self._obey)
+        self.tracker = CallTracker(tables, {name: pool.terms for name, pool in self.pools.items()}, self._obey)
 
         @self.app.agent(self._topic(topics.API_CALLS, topics.MAILBOXES), name="track_calls")  # type: ignore[untyped-decorator]
         async def track_calls(stream: Any) -> None:
@@ -151,7 +151,7 @@ class Worker:
         await self.leader.open(self.store, declared)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         self._sinking.add_done_callback(self._sink_ended)
-        log.info("worker.opened", store=repr(self.store), keys=sum(len(desk.keys) for desk in self.desks.values()))
+        log.info("worker.opened", store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values()))
 
     async def _open_poller(self, store: Store) -> None:
         settings = self.settings
@@ -163,7 +163,7 @@ class Worker:
         self.ledger = Ledger(self.outbox, store if settings.embedded_store else None)
         await self.quotes.start()
         poller = Poller(
-            self.desks,
+            self.pools,
             Caller(self.transport, self.outbox, self.ledger),
             self.outbox,
             retries=settings.retries,
@@ -185,12 +185,12 @@ class Worker:
     async def _replay_calls(self, store: Store) -> None:
         """Count again what earlier lives spent in the windows that still run: a restart gives no second quota."""
         now = clock.now_ms()
-        since = min((desk.horizon(now) for desk in self.desks.values()), default=now)
+        since = min((pool.horizon(now) for pool in self.pools.values()), default=now)
         calls: dict[str, list[CallCost]] = {}
         for call in await calls_since(store, since):
             calls.setdefault(call.provider, []).append(call)
-        for name, desk in self.desks.items():
-            desk.adopt(accounts.taken_over(accounts.replayed(calls.get(name, ()), desk.terms), desk.terms, now))
+        for name, pool in self.pools.items():
+            pool.adopt(accounts.taken_over(accounts.replayed(calls.get(name, ()), pool.terms), pool.terms, now))
 
     async def _open_store(self) -> Store:
         """Open the store; a folder that a command has open for a moment is waited for."""

@@ -23,7 +23,7 @@ from streams.runtime.stored import settled
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agents.polling.key_pool import Desk
+    from agents.polling.key_pool import KeyPool
     from agents.polling.ownership import Ownership
     from agents.polling.quote_cache import Quotes
     from infra.clickhouse import Store
@@ -41,7 +41,7 @@ class Led(Protocol):
 
     app: Any
     settings: Settings
-    desks: Mapping[str, Desk]
+    pools: Mapping[str, KeyPool]
     outbox: Outbox
     ownership: Ownership
     quotes: Quotes
@@ -63,7 +63,7 @@ class Leader:
         """Open what a leader needs. It leads once `collect.requests` is assigned to this worker."""
         worker, bootstrap = self._worker, self._worker.settings.bootstrap
         hearing = await self._open.enter_async_context(Hearing(bootstrap, topics.POLL_DONE, patient=True))
-        planning = Planning(store, worker.settings, worker.desks, worker.ownership.owned)
+        planning = Planning(store, worker.settings, worker.pools, worker.ownership.owned)
         self._collector = Collector(
             declared.collectors, planning, worker.outbox, store, hearing, partial(settled, bootstrap)
         )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agents.polling.key_pool import Desk
+from agents.polling.key_pool import KeyPool
 from connectors import connectors
 from infra import telemetry
 from infra.clickhouse import Rows, Store, StoreUnavailable
@@ -38,11 +38,11 @@ class Planning:
     """Plans with the desks of the providers that this worker owns; of the others the store tells what is left."""
 
     def __init__(
-        self, store: Store, settings: Settings, desks: Mapping[str, Desk], owned: Callable[[], Iterable[str]]
+        self, store: Store, settings: Settings, pools: Mapping[str, KeyPool], owned: Callable[[], Iterable[str]]
     ) -> None:
         self._store = store
         self._settings = settings
-        self._desks = desks
+        self._desks = pools
         self._owned = owned
 
     async def members(self, universe: Universe) -> Members:
@@ -104,14 +104,14 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(RETRY_S)
 
 
-def supply(desk: Desk, now: int) -> Supply:
+def supply(pool: KeyPool, now: int) -> Supply:
     """What a desk's keys still allow."""
-    account, allowance = accounts.settled(desk.account, desk.terms, now), desk.terms.allowance
+    account, allowance = accounts.settled(pool.account, pool.terms, now), pool.terms.allowance
     left = None
     if allowance:
         left = max(0, allowance.micros - budget.today(account.budget, allowance, now).micros) / budget.MICROS
     usages = {label: key.usage for label, key in account.keys.items()}
-    return Supply(desk.connector, desk.terms.windows, usages, left, desk.price)
+    return Supply(pool.connector, pool.terms.windows, usages, left, pool.price)
 
 
 def _open(goal: Goal, covered: Covered) -> Wish | None:

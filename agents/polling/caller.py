@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agents.polling.key_pool import Desk
+from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Request, errors
@@ -49,30 +49,30 @@ class Caller:
         self._now = now
 
     async def call(
-        self, desk: Desk, request: PollRequest, call: Call, http: Request, label: str, weight: float
+        self, pool: KeyPool, request: PollRequest, call: Call, http: Request, label: str, weight: float
     ) -> Outcome:
         """Make one call with the key of that label. Gives its outcome, whatever that is."""
-        connector = desk.connector
-        spent = desk.account.budget
-        began = desk.begin(label, new_id(), http.endpoint, weight, self._now())
-        underway = _Underway(request, call, http, began, weight, desk.usd(http.endpoint))
-        allowance = desk.terms.allowance
-        if allowance and budgets.warns(spent, desk.account.budget, allowance):
-            dollars = desk.account.budget.micros / budgets.MICROS
+        connector = pool.connector
+        spent = pool.account.budget
+        began = pool.begin(label, new_id(), http.endpoint, weight, self._now())
+        underway = _Underway(request, call, http, began, weight, pool.usd(http.endpoint))
+        allowance = pool.terms.allowance
+        if allowance and budgets.warns(spent, pool.account.budget, allowance):
+            dollars = pool.account.budget.micros / budgets.MICROS
             log.warning("budget.nearly_spent", provider=connector.name, spent_usd=dollars)
         fetched: Fetched | None = None
         try:
             await self._ledger.reserve(_told(underway), connector.mailbox)
-            fetched = await self._transport.fetch(connector, http, desk.keys[label])
+            fetched = await self._transport.fetch(connector, http, pool.keys[label])
             outcome = connector.read(call, http, fetched.answer, request.request_id)
         except errors.ProviderUnavailable as error:
             outcome = Outcome(refusal=error)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
-            desk.abandon(began, self._now())
+            pool.abandon(began, self._now())
             raise
         report = _told(underway, ended_at=self._now(), outcome=outcome, fetched=fetched)
         if told := accounts.ended(report):
-            desk.end(told)
+            pool.end(told)
         if isinstance(outcome.refusal, errors.KeyRejected):
             self._transport.forget_session(connector.name)
             if not connector.auth.keyless:

@@ -25,7 +25,7 @@ class NoKey(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Permit:
     """Which key may be asked, and in how many ms (0: now); `why` and `reason` say what has to be waited for."""
 
     label: str
@@ -35,7 +35,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Desk:
+class KeyPool:
     """The keys (label to secret) of one provider, on which terms it is called, and its account so far.
 
     `price` in dollars replaces what the connector declares a call to cost.
@@ -66,7 +66,7 @@ class Desk:
         declared = self.connector.endpoint(endpoint).usd
         return declared if self.price is None else self.price
 
-    def turn(self, endpoint: str, weight: float, now: int, *, urgent: bool = True) -> Turn:
+    def next_permitit(self, endpoint: str, weight: float, now: int, *, urgent: bool = True) -> Permit:
         """Choose the key that may be asked soonest; among those ready, the one with the most left, then in turns.
 
         Calls of bulk are spread out, no more than twice as fast as the limit in the long run.
@@ -80,16 +80,18 @@ class Desk:
         waits = self._waits(windows, endpoint, weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
-        turn = Turn(label, soonest, "Busy", f"{self.connector.name} is free in {soonest / 1000:.3g} s")
+        permit = Permit(label, soonest, "Busy", f"{self.connector.name} is free in {soonest / 1000:.3g} s")
         pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
-            turn = Turn(label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s")
+            permit = Permit(
+                label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
+            )
         allowance, micros = self.terms.allowance, round(self.usd(endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
-            turn = Turn(label, max(turn.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
-        return turn
+            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
+        return permit
 
     @property
     def unsold(self) -> frozenset[str]:
@@ -158,11 +160,11 @@ class Desk:
         return f"no plan of {name}'s keys sells its endpoint {endpoint!r}"
 
 
-def open_desks(settings: Settings) -> Mapping[str, Desk]:
+def open_key_pools(settings: Settings) -> Mapping[str, KeyPool]:
     """One desk per provider, with the keys and on the terms that the settings give it."""
     agreed = terms(settings)
     return {
-        name: Desk(connector, labels(settings, connector), agreed[name], settings.price(name))
+        name: KeyPool(connector, labels(settings, connector), agreed[name], settings.price(name))
         for name, connector in connectors().items()
     }
 

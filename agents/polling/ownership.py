@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from agents.polling.key_pool import Desk
+from agents.polling.key_pool import KeyPool
 from infra import telemetry
 from infra.clock import now_ms
 from streams.accounts.account import Account
@@ -26,11 +26,11 @@ class Ownership:
     With `counted` the desks know all there is to know from the start: this worker is the only one there can be.
     """
 
-    def __init__(self, desks: Mapping[str, Desk], outbox: Outbox, *, counted: bool) -> None:
-        self._desks = desks
+    def __init__(self, pools: Mapping[str, KeyPool], outbox: Outbox, *, counted: bool) -> None:
+        self._desks = pools
         self._outbox = outbox
         self._counted = counted
-        self._open = {name: asyncio.Event() for name in desks}
+        self._open = {name: asyncio.Event() for name in pools}
         self._asked: dict[str, str] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -50,8 +50,8 @@ class Ownership:
     def take(self, partitions: Iterable[int]) -> None:
         """Take over the providers of these mailboxes."""
         taken = set(partitions)
-        for name, desk in self._desks.items():
-            if desk.connector.mailbox not in taken or self._open[name].is_set():
+        for name, pool in self._desks.items():
+            if pool.connector.mailbox not in taken or self._open[name].is_set():
                 continue
             if self._counted:
                 self._open[name].set()
@@ -64,21 +64,21 @@ class Ownership:
     def release(self, partitions: Iterable[int]) -> None:
         """Give up the providers of these mailboxes; no call may start from now on."""
         gone = set(partitions)
-        for name, desk in self._desks.items():
-            if desk.connector.mailbox in gone:
+        for name, pool in self._desks.items():
+            if pool.connector.mailbox in gone:
                 self._open[name].clear()
                 self._asked.pop(name, None)
 
     def obey(self, order: Order, account: Account, *, known: bool) -> None:
         """Follow an order that was read among the calls, given the account as of then."""
-        desk = self._desks[order.provider]
+        pool = self._desks[order.provider]
         if order.order == "reset_breaker":
-            desk.reset_breaker()
+            pool.reset_breaker()
             log.info("breaker.reset", provider=order.provider)
         elif self._asked.get(order.provider) == order.order_id:
             del self._asked[order.provider]  # read once more, it would undo what we count of our own since
             if known:
-                desk.adopt(account)
+                pool.adopt(account)
             self._open[order.provider].set()
             log.info("provider.taken_over", provider=order.provider, worker=WORKER)
 

@@ -14,7 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from agents.polling.caller import Caller
-from agents.polling.key_pool import Desk, NoKey, Turn
+from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
@@ -47,7 +47,7 @@ class Poller:
 
     def __init__(
         self,
-        desks: Mapping[str, Desk],
+        pools: Mapping[str, KeyPool],
         caller: Caller,
         outbox: Outbox,
         *,
@@ -57,7 +57,7 @@ class Poller:
         sleep: Sleep = clock.sleep,
         now: Clock = clock.now_ms,
     ) -> None:
-        self.desks = desks
+        self.pools = pools
         self._caller = caller
         self._outbox = outbox
         self._retries = retries
@@ -105,29 +105,29 @@ class Poller:
         if self._withdrawals.cover(request.job_id):
             await self._withdrawn(request)
             return None
-        desk = self.desks.get(request.provider)
-        if desk is None:
+        pool = self.pools.get(request.provider)
+        if pool is None:
             return await self._pass_on(request, "Unsupported", f"unknown provider {request.provider!r}")
         if await self._known(request):
             return None
         await self._ready(request.provider)
-        return await self._route(desk, request)
+        return await self._route(pool, request)
 
-    async def _route(self, desk: Desk, request: PollRequest) -> Parked | None:
+    async def _route(self, pool: KeyPool, request: PollRequest) -> Parked | None:
         """Find what to ask the provider, or say why it cannot be asked."""
         try:
-            skip = desk.unsold
-            parts = [request.call] if request.page else desk.connector.split(request.call, skip)
+            skip = pool.unsold
+            parts = [request.call] if request.page else pool.connector.split(request.call, skip)
             if len(parts) > 1:
                 await self._cut(request, parts)
                 return None
             call = parts[0]
-            http = request.page.request() if request.page else desk.connector.request(call, skip)
-            return await self._ask(desk, request, call, http)
+            http = request.page.request() if request.page else pool.connector.request(call, skip)
+            return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
             return await self._pass_on(request, "Unsupported", str(error))
         except NoKey as error:
-            return await self._without_key(desk, request, str(error))
+            return await self._without_key(pool, request, str(error))
 
     async def _known(self, request: PollRequest) -> bool:
         """Answer what young quotes can answer, by publishing them once more, and ask only for the others."""
@@ -152,22 +152,22 @@ class Poller:
         await self._done(request, "cached", children=len(children), records=len(found))
         return True
 
-    async def _ask(self, desk: Desk, request: PollRequest, call: Call, http: Request) -> Parked | None:
-        endpoint = desk.connector.endpoint(http.endpoint)
+    async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Parked | None:
+        endpoint = pool.connector.endpoint(http.endpoint)
         weight = endpoint.weight(len(call.symbols))
         for attempt in range(self._retries + 1):
-            turn = await self._turn(desk, request, endpoint.name, weight)
+            permit = await self._permit(pool, request, endpoint.name, weight)
             if self._withdrawals.cover(request.job_id):
                 await self._withdrawn(request)
                 return None
-            if turn.wait_ms:
-                return await self._pass_on(request, turn.why, turn.reason, self._now() + turn.wait_ms)
-            outcome = await self._caller.call(desk, request, call, http, turn.label, weight)
+            if permit.wait_ms:
+                return await self._pass_on(request, permit.why, permit.reason, self._now() + permit.wait_ms)
+            outcome = await self._caller.call(pool, request, call, http, permit.label, weight)
             refusal = outcome.refusal
             if refusal is None:
                 await self._served(request, outcome)
                 return None
-            if not self._may_retry(desk, refusal, attempt):
+            if not self._may_retry(pool, refusal, attempt):
                 return await self._refused(request, refusal)
             if isinstance(refusal, errors.ProviderUnavailable):
                 await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
@@ -175,23 +175,23 @@ class Poller:
                 return await self._refused(request, refusal)
         return None
 
-    async def _turn(self, desk: Desk, request: PollRequest, endpoint: str, weight: float) -> Turn:
+    async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
         """Wait for a key that may be asked now; gives what there is to wait for instead when that takes too long."""
-        desk.urgent += request.urgent
+        pool.urgent += request.urgent
         try:
             while True:
-                turn = desk.turn(endpoint, weight, self._now(), urgent=request.urgent)
-                if turn.wait_ms > PATIENCE_MS:
-                    return turn
-                if turn.wait_ms == 0 and (request.urgent or not desk.urgent):
-                    return turn
-                if request.deadline is not None and self._now() + turn.wait_ms >= request.deadline:
-                    return turn
-                await self._rest(request, turn.wait_ms / 1000 or STAND_BACK_S)
+                permit = pool.next_permit(endpoint, weight, self._now(), urgent=request.urgent)
+                if permit.wait_ms > PATIENCE_MS:
+                    return permit
+                if permit.wait_ms == 0 and (request.urgent or not pool.urgent):
+                    return permit
+                if request.deadline is not None and self._now() + permit.wait_ms >= request.deadline:
+                    return permit
+                await self._rest(request, permit.wait_ms / 1000 or STAND_BACK_S)
                 if self._withdrawals.cover(request.job_id):
-                    return turn
+                    return permit
         finally:
-            desk.urgent -= request.urgent
+            pool.urgent -= request.urgent
 
     async def _served(self, request: PollRequest, outcome: Outcome) -> None:
         children: list[PollRequest] = []
@@ -216,18 +216,18 @@ class Poller:
             return None
         return await self._pass_on(request, refusal.name, refusal.reason)
 
-    def _may_retry(self, desk: Desk, refusal: Refusal, attempt: int) -> bool:
+    def _may_retry(self, pool: KeyPool, refusal: Refusal, attempt: int) -> bool:
         if attempt >= self._retries:
             return False
-        if isinstance(refusal, errors.KeyRejected) and desk.connector.auth.keyless:
+        if isinstance(refusal, errors.KeyRejected) and pool.connector.auth.keyless:
             return attempt == 0  # a session is renewed once
         if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
             return True
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
-    async def _without_key(self, desk: Desk, request: PollRequest, reason: str) -> Parked | None:
+    async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:
         """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
-        if desk.unsold and desk.connector.sells(request.call, desk.unsold):
+        if pool.unsold and pool.connector.sells(request.call, pool.unsold):
             await self._publish([request.child(0, page=None)])
             await self._done(request, "NotEntitled", reason=reason, children=1)
             return None

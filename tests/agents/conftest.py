@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from agents.collecting.collector import Collector
 from agents.collecting.run_planner import Planning
 from agents.polling.caller import Caller
-from agents.polling.key_pool import Desk, open_desks
+from agents.polling.key_pool import KeyPool, open_key_pools
 from agents.polling.ledger import Ledger
 from agents.polling.poller import Poller
 from agents.polling.quote_cache import Quotes
@@ -158,19 +158,19 @@ class Scene:
     ):
         self.time, self.outbox = Time(), Recorder(refuse)
         terms = Terms(windows=windows, policy=policy, allowance=allowance)
-        self.desks = {
-            "polygon": Desk(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, terms),
-            "yahoo": Desk(connector("yahoo"), {"yahoo#1": ""}, replace(terms, keyless=True)),
+        self.pools = {
+            "polygon": KeyPool(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, terms),
+            "yahoo": KeyPool(connector("yahoo"), {"yahoo#1": ""}, replace(terms, keyless=True)),
             **{
-                other.name: Desk(other, {f"{other.name}#1": ""}, Terms(policy=policy, keyless=other.auth.keyless))
+                other.name: KeyPool(other, {f"{other.name}#1": ""}, Terms(policy=policy, keyless=other.auth.keyless))
                 for other in extra
             },
         }
-        bases = {name: f"{url}/{name}" for name in self.desks}
+        bases = {name: f"{url}/{name}" for name in self.pools}
         self.transport = Transport(timeout_s=timeout_s, body_limit=2**24, base_urls=bases)
         self.quotes = Quotes("nobody", 900_000)
         self.poller = Poller(
-            self.desks,
+            self.pools,
             Caller(self.transport, self.outbox, Ledger(self.outbox), now=self.time),
             self.outbox,
             retries=retries,
@@ -182,7 +182,7 @@ class Scene:
         self.parked = 0
 
     async def ready(self, provider):
-        assert provider in self.desks
+        assert provider in self.pools
 
     async def receive(self, value):
         """Handle one record of poll.requests, however often it is parked meanwhile."""
@@ -355,10 +355,10 @@ class Stage:
         self.store, self.time, self.pollers = store, StillTime(), Pollers(store)
         values = keys or {"FINNHUB_KEYS": "one", "FINNHUB_LIMITS": "none"}
         settings = Settings(provider_values={name: SecretStr(value) for name, value in values.items()})
-        desks = open_desks(settings)
-        desks = {name: desk for name, desk in desks.items() if name != "yahoo"}
+        pools = open_key_pools(settings)
+        pools = {name: pool for name, pool in pools.items() if name != "yahoo"}
         self.declared = declared
-        self.planning = Planning(store, settings, {**open_desks(settings)}, lambda: desks)
+        self.planning = Planning(store, settings, {**open_key_pools(settings)}, lambda: pools)
         self.collector = self.another()
         self.tasks = []
 

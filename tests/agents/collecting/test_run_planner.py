@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from agents.collecting.run_planner import Planning, patiently, supply
-from agents.polling.key_pool import open_desks
+from agents.polling.key_pool import open_key_pools
 from infra.clickhouse import StoreUnavailable, log_table
 from infra.settings import Settings
 from streams.collecting.model import Collector, Universe, Wanted
@@ -46,18 +46,18 @@ async def remember(store, *calls):
 
 
 async def test_what_a_desk_has_spent_others_serve(store, settings):
-    desks = open_desks(settings)
-    planning = Planning(store, settings, desks, lambda: ["finnhub", "fmp"])
+    pools = open_key_pools(settings)
+    planning = Planning(store, settings, pools, lambda: ["finnhub", "fmp"])
     assert await shares(planning) == {"finnhub": 2, "fmp": 2}
 
     for number in range(4):
-        desks["finnhub"].begin("finnhub#1", f"c{number}", "stock_daily", 1, NOON - 1000)
+        pools["finnhub"].begin("finnhub#1", f"c{number}", "stock_daily", 1, NOON - 1000)
 
     assert await shares(planning) == {"fmp": 4}
 
 
 async def test_what_the_keys_of_another_worker_have_spent_the_store_tells(store, settings):
-    planning = Planning(store, settings, open_desks(settings), lambda: ["fmp"])
+    planning = Planning(store, settings, open_key_pools(settings), lambda: ["fmp"])
     assert await shares(planning) == {"finnhub": 2, "fmp": 2}
 
     await remember(store, *(call(number) for number in range(4)))
@@ -66,7 +66,7 @@ async def test_what_the_keys_of_another_worker_have_spent_the_store_tells(store,
 
 
 async def test_what_another_worker_s_key_is_not_sold_is_not_asked_of_it(store, settings):
-    planning = Planning(store, settings, open_desks(settings), lambda: ["fmp"])
+    planning = Planning(store, settings, open_key_pools(settings), lambda: ["fmp"])
     await remember(store, call(1, outcome="NotEntitled"))
 
     assert await shares(planning) == {"fmp": 4}
@@ -74,13 +74,13 @@ async def test_what_another_worker_s_key_is_not_sold_is_not_asked_of_it(store, s
 
 async def test_a_supply_is_what_is_left_of_a_desk(settings):
     paid = {"FMP_BUDGET": "1.5", "FMP_PRICE": "0.5", "FMP_KEYS": "two"}
-    desk = open_desks(Settings(provider_values={name: SecretStr(value) for name, value in paid.items()}))["fmp"]
-    desk.begin("fmp#1", "c", "daily_split", 1, NOON)
+    pool = open_key_pools(Settings(provider_values={name: SecretStr(value) for name, value in paid.items()}))["fmp"]
+    pool.begin("fmp#1", "c", "daily_split", 1, NOON)
 
-    found = supply(desk, NOON)
+    found = supply(pool, NOON)
 
     assert (found.usd_left, found.price, set(found.usages)) == (1.0, 0.5, {"fmp#1"})
-    assert supply(open_desks(settings)["finnhub"], NOON).usd_left is None
+    assert supply(open_key_pools(settings)["finnhub"], NOON).usd_left is None
 
 
 async def test_a_store_that_is_away_is_waited_for():

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agents.polling.key_pool import Desk
+from agents.polling.key_pool import KeyPool
 from agents.polling.ownership import Ownership
 from connectors import connector
 from streams.accounts.account import Account, Began, Terms, fold
@@ -26,8 +26,8 @@ class Outbox:
 
 
 @pytest.fixture
-def desks():
-    return {name: Desk(connector(name), {f"{name}#1": "key"}, TERMS) for name in ("polygon", "yahoo")}
+def pools():
+    return {name: KeyPool(connector(name), {f"{name}#1": "key"}, TERMS) for name in ("polygon", "yahoo")}
 
 
 def spent(calls):
@@ -42,16 +42,16 @@ async def turns():
         await asyncio.sleep(0)
 
 
-async def taken(desks, partitions=(POLYGON,)):
+async def taken(pools, partitions=(POLYGON,)):
     outbox = Outbox()
-    ownership = Ownership(desks, outbox, counted=False)
+    ownership = Ownership(pools, outbox, counted=False)
     ownership.take(partitions)
     await turns()
     return ownership, outbox
 
 
-async def test_a_new_owner_waits_until_it_has_read_its_own_order(desks):
-    ownership, outbox = await taken(desks)
+async def test_a_new_owner_waits_until_it_has_read_its_own_order(pools):
+    ownership, outbox = await taken(pools)
     (order,) = outbox.orders
     assert (order.order, order.provider, ownership.owned(), ownership.waiting) == ("takeover", "polygon", [], True)
     ready = asyncio.ensure_future(ownership.ready("polygon"))
@@ -62,11 +62,11 @@ async def test_a_new_owner_waits_until_it_has_read_its_own_order(desks):
 
     await ready
     assert (ownership.owned(), ownership.waiting) == (["polygon"], False)
-    assert desks["polygon"].account.breaker.calls == 3
+    assert pools["polygon"].account.breaker.calls == 3
 
 
-async def test_anothers_order_opens_nothing(desks):
-    ownership, outbox = await taken(desks)
+async def test_anothers_order_opens_nothing(pools):
+    ownership, outbox = await taken(pools)
     other = outbox.orders[0].model_copy(update={"order_id": "another worker's"})
 
     ownership.obey(other, spent(3), known=True)
@@ -74,18 +74,18 @@ async def test_anothers_order_opens_nothing(desks):
     assert ownership.owned() == []
 
 
-async def test_an_account_that_no_table_knows_stays_as_it_was_counted_from_the_store(desks):
-    desks["polygon"].adopt(spent(2))
-    ownership, outbox = await taken(desks)
+async def test_an_account_that_no_table_knows_stays_as_it_was_counted_from_the_store(pools):
+    pools["polygon"].adopt(spent(2))
+    ownership, outbox = await taken(pools)
 
     ownership.obey(outbox.orders[0], Account(), known=False)
 
-    assert desks["polygon"].account.breaker.calls == 2
+    assert pools["polygon"].account.breaker.calls == 2
     assert ownership.owned() == ["polygon"]
 
 
-async def test_what_is_given_up_is_not_called_until_it_is_taken_again(desks):
-    ownership, outbox = await taken(desks, (POLYGON, YAHOO))
+async def test_what_is_given_up_is_not_called_until_it_is_taken_again(pools):
+    ownership, outbox = await taken(pools, (POLYGON, YAHOO))
     for order in outbox.orders:
         ownership.obey(order, Account(), known=False)
     ownership.release({POLYGON})
@@ -98,31 +98,31 @@ async def test_what_is_given_up_is_not_called_until_it_is_taken_again(desks):
     assert [order.provider for order in outbox.orders] == ["polygon", "yahoo", "polygon"]
 
 
-async def test_where_the_store_remembers_there_is_nothing_to_wait_for(desks):
+async def test_where_the_store_remembers_there_is_nothing_to_wait_for(pools):
     outbox = Outbox()
-    ownership = Ownership(desks, outbox, counted=True)
+    ownership = Ownership(pools, outbox, counted=True)
     ownership.take({POLYGON})
 
     await ownership.ready("polygon")
     assert (ownership.owned(), outbox.orders) == (["polygon"], [])
 
 
-async def test_the_breaker_is_closed_by_an_order_of_anybody(desks):
-    ownership, _ = await taken(desks)
-    desk = desks["polygon"]
-    desk.account = Account(breaker=desk.account.breaker.__class__(state="OPEN", opened_at=1, failures=5))
+async def test_the_breaker_is_closed_by_an_order_of_anybody(pools):
+    ownership, _ = await taken(pools)
+    pool = pools["polygon"]
+    pool.account = Account(breaker=pool.account.breaker.__class__(state="OPEN", opened_at=1, failures=5))
 
     ownership.obey(Order(order="reset_breaker", provider="polygon", order_id="x", at=1), Account(), known=True)
 
-    assert desk.account.breaker.state == "CLOSED"
+    assert pool.account.breaker.state == "CLOSED"
 
 
-async def test_an_order_that_is_read_twice_does_not_undo_what_was_counted_since(desks):
-    ownership, outbox = await taken(desks)
+async def test_an_order_that_is_read_twice_does_not_undo_what_was_counted_since(pools):
+    ownership, outbox = await taken(pools)
     ownership.obey(outbox.orders[0], spent(3), known=True)
-    desks["polygon"].begin("polygon#1", "ours", desks["polygon"].connector.endpoints[0].name, 1, 1_000)
+    pools["polygon"].begin("polygon#1", "ours", pools["polygon"].connector.endpoints[0].name, 1, 1_000)
 
     ownership.obey(outbox.orders[0], spent(3), known=True)
 
-    assert desks["polygon"].account.breaker.calls == 4
+    assert pools["polygon"].account.breaker.calls == 4
     assert ownership.owned() == ["polygon"]

@@ -248,16 +248,16 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answe
         raise RuntimeError("a bug of this connector")
 
     scene = await answering(fine, extra=[provider(broken)], policy=Policy(failure_threshold=1, recovery_ms=1))
-    desk = scene.desks["example"]
-    desk.begin("example#1", "before", "quote", 1, scene.time.now - 10)
-    desk.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
+    pool = scene.pools["example"]
+    pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
+    pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
     done = await scene.handle(QUOTES, ("example",))
 
     assert (done.outcome, done.reason) == ("Fault", "RuntimeError: a bug of this connector")
     assert [(letter.rule, letter.provider, letter.request_id) for letter in scene.outbox.letters] == [
         ("fault", "example", "r")
     ]
-    assert desk.turn("quote", 1, scene.time.now).wait_ms == 0
+    assert pool.next_permit("quote", 1, scene.time.now).wait_ms == 0
 
 
 async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
@@ -268,17 +268,17 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
         await asyncio.sleep(3600)
 
     scene = await answering(hang, extra=[provider()], policy=Policy(failure_threshold=1, recovery_ms=1))
-    desk = scene.desks["example"]
-    desk.begin("example#1", "before", "quote", 1, scene.time.now - 10)
-    desk.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
+    pool = scene.pools["example"]
+    pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
+    pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
     task = asyncio.create_task(scene.handle(QUOTES, ("example",)))
     await arrived.wait()
-    assert desk.turn("quote", 1, scene.time.now).wait_ms == 1_000
+    assert pool.next_permit("quote", 1, scene.time.now).wait_ms == 1_000
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert desk.turn("quote", 1, scene.time.now).wait_ms == 0
+    assert pool.next_permit("quote", 1, scene.time.now).wait_ms == 0
     assert [call.outcome for call in scene.outbox.told] == ["Reserved"]
     assert len(scene.outbox.sent) == 1
 
@@ -287,11 +287,11 @@ async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
     poll = Request(endpoint="quote", path="/progress/7", params={"format": "json"})
     scene = await answering(fine, extra=[provider(refusal=lambda _: Pending("still running", poll=poll))])
     request = PollRequest(request_id="r", job_id="j", call=QUOTES, slip=("yahoo",))
-    desk = scene.desks["yahoo"] = scene.desks.pop("example")  # a child needs the mailbox of a known provider
+    pool = scene.pools["yahoo"] = scene.pools.pop("example")  # a child needs the mailbox of a known provider
     await scene.receive(request.encode())
 
     (child,), (done,) = scene.outbox.children, scene.outbox.read(topics.POLL_DONE, PollDone)
-    assert desk.account.breaker.failed == 0
+    assert pool.account.breaker.failed == 0
     assert (done.outcome, done.children) == ("Pending", 1)
     assert (child.page.request(), child.slip) == (poll, ("yahoo",))
     assert scene.time.slept == [PENDING_S]

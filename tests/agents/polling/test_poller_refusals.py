@@ -98,7 +98,7 @@ async def test_an_open_breaker_is_waited_for_with_one_probe(scene, sandbox):
 
     assert done.outcome == "records"
     assert scene.time.slept == [0.5, 1.0, 8.0]
-    assert scene.desks["polygon"].account.breaker.state == "CLOSED"
+    assert scene.pools["polygon"].account.breaker.state == "CLOSED"
 
 
 async def test_a_rejected_key_is_taken_out_and_the_next_one_asked(scene):
@@ -138,7 +138,7 @@ async def test_what_no_plan_sells_is_passed_on_without_another_call(scene):
         scene.outbox.sent.clear()
         await scene.receive(child.encode())
         child = scene.outbox.children[-1]
-    refused = scene.poller.desks["polygon"].unsold
+    refused = scene.poller.pools["polygon"].unsold
 
     scene.outbox.sent.clear()
     done = await scene.handle(QUOTES, ("polygon", "yahoo"))

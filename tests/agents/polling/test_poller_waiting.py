@@ -18,10 +18,10 @@ QUOTES = Call(dataset="quote", symbols=("KO", "PEP"))
 
 
 def day_is_spent(scene, provider="polygon", calls=1):
-    desk = scene.desks[provider]
+    pool = scene.pools[provider]
     for i in range(calls):
-        began = desk.begin(f"{provider}#1", f"earlier-{i}", desk.connector.endpoints[0].name, 1, scene.time.now)
-        desk.abandon(began, scene.time.now)
+        began = pool.begin(f"{provider}#1", f"earlier-{i}", pool.connector.endpoints[0].name, 1, scene.time.now)
+        pool.abandon(began, scene.time.now)
     return window_end(Window(1, "day"), scene.time.now)
 
 
@@ -127,7 +127,7 @@ async def test_nobody_waits_beyond_the_deadline(scene):
 
 async def test_when_the_money_is_spent_the_request_says_so_and_waits_for_midnight(scene):
     scene = scene(allowance=Allowance(0))
-    scene.desks["polygon"].price = 0.0015
+    scene.pools["polygon"].price = 0.0015
     midnight = window_end(Window(1, "day"), scene.time.now)
 
     done = await scene.handle(slip=("polygon", "yahoo"))
@@ -139,18 +139,18 @@ async def test_when_the_money_is_spent_the_request_says_so_and_waits_for_midnigh
 
 async def test_what_a_call_costs_is_told_before_it_is_sent(scene, sandbox):
     scene = scene(allowance=Allowance.usd(1))
-    scene.desks["polygon"].price = 0.0015
+    scene.pools["polygon"].price = 0.0015
     await scene.handle()
 
     reserved, ended = scene.outbox.told
     assert (reserved.outcome, reserved.cost_usd, reserved.ended_at, reserved.status) == ("Reserved", 0.0015, None, None)
     assert (ended.outcome, ended.call_id, ended.started_at) == ("records", reserved.call_id, reserved.started_at)
-    assert scene.desks["polygon"].account.budget.micros == 1_500
+    assert scene.pools["polygon"].account.budget.micros == 1_500
 
 
 async def test_bulk_stands_back_while_somebody_waits_for_another_request(scene):
     scene = scene()
-    scene.desks["polygon"].urgent = 1
+    scene.pools["polygon"].urgent = 1
     request = PollRequest(request_id="r", job_id="j", call=scene.daily, slip=("polygon",))
     bulk = asyncio.ensure_future(scene.receive(request.encode()))
     while len(scene.time.slept) < 5:
@@ -160,7 +160,7 @@ async def test_bulk_stands_back_while_somebody_waits_for_another_request(scene):
     await scene.receive(request.model_copy(update={"request_id": "u", "urgent": True}).encode())
     assert [call.request_id for call in scene.outbox.calls] == ["u"]
 
-    scene.desks["polygon"].urgent = 0
+    scene.pools["polygon"].urgent = 0
     await bulk
     assert [call.request_id for call in scene.outbox.calls] == ["u", "r"]
 
