@@ -12,7 +12,7 @@ from streams.accounts import account as accounts
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
-from streams.accounts.account import Account, Began, Terms
+from streams.accounts.account import Account, Began, ProviderPolicy
 from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window
 
@@ -43,7 +43,7 @@ class KeyPool:
 
     connector: Connector
     keys: Mapping[str, str]
-    terms: Terms = field(default_factory=Terms)
+    terms: ProviderPolicy = field(default_factory=ProviderPolicy)
     price: float | None = None
     account: Account = field(default_factory=Account)
     urgent: int = 0

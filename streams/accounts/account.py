@@ -13,7 +13,7 @@ from typing import Protocol
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
-from streams.accounts.breaker import Breaker, Policy
+from streams.accounts.breaker import Breaker, BreakerPolicy
 from streams.accounts.budget import MICROS, Allowance, Budget
 from streams.accounts.quota import KeyUsage, Said, Window
 
@@ -28,14 +28,14 @@ RESERVED = "Reserved"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ProviderPolicy:
     """On which terms a provider is called: limits of each key, breaker policy, allowance; `zone` ends its day.
 
     `longest_ms` is how long a call is under way at most.
     """
 
     windows: Sequence[Window] = ()
-    policy: Policy = field(default_factory=Policy)
+    policy: BreakerPolicy = field(default_factory=BreakerPolicy)
     allowance: Allowance | None = None
     zone: str = "UTC"
     keyless: bool = False
@@ -174,7 +174,7 @@ class Account:
         return replace(self, keys={**self.keys, label: key})
 
 
-def fold(account: Account, event: Event, terms: Terms) -> Account:
+def fold(account: Account, event: Event, terms: ProviderPolicy) -> Account:
     """Give the account after one more event."""
     match event:
         case Began():
@@ -185,7 +185,7 @@ def fold(account: Account, event: Event, terms: Terms) -> Account:
             return replace(account, breaker=breakers.reset(account.breaker))
 
 
-def replayed(calls: Iterable[_Told], terms: Terms) -> Account:
+def replayed(calls: Iterable[_Told], terms: ProviderPolicy) -> Account:
     """The account of these calls, in whatever order they are given: a call's begin and end each at its own time."""
     events: list[Began | Ended] = []
     for call in calls:
@@ -198,7 +198,7 @@ def replayed(calls: Iterable[_Told], terms: Terms) -> Account:
     return account
 
 
-def settled(account: Account, terms: Terms, now: int) -> Account:
+def settled(account: Account, terms: ProviderPolicy, now: int) -> Account:
     """Follow a clock that stepped back: it frees no call twice, and holds nobody up for longer than a window lasts."""
     keys = {}
     for label, key in account.keys.items():
@@ -207,7 +207,7 @@ def settled(account: Account, terms: Terms, now: int) -> Account:
     return replace(account, keys=keys, breaker=breakers.settle(account.breaker, now))
 
 
-def taken_over(account: Account, terms: Terms, now: int) -> Account:
+def taken_over(account: Account, terms: ProviderPolicy, now: int) -> Account:
     """The account as its next owner finds it, who tells no end of the calls under way: see `landed`.
 
     Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
@@ -220,7 +220,7 @@ def taken_over(account: Account, terms: Terms, now: int) -> Account:
     return landed(found, terms, flying(found), now)
 
 
-def landed(account: Account, terms: Terms, calls: Container[str], now: int) -> Account:
+def landed(account: Account, terms: ProviderPolicy, calls: Container[str], now: int) -> Account:
     """The account when these calls under way have ended, but for those that may still be on their way.
 
     An earlier owner made them, who died or gave the provider up: they may reach the provider as late as their time-out.
@@ -237,7 +237,7 @@ def flying(account: Account) -> frozenset[str]:
     return frozenset(call_id for key in account.keys.values() for call_id, *_ in key.usage.flying)
 
 
-def abandoned(account: Account, terms: Terms, began: Began, now: int) -> Account:
+def abandoned(account: Account, terms: ProviderPolicy, began: Began, now: int) -> Account:
     """The account when a call will never end: it counts as spent, and says nothing of the provider's health."""
     key = account.key(began.label)
     usage = quota.end(key.usage, terms.windows, began.call_id, now)
@@ -245,7 +245,7 @@ def abandoned(account: Account, terms: Terms, began: Began, now: int) -> Account
     return replace(changed, breaker=breakers.abandon(account.breaker, began.call_id))
 
 
-def _began(account: Account, event: Began, terms: Terms) -> Account:
+def _began(account: Account, event: Began, terms: ProviderPolicy) -> Account:
     key = account.key(event.label)
     usage = quota.begin(key.usage, terms.windows, event.call_id, event.weight, event.at)
     statistics = replace(key.statistics, calls=key.statistics.calls + 1, last_at=event.at)
@@ -259,7 +259,7 @@ def _began(account: Account, event: Began, terms: Terms) -> Account:
     )
 
 
-def _ended(account: Account, event: Ended, terms: Terms) -> Account:
+def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
     key = account.key(event.label)
     usage = quota.end(key.usage, terms.windows, event.call_id, event.at, event.said)
     usage = _told(usage, event, terms)
@@ -277,7 +277,7 @@ def _ended(account: Account, event: Ended, terms: Terms) -> Account:
     )
 
 
-def _told(usage: KeyUsage, event: Ended, terms: Terms) -> KeyUsage:
+def _told(usage: KeyUsage, event: Ended, terms: ProviderPolicy) -> KeyUsage:
     """What the outcome says of the key."""
     match event.outcome:
         case "RateLimited" if event.retry_after_s is not None:
@@ -305,7 +305,7 @@ def _cooling_ms(usage: KeyUsage, windows: Sequence[Window], now: int) -> int:
     return max(ends, default=COOL_MS << min(usage.refused_in_a_row, 6))
 
 
-def _reset_of_the_day(usage: KeyUsage, terms: Terms, now: int) -> int:
+def _reset_of_the_day(usage: KeyUsage, terms: ProviderPolicy, now: int) -> int:
     day = Window(1, "day", terms.zone)
     if now - quota.window_start(day, now) < EARLY_MS and usage.refused_in_a_row == 0:
         return now + COOL_MS

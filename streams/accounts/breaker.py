@@ -15,7 +15,7 @@ HEALTH = frozenset({"ProviderUnavailable"})
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class BreakerPolicy:
     """When the breaker opens and how it recovers."""
 
     failure_threshold: int = 5
@@ -44,7 +44,7 @@ class Breaker:
         return self.failed / self.calls if self.calls else None
 
 
-def wait_ms(breaker: Breaker, policy: Policy, now: int) -> int | None:
+def wait_ms(breaker: Breaker, policy: BreakerPolicy, now: int) -> int | None:
     """Ms until a call may be tried: 0 is now; None while another call is the probe (ask again when it ends)."""
     if breaker.state == "CLOSED":
         return 0
@@ -58,7 +58,7 @@ def settle(breaker: Breaker, now: int) -> Breaker:
     return replace(breaker, opened_at=now) if breaker.opened_at > now else breaker
 
 
-def begin(breaker: Breaker, policy: Policy, call_id: str, now: int) -> Breaker:
+def begin(breaker: Breaker, policy: BreakerPolicy, call_id: str, now: int) -> Breaker:
     """Record that a call starts: from OPEN, after its rest, it is the one probe of HALF_OPEN."""
     counted = replace(breaker, calls=breaker.calls + 1)
     if breaker.state == "CLOSED" or wait_ms(breaker, policy, now) != 0:
@@ -66,7 +66,7 @@ def begin(breaker: Breaker, policy: Policy, call_id: str, now: int) -> Breaker:
     return replace(counted, state="HALF_OPEN", probe=call_id)
 
 
-def end(breaker: Breaker, policy: Policy, call_id: str, outcome: str, now: int) -> Breaker:
+def end(breaker: Breaker, policy: BreakerPolicy, call_id: str, outcome: str, now: int) -> Breaker:
     """Record how a call ended. One that began before the breaker opened only counts: it says nothing new."""
     failed = outcome in HEALTH
     counted = replace(breaker, failed=breaker.failed + failed)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from connectors import Connector, connectors
 from infra.settings import Settings
-from streams.accounts.account import Terms
-from streams.accounts.breaker import Policy
+from streams.accounts.account import ProviderPolicy
+from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window
 
@@ -29,11 +29,11 @@ def windows(settings: Settings, connector: Connector) -> tuple[Window, ...]:
     return tuple(replace(known.get(per, Window(0, per, connector.zone)), calls=calls) for calls, per in given)
 
 
-def terms(settings: Settings) -> Mapping[str, Terms]:
+def terms(settings: Settings) -> Mapping[str, ProviderPolicy]:
     """The terms of every provider."""
     allowances = allowed(settings)
     return {
-        name: Terms(
+        name: ProviderPolicy(
             windows=windows(settings, connector),
             policy=_policy(settings, connector),
             allowance=allowances.get(name),
@@ -68,7 +68,7 @@ def costs(settings: Settings, connector: Connector) -> bool:
     return any(endpoint.usd for endpoint in connector.endpoints) if price is None else price > 0
 
 
-def _policy(settings: Settings, connector: Connector) -> Policy:
+def _policy(settings: Settings, connector: Connector) -> BreakerPolicy:
     declared = (connector.failure_threshold, connector.recovery_s, connector.success_threshold)
     failures, recovery_s, successes = settings.breaker(connector.name) or declared
-    return Policy(failures, round(recovery_s * 1000), successes)
+    return BreakerPolicy(failures, round(recovery_s * 1000), successes)

@@ -9,7 +9,7 @@ from typing import Any
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
-from streams.accounts.account import Account, Terms
+from streams.accounts.account import Account, ProviderPolicy
 from streams.accounts.quota import ROLLING_MS
 
 
@@ -59,7 +59,7 @@ class BudgetView:
     zone: str
 
 
-def keys(provider: str, account: Account, terms: Terms, now: int) -> list[KeyView]:
+def keys(provider: str, account: Account, terms: ProviderPolicy, now: int) -> list[KeyView]:
     """The provider's keys, in the order of their labels."""
     found = []
     for label, key in account.keys.items():
@@ -79,7 +79,7 @@ def keys(provider: str, account: Account, terms: Terms, now: int) -> list[KeyVie
     return found
 
 
-def breaker(provider: str, account: Account, terms: Terms, now: int) -> BreakerView:
+def breaker(provider: str, account: Account, terms: ProviderPolicy, now: int) -> BreakerView:
     """The provider's breaker."""
     state, policy = account.breaker, terms.policy
     return BreakerView(
@@ -95,7 +95,7 @@ def breaker(provider: str, account: Account, terms: Terms, now: int) -> BreakerV
     )
 
 
-def budget(provider: str, account: Account, terms: Terms, now: int) -> BudgetView | None:
+def budget(provider: str, account: Account, terms: ProviderPolicy, now: int) -> BudgetView | None:
     """The provider's money today; None where nothing bounds it."""
     allowance = terms.allowance
     if allowance is None:
@@ -113,7 +113,7 @@ def budget(provider: str, account: Account, terms: Terms, now: int) -> BudgetVie
     )
 
 
-def provider(name: str, account: Account, terms: Terms, now: int) -> dict[str, Any]:
+def provider(name: str, account: Account, terms: ProviderPolicy, now: int) -> dict[str, Any]:
     """Everything of one provider as JSON can carry it."""
     money = budget(name, account, terms, now)
     return {

@@ -10,7 +10,7 @@ from infra.clickhouse.queries import CallCost
 from infra.settings import Settings
 from streams.accounts import account as accounts
 from streams.accounts import budget, quota
-from streams.accounts.account import Account, Terms
+from streams.accounts.account import Account, ProviderPolicy
 from streams.accounts.policy import labels, terms
 from streams.planning.plan import Supply
 
@@ -52,13 +52,13 @@ def supplies(
     return found
 
 
-def _starts(own: Terms, now: int) -> Iterable[int]:
+def _starts(own: ProviderPolicy, now: int) -> Iterable[int]:
     for window in (*own.windows, *([own.allowance.day] if own.allowance else [])):
         rolling = quota.ROLLING_MS.get(window.per)
         yield now - rolling if rolling else quota.window_start(window, now)
 
 
-def _usd_left(account: Account, own: Terms, now: int) -> float | None:
+def _usd_left(account: Account, own: ProviderPolicy, now: int) -> float | None:
     if own.allowance is None:
         return None
     spent = budget.today(account.budget, own.allowance, now)

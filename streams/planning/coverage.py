@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from connectors.declaration import KINDS
 from streams.planning.plan import Covered, Wish, market_of
 
-Terms = tuple[str, str, str | None, str | None, str | None, str | None]
+ProviderPolicy = tuple[str, str, str | None, str | None, str | None, str | None]
 Answered = tuple[str, str, int, int]
 """Symbol ("" a whole market), exchange ("" the usual one), start, end."""
 Ranges = Sequence[tuple[int, int]]
 
 
-def terms_of(wish: Wish) -> Terms:
+def terms_of(wish: Wish) -> ProviderPolicy:
     """What a poll must have asked, beside symbols and range, to count for a wish."""
     return wish.dataset, wish.asset_class, wish.interval, wish.adjustment, wish.kind, wish.period
 
@@ -29,7 +29,7 @@ def kinds_of(wish: Wish) -> tuple[tuple[str | None, ...], ...]:
     return tuple((kind, None) for kind in whole) or ((None,),)
 
 
-def covered_by(found: Mapping[Terms, Sequence[Iterable[Answered]]]) -> Covered:
+def covered_by(found: Mapping[ProviderPolicy, Sequence[Iterable[Answered]]]) -> Covered:
     """Give `covered(wish, symbol)` of what polls have answered: for each wish's terms, by `kinds_of`, the ranges."""
     known = {terms: [_by_place(rows) for rows in by_kind] for terms, by_kind in found.items()}
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from infra import telemetry
 from streams.accounts import account as accounts
-from streams.accounts.account import Account, Event, Key, Terms
+from streams.accounts.account import Account, Event, Key, ProviderPolicy
 from streams.accounts.breaker import Breaker
 from streams.accounts.budget import Budget
 from streams.messaging import topics
@@ -30,7 +30,7 @@ NOTHING = {"offset": -1}
 class CallTracker:
     """Keeps the tables. `on_order` is told of every order to a provider's owner, with the account as of then."""
 
-    def __init__(self, tables: Mapping[str, Table], terms: Mapping[str, Terms], on_order: OnOrder) -> None:
+    def __init__(self, tables: Mapping[str, Table], terms: Mapping[str, ProviderPolicy], on_order: OnOrder) -> None:
         self._keys = tables[topics.KEY_USAGE]
         self._breakers = tables[topics.BREAKERS]
         self._budgets = tables[topics.BUDGETS]

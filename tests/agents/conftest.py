@@ -25,8 +25,8 @@ from infra.clickhouse import log_table
 from infra.clock import now_ms
 from infra.settings import Settings
 from sandbox import Sandbox, SandboxSettings
-from streams.accounts.account import RESERVED, Terms
-from streams.accounts.breaker import Policy
+from streams.accounts.account import RESERVED, ProviderPolicy
+from streams.accounts.breaker import BreakerPolicy
 from streams.collecting.declarations import load
 from streams.messaging import topics
 from streams.messaging.messages import (
@@ -44,7 +44,7 @@ from streams.processing.table_rows import TABLES
 DAY = 86_400_000
 JULY_1 = 1_751_328_000_000  # 2025
 DAILY = Call(dataset="bars", symbols=("KO",), interval="1d", start=JULY_1, end=JULY_1 + 20 * DAY)
-DEFAULT = Policy()
+DEFAULT = BreakerPolicy()
 MONDAY = 1_717_416_000_000  # 2024-06-03 12:00
 DECLARED = """
 [collectors.stocks]
@@ -157,12 +157,14 @@ class Scene:
         allowance=None,
     ):
         self.time, self.outbox = Time(), Recorder(refuse)
-        terms = Terms(windows=windows, policy=policy, allowance=allowance)
+        terms = ProviderPolicy(windows=windows, policy=policy, allowance=allowance)
         self.pools = {
             "polygon": KeyPool(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, terms),
             "yahoo": KeyPool(connector("yahoo"), {"yahoo#1": ""}, replace(terms, keyless=True)),
             **{
-                other.name: KeyPool(other, {f"{other.name}#1": ""}, Terms(policy=policy, keyless=other.auth.keyless))
+                other.name: KeyPool(
+                    other, {f"{other.name}#1": ""}, ProviderPolicy(policy=policy, keyless=other.auth.keyless)
+                )
                 for other in extra
             },
         }

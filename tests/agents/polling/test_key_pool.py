@@ -4,8 +4,8 @@ import pytest
 
 from agents.polling.key_pool import BURST, KeyPool, NoKey, paced
 from connectors import connector
-from streams.accounts.account import Ended, Terms, replayed
-from streams.accounts.breaker import Policy
+from streams.accounts.account import Ended, ProviderPolicy, replayed
+from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import KeyUsage, Window, window_end
 
@@ -15,7 +15,9 @@ DAY = 86_400_000
 
 def pool_of(keys=3, windows=(), provider="polygon", *, policy=None, price=None, **terms):
     one = connector(provider)
-    agreed = Terms(windows=windows, policy=policy or Policy(), zone=one.zone, keyless=one.auth.keyless, **terms)
+    agreed = ProviderPolicy(
+        windows=windows, policy=policy or BreakerPolicy(), zone=one.zone, keyless=one.auth.keyless, **terms
+    )
     return KeyPool(one, {f"{provider}#{i}": f"key-{i}" for i in range(1, keys + 1)}, agreed, price)
 
 
@@ -190,7 +192,7 @@ def test_weights_are_spent():
 
 
 def test_a_provider_that_is_down_rests_whatever_its_keys_have_left():
-    pool = pool_of(5, policy=Policy(failure_threshold=2, recovery_ms=9_000))
+    pool = pool_of(5, policy=BreakerPolicy(failure_threshold=2, recovery_ms=9_000))
     for _ in range(2):
         ask(pool, "ProviderUnavailable")
 
@@ -203,7 +205,7 @@ def test_a_provider_that_is_down_rests_whatever_its_keys_have_left():
 
 
 def test_an_abandoned_probe_holds_nobody_up():
-    pool = pool_of(1, policy=Policy(failure_threshold=1, recovery_ms=1_000))
+    pool = pool_of(1, policy=BreakerPolicy(failure_threshold=1, recovery_ms=1_000))
     ask(pool, "ProviderUnavailable")
     pool.abandon(pool.begin("polygon#1", "probe", "aggregates", 1, NOON + 1_000), NOON + 1_000)
 
@@ -211,7 +213,7 @@ def test_an_abandoned_probe_holds_nobody_up():
 
 
 def test_a_breaker_is_closed_by_hand():
-    pool = pool_of(1, policy=Policy(failure_threshold=1, recovery_ms=1_000))
+    pool = pool_of(1, policy=BreakerPolicy(failure_threshold=1, recovery_ms=1_000))
     ask(pool, "ProviderUnavailable")
     pool.reset_breaker()
 
@@ -264,7 +266,7 @@ def test_the_horizon_reaches_back_to_the_oldest_window_that_still_runs():
 
 
 def test_an_adopted_account_is_that_of_the_configured_keys():
-    account = replayed([], Terms()).with_key("polygon#9", pool_of(1).account.key("polygon#1"))
+    account = replayed([], ProviderPolicy()).with_key("polygon#9", pool_of(1).account.key("polygon#1"))
     pool = pool_of(2)
     pool.adopt(account)
 

@@ -7,12 +7,12 @@ import pytest
 from agents.polling.key_pool import KeyPool
 from agents.polling.ownership import Ownership
 from connectors import connector
-from streams.accounts.account import Account, Began, Terms, fold
+from streams.accounts.account import Account, Began, ProviderPolicy, fold
 from streams.accounts.quota import Window
 from streams.messaging import topics
 from streams.messaging.messages import ORDER, Order
 
-TERMS = Terms(windows=(Window(5, "minute"),))
+TERMS = ProviderPolicy(windows=(Window(5, "minute"),))
 POLYGON, YAHOO = (topics.mailbox(name) for name in ("polygon", "yahoo"))
 
 

@@ -14,7 +14,7 @@ from connectors.errors import Pending
 from connectors.symbols import Symbols
 from sandbox import Fault
 from streams.accounts.account import Ended
-from streams.accounts.breaker import Policy
+from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.quota import Window
 from streams.messaging import topics
 from streams.messaging.messages import Page, PollDone, PollRequest, RawMeta
@@ -247,7 +247,7 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answe
     def broken(_):
         raise RuntimeError("a bug of this connector")
 
-    scene = await answering(fine, extra=[provider(broken)], policy=Policy(failure_threshold=1, recovery_ms=1))
+    scene = await answering(fine, extra=[provider(broken)], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1))
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
     pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
@@ -267,7 +267,7 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
         arrived.set()
         await asyncio.sleep(3600)
 
-    scene = await answering(hang, extra=[provider()], policy=Policy(failure_threshold=1, recovery_ms=1))
+    scene = await answering(hang, extra=[provider()], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1))
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
     pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))

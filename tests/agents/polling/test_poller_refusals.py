@@ -6,7 +6,7 @@ from aiohttp import web
 from connectors import Call
 from sandbox import Fault
 from streams.accounts.account import COOL_MS
-from streams.accounts.breaker import Policy
+from streams.accounts.breaker import BreakerPolicy
 from streams.messaging import topics
 from streams.messaging.messages import Hop, RawMeta
 
@@ -93,7 +93,7 @@ async def test_a_call_that_takes_too_long_is_unavailable(scene, sandbox):
 
 async def test_an_open_breaker_is_waited_for_with_one_probe(scene, sandbox):
     sandbox.misbehave(Fault("status", provider="polygon", next=2))
-    scene = scene(policy=Policy(failure_threshold=2, recovery_ms=9_000))
+    scene = scene(policy=BreakerPolicy(failure_threshold=2, recovery_ms=9_000))
     done = await scene.handle()
 
     assert done.outcome == "records"

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from streams.accounts import account as accounts
-from streams.accounts.account import Account, Began, Ended, Key, Terms
+from streams.accounts.account import Account, Began, Ended, Key, ProviderPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, used
 
 NOON = 1_780_000_000_000
 MINUTE, DAY = Window(10, "minute"), Window(100, "day", "America/New_York")
-TERMS = Terms(windows=(MINUTE, DAY), allowance=Allowance.usd(1), zone="America/New_York")
+TERMS = ProviderPolicy(windows=(MINUTE, DAY), allowance=Allowance.usd(1), zone="America/New_York")
 OUTCOMES = ["records", "RateLimited", "QuotaExhausted", "ProviderUnavailable", "UnknownSymbol", "Reserved"]
 
 

@@ -7,9 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from connectors import REFUSALS
 from streams.accounts import breaker
-from streams.accounts.breaker import Breaker, Policy
+from streams.accounts.breaker import Breaker, BreakerPolicy
 
-POLICY = Policy(failure_threshold=3, recovery_ms=1_000, success_threshold=2)
+POLICY = BreakerPolicy(failure_threshold=3, recovery_ms=1_000, success_threshold=2)
 DOWN, UP = "ProviderUnavailable", "records"
 
 
@@ -127,7 +127,7 @@ class CallsOfManyTasks(RuleBasedStateMachine):
 
     @initialize(
         policy=st.builds(
-            Policy,
+            BreakerPolicy,
             failure_threshold=st.integers(1, 4),
             recovery_ms=st.integers(1, 100),
             success_threshold=st.integers(1, 3),

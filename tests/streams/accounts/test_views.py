@@ -4,14 +4,16 @@ from dataclasses import replace
 
 from streams.accounts import account as accounts
 from streams.accounts import views
-from streams.accounts.account import Account, Began, Ended, Key, Terms
-from streams.accounts.breaker import Policy
+from streams.accounts.account import Account, Began, Ended, Key, ProviderPolicy
+from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, window_end
 
 NOON = 1_780_000_000_000
 DAY = Window(100, "day")
-TERMS = Terms(windows=(Window(5, "minute"), DAY), policy=Policy(2, 60_000), allowance=Allowance.usd(0.01))
+TERMS = ProviderPolicy(
+    windows=(Window(5, "minute"), DAY), policy=BreakerPolicy(2, 60_000), allowance=Allowance.usd(0.01)
+)
 
 
 def account(*outcomes, micros=0):

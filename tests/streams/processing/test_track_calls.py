@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.accounts import account as accounts
-from streams.accounts.account import Terms
+from streams.accounts.account import ProviderPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, used
 from streams.messaging import topics
@@ -18,8 +18,8 @@ from streams.processing.track_calls import CallTracker
 NOON = 1_780_000_000_000
 DAY = Window(1_000, "day")
 TERMS = {
-    "polygon": Terms(windows=(Window(50, "minute"), DAY)),
-    "brightdata": Terms(allowance=Allowance.usd(5.50)),
+    "polygon": ProviderPolicy(windows=(Window(50, "minute"), DAY)),
+    "brightdata": ProviderPolicy(allowance=Allowance.usd(5.50)),
 }
 
 
