@@ -15,11 +15,11 @@ from infra.clickhouse.queries import CallCost, answered_sql, calls_sql, not_sold
 from infra.clickhouse.universe import active_sql, chosen_sql, listed_sql
 from streams.accounts import account as accounts
 from streams.accounts import budget
-from streams.collecting.targets import Goal, Members, goals
+from streams.collecting.targets import Members, Target, targets
 from streams.planning import planner
 from streams.planning.availability import horizons, supplies
 from streams.planning.coverage import covered_by, kinds_of, terms_of
-from streams.planning.plan import Covered, Plan, Supply, Wish
+from streams.planning.plan import Covered, Plan, Requirement, Supply
 
 if TYPE_CHECKING:
     from connectors.records import AssetClass
@@ -63,19 +63,19 @@ class Planning:
 
     async def plan(self, collector: Collector, members: Members, refresh: Refresh, at: int, now: int) -> Plan:
         """Plan what is missing as of `at`; what was answered since `at` is not asked again."""
-        wanted = list(goals(collector, members, refresh, at))
+        wanted = list(targets(collector, members, refresh, at))
         covered = await self._covered(wanted)
         supplied = await self._supplies(collector.providers or tuple(connectors()), now)
-        wishes = [wish for goal in wanted if (wish := _open(goal, covered))]
-        return await asyncio.to_thread(planner.make, wishes, supplied, covered, now)
+        requirements = [requirement for target in wanted if (requirement := _open(target, covered))]
+        return await asyncio.to_thread(planner.make, requirements, supplied, covered, now)
 
-    async def _covered(self, wanted: Iterable[Goal]) -> Covered:
+    async def _covered(self, wanted: Iterable[Target]) -> Covered:
         answered = {}
-        for wish, since, final in ((goal.wish, goal.since, goal.final) for goal in wanted):
-            of = (wish.dataset, wish.asset_class, wish.interval, wish.adjustment)
-            answered[terms_of(wish)] = [
-                await self._rows(answered_sql(*of, kinds, period=wish.period, since=since, final=final))
-                for kinds in kinds_of(wish)
+        for requirement, since, final in ((target.requirement, target.since, target.final) for target in wanted):
+            of = (requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment)
+            answered[terms_of(requirement)] = [
+                await self._rows(answered_sql(*of, kinds, period=requirement.period, since=since, final=final))
+                for kinds in kinds_of(requirement)
             ]
         return covered_by(answered)
 
@@ -114,10 +114,10 @@ def supply(pool: KeyPool, now: int) -> Supply:
     return Supply(pool.connector, pool.terms.windows, usages, left, pool.price)
 
 
-def _open(goal: Goal, covered: Covered) -> Wish | None:
+def _open(target: Target, covered: Covered) -> Requirement | None:
     """What is left of a wish; one without a range is wanted of those who have not answered it yet."""
-    wish = goal.wish
-    if wish.start is not None or wish.end is not None or wish.of_each:
-        return wish
-    symbols = tuple(symbol for symbol in wish.symbols if not covered(wish, symbol))
-    return replace(wish, symbols=symbols) if symbols else None
+    requirement = target.requirement
+    if requirement.start is not None or requirement.end is not None or requirement.of_each:
+        return requirement
+    symbols = tuple(symbol for symbol in requirement.symbols if not covered(requirement, symbol))
+    return replace(requirement, symbols=symbols) if symbols else None

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from connectors import INTERVAL_MS
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
-from streams.planning.plan import EVER, Wish
+from streams.planning.plan import EVER, Requirement
 
 if TYPE_CHECKING:
     from streams.collecting.model import Collector, Refresh, Wanted
@@ -26,15 +26,15 @@ CLOSED = time(16, 15)  # delayed feeds have the last trade then
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class Target:
     """A wish, and what counts as its answer: polls from `since` on; those from `final` on up to their own end."""
 
-    wish: Wish
+    requirement: Requirement
     since: int
     final: int
 
 
-def goals(collector: Collector, members: Members, refresh: Refresh, at: int) -> Iterator[Goal]:
+def targets(collector: Collector, members: Members, refresh: Refresh, at: int) -> Iterator[Target]:
     """Give what `collector` wants for `members` as of `at`.
 
     With the refresh `full` nothing counts that was answered before `at`; what has no range is wanted anew, too.
@@ -43,9 +43,9 @@ def goals(collector: Collector, members: Members, refresh: Refresh, at: int) -> 
         for asset_class, symbols in members.items():
             if not symbols and wanted.dataset != "assets":
                 continue  # a wish without symbols would be one for a whole market
-            wish, final = _wish(wanted, asset_class, tuple(symbols), at)
-            ranged = wish.start is not None or wish.end is not None
-            yield Goal(wish, 0 if ranged and refresh == "incremental" else at, final)
+            requirement, final = _wish(wanted, asset_class, tuple(symbols), at)
+            ranged = requirement.start is not None or requirement.end is not None
+            yield Target(requirement, 0 if ranged and refresh == "incremental" else at, final)
 
 
 def last_close(at: int) -> tuple[int, int]:
@@ -67,7 +67,7 @@ def interval_start(interval: str, at: int) -> int:
     return (at - since) // length * length + since
 
 
-def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at: int) -> tuple[Wish, int]:
+def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at: int) -> tuple[Requirement, int]:
     """The wish, and from when on an answer is final: where nothing else tells, that of this very run is."""
     final, end = at, at
     if wanted.interval == "1d" and asset_class in BY_SESSION:
@@ -77,7 +77,7 @@ def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at:
     start = None
     if wanted.history:
         start = (end - wanted.history // timedelta(milliseconds=1)) // DAY_MS * DAY_MS
-    wish = Wish(
+    requirement = Requirement(
         dataset=wanted.dataset,
         symbols=() if wanted.dataset == "assets" else symbols,
         asset_class=asset_class,
@@ -89,7 +89,7 @@ def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at:
         end=end if start is not None or wanted.interval else None,
         of_each=wanted.dataset == "assets",
     )
-    return wish, final
+    return requirement, final
 
 
 def _ms(moment: datetime) -> int:

@@ -21,7 +21,7 @@ from streams.commands.console import fail, load_settings, make_call, moment, pla
 from streams.planning.availability import horizons, supplies
 from streams.planning.candidates import best_effort
 from streams.planning.coverage import covered_by, kinds_of, terms_of
-from streams.planning.plan import Covered, Plan, Supply, Wish
+from streams.planning.plan import Covered, Plan, Requirement, Supply
 from streams.planning.planner import make
 from streams.planning.routing import routes
 from streams.runtime.process_tree import Address, sandbox_environment
@@ -66,12 +66,12 @@ def plan(
     settings = settings_of_tree()
     names = chosen(providers)
     named = symbols_of(symbols)
-    wishes = [
+    requirements = [
         _wish(dataset, named, start=moment(start), end=moment(end, end=True), **given) for dataset in parts(datasets)
     ]
     now = now_ms()
-    covered, supplied = asyncio.run(_look(settings, wishes, names, now, full=full))
-    found = make(wishes, supplied, covered, now, routes(settings.routes))
+    covered, supplied = asyncio.run(_look(settings, requirements, names, now, full=full))
+    found = make(requirements, supplied, covered, now, routes(settings.routes))
     keyless = without_key(supplied)
     if as_json:
         click.echo(orjson.dumps({**_as_data(found), "without_key": keyless}).decode())
@@ -143,28 +143,33 @@ def without_key(supplied: Iterable[Supply]) -> list[str]:
 
 
 async def _look(
-    settings: Settings, wishes: Sequence[Wish], names: Sequence[str], now: int, *, full: bool
+    settings: Settings, requirements: Sequence[Requirement], names: Sequence[str], now: int, *, full: bool
 ) -> tuple[Covered, list[Supply]]:
     """Ask the store, where there is one, what is there already and what the keys have used."""
     if not await rows(settings, HAS_POLLS):
         return covered_by({}), supplies(settings, names, (), (), now)
     answered = {}
-    for wish in () if full else wishes:
-        answered[terms_of(wish)] = [
-            await rows(settings, answered_sql(wish.dataset, wish.asset_class, wish.interval, wish.adjustment, kinds))
-            for kinds in kinds_of(wish)
+    for requirement in () if full else requirements:
+        answered[terms_of(requirement)] = [
+            await rows(
+                settings,
+                answered_sql(
+                    requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment, kinds
+                ),
+            )
+            for kinds in kinds_of(requirement)
         ]
     calls = [CallCost(*row) for row in await rows(settings, calls_sql(horizons(settings, names, now)))]
     not_sold = {tuple(row) for row in await rows(settings, not_sold_sql(now - UNSOLD_MS))}
     return covered_by(answered), supplies(settings, names, calls, not_sold, now)
 
 
-def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Wish:
+def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Requirement:
     """Make a wish of what the user wrote, or end with what was wrong."""
     if dataset != "bars":
         given = {**given, "interval": None, "adjustment": None}
     make_call(dataset=dataset, symbols=symbols, **given)
-    return Wish(dataset=dataset, symbols=symbols, **given)
+    return Requirement(dataset=dataset, symbols=symbols, **given)
 
 
 def parts(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from connectors.declaration import KINDS
-from streams.planning.plan import Covered, Wish, market_of
+from streams.planning.plan import Covered, Requirement, market_of
 
 ProviderPolicy = tuple[str, str, str | None, str | None, str | None, str | None]
 Answered = tuple[str, str, int, int]
@@ -13,19 +13,26 @@ Answered = tuple[str, str, int, int]
 Ranges = Sequence[tuple[int, int]]
 
 
-def terms_of(wish: Wish) -> ProviderPolicy:
+def terms_of(requirement: Requirement) -> ProviderPolicy:
     """What a poll must have asked, beside symbols and range, to count for a wish."""
-    return wish.dataset, wish.asset_class, wish.interval, wish.adjustment, wish.kind, wish.period
+    return (
+        requirement.dataset,
+        requirement.asset_class,
+        requirement.interval,
+        requirement.adjustment,
+        requirement.kind,
+        requirement.period,
+    )
 
 
-def kinds_of(wish: Wish) -> tuple[tuple[str | None, ...], ...]:
+def kinds_of(requirement: Requirement) -> tuple[tuple[str | None, ...], ...]:
     """For each kind that the wish consists of, the kinds of polls that answer it; None is a poll that named none.
 
     Only where a dataset is the sum of its kinds does a poll without a kind answer each of them.
     """
-    whole = KINDS.get(wish.dataset, ())
-    if wish.kind is not None:
-        return ((wish.kind, None) if wish.kind in whole else (wish.kind,),)
+    whole = KINDS.get(requirement.dataset, ())
+    if requirement.kind is not None:
+        return ((requirement.kind, None) if requirement.kind in whole else (requirement.kind,),)
     return tuple((kind, None) for kind in whole) or ((None,),)
 
 
@@ -33,11 +40,11 @@ def covered_by(found: Mapping[ProviderPolicy, Sequence[Iterable[Answered]]]) -> 
     """Give `covered(wish, symbol)` of what polls have answered: for each wish's terms, by `kinds_of`, the ranges."""
     known = {terms: [_by_place(rows) for rows in by_kind] for terms, by_kind in found.items()}
 
-    def covered(wish: Wish, symbol: str) -> Ranges:
-        market = market_of(symbol, wish.asset_class) or ""
+    def covered(requirement: Requirement, symbol: str) -> Ranges:
+        market = market_of(symbol, requirement.asset_class) or ""
         by_kind = [
             joined([*places.get((symbol, ""), ()), *places.get(("", market), ())])
-            for places in known.get(terms_of(wish), ())
+            for places in known.get(terms_of(requirement), ())
         ]
         ranges: Ranges = by_kind[0] if by_kind else ()
         for others in by_kind[1:]:

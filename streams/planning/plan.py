@@ -18,7 +18,7 @@ Slip = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Requirement:
     """What is wanted of one dataset and asset class; no `symbols` are a whole market.
 
     The range [start, end) is in ms UTC; None is open. What has no range at all is wanted anew, whatever is stored.
@@ -132,12 +132,12 @@ def market_of(symbol: str, asset_class: str) -> str | None:
     return listing[1].mic if listing else None
 
 
-def missing(wish: Wish, covered: Iterable[tuple[int, int]]) -> tuple[Range, ...]:
-    """The ranges of `wish` that `covered` leaves, in their order."""
-    if wish.start is None and wish.end is None:
+def missing(requirement: Requirement, covered: Iterable[tuple[int, int]]) -> tuple[Range, ...]:
+    """The ranges of `requirement` that `covered` leaves, in their order."""
+    if requirement.start is None and requirement.end is None:
         return ((None, None),)
-    at = -EVER if wish.start is None else wish.start
-    last = EVER if wish.end is None else wish.end
+    at = -EVER if requirement.start is None else requirement.start
+    last = EVER if requirement.end is None else requirement.end
     found: list[Range] = []
     for start, end in [*sorted(covered), (last, last)]:
         if at < (until := min(start, last)):

@@ -19,10 +19,10 @@ from streams.planning.plan import (
     Covered,
     Plan,
     Range,
+    Requirement,
     Slip,
     Supply,
     Unavailable,
-    Wish,
     Work,
     market_of,
     missing,
@@ -35,18 +35,22 @@ newest only (news, insiders) or what is announced (earnings)."""
 
 
 def make(
-    wishes: Iterable[Wish], supplies: Iterable[Supply], covered: Covered, now: int, routes: Routes = NO_ROUTES
+    requirements: Iterable[Requirement],
+    supplies: Iterable[Supply],
+    covered: Covered,
+    now: int,
+    routes: Routes = NO_ROUTES,
 ) -> Plan:
-    """Plan the calls for `wishes`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market).
+    """Plan the calls for `requirements`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market).
 
     `routes` decide between providers that are equal otherwise.
     """
     planner = _Planner(tuple(supplies), covered, now)
-    for wish in wishes:
-        places = {name: i for i, name in enumerate(routing.order(wish.dataset, wish.asset_class, routes))}
+    for requirement in requirements:
+        places = {name: i for i, name in enumerate(routing.order(requirement.dataset, requirement.asset_class, routes))}
         ranked = (replace(supply, rank=places.get(supply.connector.name, len(places))) for supply in planner.supplies)
         planner.supplies = sorted(ranked, key=lambda supply: supply.rank)
-        planner.add(wish)
+        planner.add(requirement)
     return planner.plan()
 
 
@@ -75,30 +79,32 @@ class _Planner:
                 work[supply.connector.name] = Work(load.calls, load.weight, load.usd, ms or 0)
         return Plan(tuple(self.requests), work, tuple(self.unavailable), self.stored)
 
-    def add(self, wish: Wish) -> None:
+    def add(self, requirement: Requirement) -> None:
         """Plan one wish: symbols of the same market that miss the same ranges together."""
         groups: dict[tuple[str | None, tuple[Range, ...]], list[str]] = {}
-        for symbol in dict.fromkeys(wish.symbols or ("",)):
-            market = market_of(symbol, wish.asset_class)
-            gaps = missing(wish, self.covered(wish, symbol))
-            opens = tuple(gap for gap in gaps if not _closed(wish, market, gap))
+        for symbol in dict.fromkeys(requirement.symbols or ("",)):
+            market = market_of(symbol, requirement.asset_class)
+            gaps = missing(requirement, self.covered(requirement, symbol))
+            opens = tuple(gap for gap in gaps if not _closed(requirement, market, gap))
             if opens:
                 groups.setdefault((market, opens), []).append(symbol)
-            elif gaps == ((wish.start, wish.end),):
+            elif gaps == ((requirement.start, requirement.end),):
                 groups.setdefault((market, ()), []).append(symbol)
             else:
                 self.stored += 1
         for (market, gaps), symbols in groups.items():
             if not gaps:
-                self._refuse(wish, symbols, "US shares have no daily bar of a Saturday or Sunday")
-            elif wish.symbols:
-                self._add_group(wish, market, gaps, symbols)
+                self._refuse(requirement, symbols, "US shares have no daily bar of a Saturday or Sunday")
+            elif requirement.symbols:
+                self._add_group(requirement, market, gaps, symbols)
             else:
-                self._add_market(wish, gaps)
+                self._add_market(requirement, gaps)
 
-    def _add_group(self, wish: Wish, market: str | None, gaps: tuple[Range, ...], symbols: list[str]) -> None:
-        found, why = self._offers(wish, gaps, symbols)
-        wholes = [whole for supply in self.supplies if (whole := self._whole(wish, market, gaps, supply))]
+    def _add_group(
+        self, requirement: Requirement, market: str | None, gaps: tuple[Range, ...], symbols: list[str]
+    ) -> None:
+        found, why = self._offers(requirement, gaps, symbols)
+        wholes = [whole for supply in self.supplies if (whole := self._whole(requirement, market, gaps, supply))]
         while symbols and (best := self._bulk(wholes, found, symbols)):
             whole, served = best
             self._take_whole(whole, wholes)
@@ -107,18 +113,18 @@ class _Planner:
         for able, together in candidates.by_ability(found, symbols).items():
             tier = min((offer.tier for offer in able), default=None)
             if tier is None:
-                self._refuse(wish, together, _reasons(found, why, together[0]))
+                self._refuse(requirement, together, _reasons(found, why, together[0]))
             else:
-                self._take(wish, [offer for offer in able if offer.tier == tier], able, together)
+                self._take(requirement, [offer for offer in able if offer.tier == tier], able, together)
 
     def _offers(
-        self, wish: Wish, gaps: tuple[Range, ...], symbols: Sequence[str]
+        self, requirement: Requirement, gaps: tuple[Range, ...], symbols: Sequence[str]
     ) -> tuple[list[Offer], dict[str, str]]:
         """What each provider can do for single symbols, and why the others cannot."""
         found, why = [], {}
         for supply in self.supplies:
             try:
-                found.append(candidates.offer(supply, wish.call(tuple(symbols[:1])), gaps, symbols, self.now))
+                found.append(candidates.offer(supply, requirement.call(tuple(symbols[:1])), gaps, symbols, self.now))
             except UnsupportedCall as error:
                 why[supply.connector.name] = str(error)
         return found, why
@@ -152,22 +158,28 @@ class _Planner:
             longest = max(longest, candidates.finish(free, len(together), self.loads, self.now))
         return calls, longest
 
-    def _whole(self, wish: Wish, market: str | None, gaps: tuple[Range, ...], supply: Supply) -> Offer | None:
+    def _whole(
+        self, requirement: Requirement, market: str | None, gaps: tuple[Range, ...], supply: Supply
+    ) -> Offer | None:
         """A provider's whole-market calls for these ranges, but for days on which nobody trades; None: it has none.
 
         Without a range, or a bound on the range of one answer, an answer has as many pages as a market has a past.
         """
-        if wish.dataset not in MARKET_WIDE or (wish.dataset != "quote" and any(None in gap for gap in gaps)):
+        if requirement.dataset not in MARKET_WIDE or (
+            requirement.dataset != "quote" and any(None in gap for gap in gaps)
+        ):
             return None
-        call = wish.call((), market)
+        call = requirement.call((), market)
         try:
             whole = candidates.offer(supply, call, gaps, (), self.now)
-            parts = [part for part in whole.parts if not _closed(wish, market, (part.call.start, part.call.end))]
+            parts = [part for part in whole.parts if not _closed(requirement, market, (part.call.start, part.call.end))]
             fresh = [part for part in parts if (supply.connector.name, part.call) not in self.asked]
             supply.connector.request(whole.parts[0].call, supply.unsold)
         except UnsupportedCall:
             return None
-        bounded = wish.dataset == "quote" or all((wish.interval or "") in part.endpoint.span_ms for part in parts)
+        bounded = requirement.dataset == "quote" or all(
+            (requirement.interval or "") in part.endpoint.span_ms for part in parts
+        )
         local = market is None or all("{exchange}" in part.endpoint.path for part in parts)
         return whole.of(fresh) if parts and bounded and local else None
 
@@ -179,49 +191,49 @@ class _Planner:
             self.asked.add((name, part.call))
         self._load(whole, whole.calls(0), whole.weight(0), whole.usd(0))
 
-    def _add_market(self, wish: Wish, gaps: tuple[Range, ...]) -> None:
+    def _add_market(self, requirement: Requirement, gaps: tuple[Range, ...]) -> None:
         """A wish for a whole market: one provider serves all of it, or each gives its own.
 
         Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
         """
-        found, why = self._offers(wish, gaps, ())
+        found, why = self._offers(requirement, gaps, ())
         affordable = [offer for offer in _order(found) if self._affordable(offer, 1)]
         why |= {o.supply.connector.name: self._too_dear(o) for o in found if o not in affordable}
         if not affordable:
-            self._refuse(wish, (), _told(why))
+            self._refuse(requirement, (), _told(why))
             return
         keyed = [offer for offer in affordable if not (offer.paid or offer.supply.connector.auth.keyless)]
-        if wish.of_each and keyed:
+        if requirement.of_each and keyed:
             for offer in keyed:
-                if not self._is_listed(wish, offer):
-                    self._take_market(wish, offer, ())
+                if not self._is_listed(requirement, offer):
+                    self._take_market(requirement, offer, ())
         else:
-            self._take_market(wish, affordable[0], [offer for offer in affordable[1:] if not offer.paid])
+            self._take_market(requirement, affordable[0], [offer for offer in affordable[1:] if not offer.paid])
 
-    def _is_listed(self, wish: Wish, offer: Offer) -> bool:
+    def _is_listed(self, requirement: Requirement, offer: Offer) -> bool:
         """Tell whether this plan asks the provider for that very list already: it holds several asset classes."""
-        http = offer.supply.connector.request(wish.call(()), offer.supply.unsold)
+        http = offer.supply.connector.request(requirement.call(()), offer.supply.unsold)
         asked = (offer.supply.connector.name, http.path, *sorted(http.params.items()))
         known = asked in self.listed
         self.listed.add(asked)
         return known
 
-    def _take_market(self, wish: Wish, offer: Offer, behind: Iterable[Offer]) -> None:
+    def _take_market(self, requirement: Requirement, offer: Offer, behind: Iterable[Offer]) -> None:
         slip = tuple(each.supply.connector.name for each in (offer, *behind))
         for start, end in offer.ranges:
-            self.requests.append((wish.call(()).model_copy(update={"start": start, "end": end}), slip))
+            self.requests.append((requirement.call(()).model_copy(update={"start": start, "end": end}), slip))
         self._load(offer, offer.calls(0), offer.weight(0), offer.usd(0))
 
-    def _take(self, wish: Wish, best: list[Offer], able: Sequence[Offer], symbols: list[str]) -> None:
+    def _take(self, requirement: Requirement, best: list[Offer], able: Sequence[Offer], symbols: list[str]) -> None:
         """Share symbols out among the best offers; all who are able stand behind on the slips."""
         if best[0].paid:
             best = sorted(best, key=lambda offer: offer.usd(1))[:1]
             count = min(len(symbols), self._affordable(best[0], len(symbols)))
             if symbols[count:]:
-                self._refuse(wish, symbols[count:], f"nobody can serve it: {self._too_dear(best[0])}")
+                self._refuse(requirement, symbols[count:], f"nobody can serve it: {self._too_dear(best[0])}")
             symbols = symbols[:count]
         at = 0
-        template = wish.call(())
+        template = requirement.call(())
         for offer, count in candidates.share(best, len(symbols), self.loads, self.now).items():
             own = offer.supply.connector.name
             slip = (own, *(o.supply.connector.name for o in _order(able) if o is not offer and not o.paid))
@@ -257,8 +269,8 @@ class _Planner:
             load = self.loads.get(name, Load())
             self.loads[name] = Load(load.calls + calls, load.weight + weight, load.usd + usd)
 
-    def _refuse(self, wish: Wish, symbols: Sequence[str], reason: str) -> None:
-        self.unavailable.append(Unavailable(wish.dataset, tuple(filter(None, symbols)), reason))
+    def _refuse(self, requirement: Requirement, symbols: Sequence[str], reason: str) -> None:
+        self.unavailable.append(Unavailable(requirement.dataset, tuple(filter(None, symbols)), reason))
 
 
 def _order(found: Iterable[Offer]) -> list[Offer]:
@@ -275,10 +287,15 @@ def _told(why: Mapping[str, str]) -> str:
     return "nobody can serve it: " + ("; ".join(why.values()) or "no provider was named")
 
 
-def _closed(wish: Wish, market: str | None, gap: Range) -> bool:
+def _closed(requirement: Requirement, market: str | None, gap: Range) -> bool:
     """Tell whether a range holds nothing but days on which US shares have no daily bar."""
     start, end = gap
-    if wish.dataset != "bars" or wish.interval != "1d" or wish.asset_class not in SHARES or market is not None:
+    if (
+        requirement.dataset != "bars"
+        or requirement.interval != "1d"
+        or requirement.asset_class not in SHARES
+        or market is not None
+    ):
         return False
     if start is None or end is None or end - start > 3 * DAY_MS:
         return False

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from connectors import INTERVAL_MS
 from streams.collecting.model import Collector, Universe, Wanted
-from streams.collecting.targets import goals, interval_start, last_close
+from streams.collecting.targets import interval_start, last_close, targets
 from streams.planning.plan import EVER
 
 DAY = 86_400_000
@@ -20,7 +20,7 @@ def ms(text):
 
 def wanted(*datasets, at="2024-06-06T12:00", refresh="incremental", members=None):
     collector = Collector(name="c", datasets=datasets, universe=Universe(symbols=("AAPL",)), priority=1)
-    return list(goals(collector, members or {"equity": ["AAPL"]}, refresh, ms(at)))
+    return list(targets(collector, members or {"equity": ["AAPL"]}, refresh, ms(at)))
 
 
 def test_daily_bars_are_wanted_up_to_the_last_session_that_is_over():
@@ -33,9 +33,9 @@ def test_daily_bars_are_wanted_up_to_the_last_session_that_is_over():
         ("2024-06-09T12:00", "2024-06-08", "2024-06-07T20:15"),  # Sunday
         ("2024-12-02T12:00", "2024-11-30", "2024-11-29T21:15"),  # winter time
     ):
-        (goal,) = wanted(daily, at=at)
-        assert (goal.wish.end, goal.final, goal.since) == (ms(end), ms(final), 0)
-        assert goal.wish.start == goal.wish.end - 10 * DAY
+        (target,) = wanted(daily, at=at)
+        assert (target.requirement.end, target.final, target.since) == (ms(end), ms(final), 0)
+        assert target.requirement.start == target.requirement.end - 10 * DAY
 
 
 def test_other_bars_are_wanted_up_to_the_interval_that_runs():
@@ -45,21 +45,23 @@ def test_other_bars_are_wanted_up_to_the_interval_that_runs():
         ("1w", "equity", "2024-06-03"),
         ("1mo", "equity", "2024-06-01"),
     ):
-        (goal,) = wanted(Wanted(dataset="bars", interval=interval), at="2024-06-06T12:34", members={asset_class: ["X"]})
-        assert (goal.wish.start, goal.wish.end, goal.final) == (None, ms(end), EVER)
+        (target,) = wanted(
+            Wanted(dataset="bars", interval=interval), at="2024-06-06T12:34", members={asset_class: ["X"]}
+        )
+        assert (target.requirement.start, target.requirement.end, target.final) == (None, ms(end), EVER)
 
 
 def test_what_has_no_range_is_wanted_of_whoever_has_not_answered_since():
-    (goal,) = wanted(Wanted(dataset="profile"))
+    (target,) = wanted(Wanted(dataset="profile"))
 
-    assert (goal.wish.start, goal.wish.end) == (None, None)
-    assert goal.since == ms("2024-06-06T12:00")
+    assert (target.requirement.start, target.requirement.end) == (None, None)
+    assert target.since == ms("2024-06-06T12:00")
 
 
 def test_a_full_refresh_counts_nothing_that_was_answered_before():
     news = Wanted(dataset="news", history=timedelta(days=3))
 
-    assert [goal.since for refresh in ("incremental", "full") for goal in wanted(news, refresh=refresh)] == [
+    assert [target.since for refresh in ("incremental", "full") for target in wanted(news, refresh=refresh)] == [
         0,
         ms("2024-06-06T12:00"),
     ]
@@ -70,7 +72,15 @@ def test_assets_are_wanted_of_whole_markets_and_nothing_else_is():
 
     found = wanted(Wanted(dataset="assets"), Wanted(dataset="profile"), members=members)
 
-    assert [(goal.wish.dataset, goal.wish.asset_class, goal.wish.symbols, goal.wish.of_each) for goal in found] == [
+    assert [
+        (
+            target.requirement.dataset,
+            target.requirement.asset_class,
+            target.requirement.symbols,
+            target.requirement.of_each,
+        )
+        for target in found
+    ] == [
         ("assets", "equity", (), True),
         ("assets", "etf", (), True),
         ("profile", "etf", ("SPY",), False),
@@ -78,10 +88,10 @@ def test_assets_are_wanted_of_whole_markets_and_nothing_else_is():
 
 
 def test_all_terms_of_a_dataset_are_wanted():
-    (goal,) = wanted(Wanted(dataset="statements", kind="income", period="quarterly"))
+    (target,) = wanted(Wanted(dataset="statements", kind="income", period="quarterly"))
 
-    assert (goal.wish.kind, goal.wish.period) == ("income", "quarterly")
-    assert goal.wish.call(("AAPL",)).period == "quarterly"
+    assert (target.requirement.kind, target.requirement.period) == ("income", "quarterly")
+    assert target.requirement.call(("AAPL",)).period == "quarterly"
 
 
 @given(MOMENTS)

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from infra.clickhouse.queries import HAS_POLLS, answered_sql
 from streams.planning.coverage import common, covered_by, joined, kinds_of, terms_of
-from streams.planning.plan import Wish
+from streams.planning.plan import Requirement
 
 HOUR, DAY = 3_600_000, 86_400_000
 MONDAY = 1_717_372_800_000  # 2024-06-03
 RANGES = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), max_size=6).map(
     lambda found: [(start, start + length) for start, length in found]
 )
-BARS = Wish("bars", interval="1d", start=MONDAY, end=MONDAY + 9 * DAY)
+BARS = Requirement("bars", interval="1d", start=MONDAY, end=MONDAY + 9 * DAY)
 
 
 def within(ranges):
@@ -45,14 +45,20 @@ def poll(request_id, *symbols, start=MONDAY, end=MONDAY + 3 * DAY, **differing):
     }
 
 
-async def covered(store, wish, symbol, *polls):
+async def covered(store, requirement, symbol, *polls):
     if polls:
         await store.insert("polls_log", {name: [poll[name] for poll in polls] for name in polls[0]})
     answered = [
-        (await store.query(answered_sql(wish.dataset, wish.asset_class, wish.interval, wish.adjustment, kinds))).rows
-        for kinds in kinds_of(wish)
+        (
+            await store.query(
+                answered_sql(
+                    requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment, kinds
+                )
+            )
+        ).rows
+        for kinds in kinds_of(requirement)
     ]
-    return list(covered_by({terms_of(wish): answered})(wish, symbol))
+    return list(covered_by({terms_of(requirement): answered})(requirement, symbol))
 
 
 async def test_a_migrated_store_knows_of_polls(store):
@@ -90,9 +96,9 @@ async def test_an_interval_that_still_ran_when_it_was_asked_is_not_covered(store
 async def test_weeks_months_and_hours_end_where_they_end(store, interval, until):
     start = MONDAY - 30 * DAY
     early = poll("a", "AAPL", start=start, end=None, interval=interval, at=MONDAY + 2 * DAY + 15 * HOUR)
-    wish = Wish("bars", interval=interval, start=start)
+    requirement = Requirement("bars", interval=interval, start=start)
 
-    assert await covered(store, wish, "AAPL", early) == [(start, until)]
+    assert await covered(store, requirement, "AAPL", early) == [(start, until)]
 
 
 async def test_a_whole_market_covers_the_symbols_of_its_exchange(store):
@@ -105,7 +111,7 @@ async def test_a_whole_market_covers_the_symbols_of_its_exchange(store):
 
 async def test_an_adjustment_that_is_wished_must_have_been_asked_for(store):
     polls = [poll("a", "AAPL"), poll("b", "AAPL", adjustment="raw", end=MONDAY + DAY)]
-    raw = Wish("bars", interval="1d", adjustment="raw", start=MONDAY, end=MONDAY + 9 * DAY)
+    raw = Requirement("bars", interval="1d", adjustment="raw", start=MONDAY, end=MONDAY + 9 * DAY)
 
     assert await covered(store, raw, "AAPL", *polls) == [(MONDAY, MONDAY + DAY)]
     assert await covered(store, BARS, "AAPL") == [(MONDAY, MONDAY + 3 * DAY)]
@@ -117,8 +123,8 @@ async def test_actions_are_covered_where_splits_and_dividends_are(store):
         poll("b", "AAPL", dataset="actions", interval=None, kind="dividend", start=MONDAY + DAY),
         poll("c", "MSFT", dataset="actions", interval=None),
     ]
-    both = Wish("actions", start=MONDAY, end=MONDAY + 9 * DAY)
-    splits = Wish("actions", kind="split", start=MONDAY, end=MONDAY + 9 * DAY)
+    both = Requirement("actions", start=MONDAY, end=MONDAY + 9 * DAY)
+    splits = Requirement("actions", kind="split", start=MONDAY, end=MONDAY + 9 * DAY)
 
     assert await covered(store, both, "AAPL", *polls) == [(MONDAY + DAY, MONDAY + 3 * DAY)]
     assert await covered(store, splits, "AAPL") == [(MONDAY, MONDAY + 3 * DAY)]
@@ -128,8 +134,8 @@ async def test_actions_are_covered_where_splits_and_dividends_are(store):
 async def test_a_kind_of_other_datasets_is_covered_by_that_kind_alone(store):
     rest = {"dataset": "recommendations", "interval": None}
     polls = [poll("a", "AAPL", kind="consensus", **rest), poll("b", "MSFT", **rest)]
-    consensus = Wish("recommendations", kind="consensus", start=MONDAY, end=MONDAY + DAY)
-    every = Wish("recommendations", start=MONDAY, end=MONDAY + DAY)
+    consensus = Requirement("recommendations", kind="consensus", start=MONDAY, end=MONDAY + DAY)
+    every = Requirement("recommendations", start=MONDAY, end=MONDAY + DAY)
 
     assert await covered(store, consensus, "AAPL", *polls)
     assert not await covered(store, consensus, "MSFT")
@@ -155,11 +161,11 @@ async def test_an_answer_whose_later_page_failed_covers_nothing(store):
 
 async def test_what_a_user_writes_stays_a_text_in_sql(store):
     odd = "it's \\' OR 1 --"
-    wish = Wish("recommendations", kind=odd, start=MONDAY, end=MONDAY + DAY)
+    requirement = Requirement("recommendations", kind=odd, start=MONDAY, end=MONDAY + DAY)
 
-    assert await covered(store, wish, "AAPL", poll("a", "AAPL", dataset="recommendations", interval=None)) == []
+    assert await covered(store, requirement, "AAPL", poll("a", "AAPL", dataset="recommendations", interval=None)) == []
     named = poll("b", "AAPL", dataset="recommendations", interval=None, kind=odd)
-    assert await covered(store, wish, "AAPL", named)
+    assert await covered(store, requirement, "AAPL", named)
 
 
 async def test_only_polls_since_a_moment_count_and_final_ones_up_to_their_own_end(store):

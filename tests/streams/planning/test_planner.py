@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors import Call, UnsupportedCall, connectors
 from streams.accounts.quota import KeyUsage, Window, reject, unsell
 from streams.planning.candidates import spells
-from streams.planning.plan import Plan, Supply, Wish, market_of, missing
+from streams.planning.plan import Plan, Requirement, Supply, market_of, missing
 from streams.planning.planner import make
 
 DAY = 86_400_000
@@ -32,8 +32,8 @@ def nothing(_, __):
     return ()
 
 
-def plan(wishes, *supplies, covered=nothing):
-    return make([wishes] if isinstance(wishes, Wish) else wishes, supplies, covered, NOW)
+def plan(requirements, *supplies, covered=nothing):
+    return make([requirements] if isinstance(requirements, Requirement) else requirements, supplies, covered, NOW)
 
 
 def asked_by(found):
@@ -48,7 +48,7 @@ def asked_by(found):
 
 SYMBOLS = ("AAPL", "BRK.B", "MSFT", "IBM", "VOD.XLON", "BMW.XETR", "AIR.XPAR", "T1", "T2", "T3", "T4", "no share", "")
 WISHED = st.builds(
-    Wish,
+    Requirement,
     dataset=st.sampled_from(["bars", "quote", "profile", "news"]),
     symbols=st.lists(st.sampled_from(SYMBOLS[:-1]), min_size=1, max_size=12, unique=True).map(tuple),
     asset_class=st.sampled_from(["equity", "etf", "crypto"]),
@@ -56,7 +56,13 @@ WISHED = st.builds(
     adjustment=st.sampled_from([None, None, "raw", "split", "total"]),
     start=st.integers(0, 6).map(lambda days: MONDAY + days * DAY),
     end=st.integers(7, 12).map(lambda days: MONDAY + days * DAY),
-).map(lambda wish: wish if wish.dataset == "bars" else Wish(wish.dataset, wish.symbols, wish.asset_class))
+).map(
+    lambda requirement: (
+        requirement
+        if requirement.dataset == "bars"
+        else Requirement(requirement.dataset, requirement.symbols, requirement.asset_class)
+    )
+)
 SUPPLIED = st.lists(
     st.builds(
         supply,
@@ -79,12 +85,12 @@ def days_of(start, end):
     return [0] if start is None else [at for at in range(start, end, DAY) if at // DAY % 7 not in {2, 3}]
 
 
-def wanted(wish, stored):
+def wanted(requirement, stored):
     """Every symbol and day that is wished and not stored."""
-    for symbol in wish.symbols:
-        days = days_of(wish.start, wish.end)
-        if market_of(symbol, wish.asset_class) or wish.asset_class not in {"equity", "etf"}:
-            days = [0] if wish.start is None else list(range(wish.start, wish.end, DAY))
+    for symbol in requirement.symbols:
+        days = days_of(requirement.start, requirement.end)
+        if market_of(symbol, requirement.asset_class) or requirement.asset_class not in {"equity", "etf"}:
+            days = [0] if requirement.start is None else list(range(requirement.start, requirement.end, DAY))
         for day in days:
             if not day or not any(start <= day < end for start, end in stored.get(symbol, ())):
                 yield symbol, day
@@ -96,12 +102,12 @@ def covers(call, day):
 
 @settings(max_examples=100)
 @given(WISHED, SUPPLIED, STORED)
-def test_everything_missing_is_asked_for_once_or_named_with_the_reason(wish, supplied, stored):
-    found = plan(wish, *supplied, covered=lambda _, symbol: stored.get(symbol, ()))
+def test_everything_missing_is_asked_for_once_or_named_with_the_reason(requirement, supplied, stored):
+    found = plan(requirement, *supplied, covered=lambda _, symbol: stored.get(symbol, ()))
 
     unavailable = {symbol for lacking in found.unavailable for symbol in lacking.symbols}
-    for symbol, day in wanted(wish, stored):
-        market = market_of(symbol, wish.asset_class)
+    for symbol, day in wanted(requirement, stored):
+        market = market_of(symbol, requirement.asset_class)
         by_name = [call for call, _ in found.requests if symbol in call.symbols and covers(call, day)]
         whole = [
             call
@@ -109,19 +115,21 @@ def test_everything_missing_is_asked_for_once_or_named_with_the_reason(wish, sup
             if not call.symbols
             and covers(call, day)
             and call.exchange == market
-            and spells(connectors()[slip[0]], wish.asset_class, symbol)
+            and spells(connectors()[slip[0]], requirement.asset_class, symbol)
         ]
         assert len(by_name) <= 1
         assert bool(by_name or whole) != (symbol in unavailable)
     assert all(lacking.reason for lacking in found.unavailable)
-    fully = [symbol for symbol in wish.symbols if symbol not in {symbol for symbol, _ in wanted(wish, stored)}]
+    fully = [
+        symbol for symbol in requirement.symbols if symbol not in {symbol for symbol, _ in wanted(requirement, stored)}
+    ]
     assert found.covered + len([symbol for symbol in fully if symbol in unavailable]) == len(fully)
 
 
 @settings(max_examples=100)
 @given(WISHED, SUPPLIED, STORED)
-def test_nobody_is_asked_what_it_does_not_sell_or_has_no_key_for(wish, supplied, stored):
-    found = plan(wish, *supplied, covered=lambda _, symbol: stored.get(symbol, ()))
+def test_nobody_is_asked_what_it_does_not_sell_or_has_no_key_for(requirement, supplied, stored):
+    found = plan(requirement, *supplied, covered=lambda _, symbol: stored.get(symbol, ()))
 
     keyed = {one.connector.name for one in supplied if one.usages}
     for call, slip in found.requests:
@@ -129,27 +137,27 @@ def test_nobody_is_asked_what_it_does_not_sell_or_has_no_key_for(wish, supplied,
         assert set(slip) <= keyed
         for name in slip:
             assert connectors()[name].split(call)
-        if wish.adjustment and wish.dataset == "bars":
-            assert call.adjustment == wish.adjustment
-            assert wish.adjustment in connectors()[slip[0]].route(call).adjustments
+        if requirement.adjustment and requirement.dataset == "bars":
+            assert call.adjustment == requirement.adjustment
+            assert requirement.adjustment in connectors()[slip[0]].route(call).adjustments
 
 
 @settings(max_examples=100)
 @given(WISHED, SUPPLIED, STORED)
-def test_calls_are_counted_as_they_will_be_cut_and_never_exceed_one_for_each_symbol(wish, supplied, stored):
-    found = plan(wish, *supplied, covered=lambda _, symbol: stored.get(symbol, ()))
+def test_calls_are_counted_as_they_will_be_cut_and_never_exceed_one_for_each_symbol(requirement, supplied, stored):
+    found = plan(requirement, *supplied, covered=lambda _, symbol: stored.get(symbol, ()))
 
     cut = {}
     for call, slip in found.requests:
         cut[slip[0]] = cut.get(slip[0], 0) + len(connectors()[slip[0]].split(call))
     assert found.calls == cut
-    assert sum(found.calls.values()) <= len({symbol for symbol, _ in wanted(wish, stored)})
+    assert sum(found.calls.values()) <= len({symbol for symbol, _ in wanted(requirement, stored)})
 
 
 @settings(max_examples=100)
 @given(WISHED, SUPPLIED)
-def test_money_and_best_effort_serve_only_what_nobody_else_can(wish, supplied):
-    found = plan(wish, *supplied)
+def test_money_and_best_effort_serve_only_what_nobody_else_can(requirement, supplied):
+    found = plan(requirement, *supplied)
     budgets = {one.connector.name: one.usd_left for one in supplied}
 
     for call, slip in found.requests:
@@ -172,8 +180,8 @@ def able(supplied, call):
 
 @given(RANGES, st.sampled_from([None, MONDAY]), st.sampled_from([None, MONDAY + 7 * DAY]))
 def test_what_is_missing_and_what_is_covered_make_up_the_range(covered, start, end):
-    wish = Wish("bars", ("AAPL",), interval="1d", start=start, end=end)
-    found = missing(wish, covered)
+    requirement = Requirement("bars", ("AAPL",), interval="1d", start=start, end=end)
+    found = missing(requirement, covered)
 
     if start is None and end is None:
         assert found == ((None, None),)
@@ -188,7 +196,9 @@ def test_what_is_missing_and_what_is_covered_make_up_the_range(covered, start, e
 
 
 def test_one_day_of_sixteen_thousand_shares_is_one_call_for_the_whole_market():
-    found = plan(Wish(symbols=LISTED, **BARS), supply("polygon"), supply("eodhd", windows=BIG_DAY), supply("finnhub"))
+    found = plan(
+        Requirement(symbols=LISTED, **BARS), supply("polygon"), supply("eodhd", windows=BIG_DAY), supply("finnhub")
+    )
 
     assert sum(found.calls.values()) <= 20
     ((call, slip),) = found.requests
@@ -197,7 +207,7 @@ def test_one_day_of_sixteen_thousand_shares_is_one_call_for_the_whole_market():
 
 
 def test_without_a_whole_market_each_share_is_a_call_and_the_quota_says_how_long_that_takes():
-    found = plan(Wish(symbols=LISTED, **BARS), supply("finnhub", windows=(Window(60, "minute"),)))
+    found = plan(Requirement(symbols=LISTED, **BARS), supply("finnhub", windows=(Window(60, "minute"),)))
 
     assert found.calls == {"finnhub": 16_000}
     assert found.duration_s == 15_960
@@ -205,15 +215,15 @@ def test_without_a_whole_market_each_share_is_a_call_and_the_quota_says_how_long
 
 
 def test_a_whole_market_must_fit_into_the_limits_and_take_fewer_calls():
-    few = Wish(symbols=("AAPL", "MSFT"), **BARS)
+    few = Requirement(symbols=("AAPL", "MSFT"), **BARS)
 
-    assert all(call.symbols for call, _ in plan(Wish(symbols=LISTED[:30], **BARS), supply("eodhd")).requests)
-    assert all(call.symbols for call, _ in plan(Wish(symbols=("AAPL",), **BARS), supply("polygon")).requests)
+    assert all(call.symbols for call, _ in plan(Requirement(symbols=LISTED[:30], **BARS), supply("eodhd")).requests)
+    assert all(call.symbols for call, _ in plan(Requirement(symbols=("AAPL",), **BARS), supply("polygon")).requests)
     assert [call.symbols for call, _ in plan(few, supply("polygon")).requests] == [()]
 
 
 def test_a_whole_market_is_not_waited_for_over_days_where_asking_by_name_is_faster():
-    month = Wish("bars", LISTED[:40], interval="1d", start=MONDAY, end=MONDAY + 30 * DAY)
+    month = Requirement("bars", LISTED[:40], interval="1d", start=MONDAY, end=MONDAY + 30 * DAY)
     found = plan(month, supply("eodhd", windows=(Window(100, "day"),)), supply("finnhub"))
 
     assert all(call.symbols for call, _ in found.requests)
@@ -222,11 +232,13 @@ def test_a_whole_market_is_not_waited_for_over_days_where_asking_by_name_is_fast
 @pytest.mark.parametrize(
     ("wish", "supplied"),
     [
-        (Wish("earnings", LISTED[:300], start=MONDAY, end=MONDAY + DAY), supply("fmp")),
-        (Wish("actions", LISTED[:300], kind="dividend", end=MONDAY + DAY), supply("fmp")),
-        (Wish("actions", LISTED[:300], kind="dividend", start=MONDAY, end=MONDAY + DAY), supply("polygon")),
+        (Requirement("earnings", LISTED[:300], start=MONDAY, end=MONDAY + DAY), supply("fmp")),
+        (Requirement("actions", LISTED[:300], kind="dividend", end=MONDAY + DAY), supply("fmp")),
+        (Requirement("actions", LISTED[:300], kind="dividend", start=MONDAY, end=MONDAY + DAY), supply("polygon")),
         (
-            Wish("actions", tuple(f"L{i}.XLON" for i in range(300)), kind="split", start=MONDAY, end=MONDAY + DAY),
+            Requirement(
+                "actions", tuple(f"L{i}.XLON" for i in range(300)), kind="split", start=MONDAY, end=MONDAY + DAY
+            ),
             supply("fmp"),
         ),
     ],
@@ -237,21 +249,21 @@ def test_a_whole_market_is_not_waited_for_over_days_where_asking_by_name_is_fast
         "it is of another venue",
     ],
 )
-def test_a_whole_market_that_would_not_do_is_not_asked_for(wish, supplied):
-    assert plan(wish, supplied).calls == {supplied.connector.name: 300}
+def test_a_whole_market_that_would_not_do_is_not_asked_for(requirement, supplied):
+    assert plan(requirement, supplied).calls == {supplied.connector.name: 300}
 
 
 def test_the_whole_market_that_serves_most_is_taken_and_one_that_costs_money_is_not():
-    digit = Wish(symbols=(*LISTED[:50], "3M"), **BARS)
+    digit = Requirement(symbols=(*LISTED[:50], "3M"), **BARS)
     paid = supply("eodhd", windows=BIG_DAY, price=0.01)
 
     assert plan(digit, supply("eodhd", windows=BIG_DAY), supply("polygon")).calls == {"polygon": 1}
-    assert plan(Wish(symbols=LISTED[:50], **BARS), paid, supply("finnhub")).calls == {"finnhub": 50}
+    assert plan(Requirement(symbols=LISTED[:50], **BARS), paid, supply("finnhub")).calls == {"finnhub": 50}
     assert {slip for _, slip in plan(digit, paid, supply("polygon")).requests} == {("polygon",)}
 
 
 def test_a_day_of_a_whole_market_is_asked_once_for_all_who_miss_it():
-    week = Wish("bars", LISTED[:200], interval="1d", start=MONDAY, end=MONDAY + 5 * DAY)
+    week = Requirement("bars", LISTED[:200], interval="1d", start=MONDAY, end=MONDAY + 5 * DAY)
     late = frozenset(LISTED[:100])
     found = plan(week, supply("polygon"), covered=lambda _, symbol: [(0, MONDAY + 2 * DAY)] if symbol in late else ())
 
@@ -259,7 +271,7 @@ def test_a_day_of_a_whole_market_is_asked_once_for_all_who_miss_it():
 
 
 def test_a_whole_market_is_not_asked_for_on_a_weekend():
-    month = Wish("bars", LISTED, interval="1d", start=MONDAY - 2 * DAY, end=MONDAY + 8 * DAY)
+    month = Requirement("bars", LISTED, interval="1d", start=MONDAY - 2 * DAY, end=MONDAY + 8 * DAY)
     found = plan(month, supply("polygon"))
 
     assert found.calls == {"polygon": 6}
@@ -268,15 +280,17 @@ def test_a_whole_market_is_not_asked_for_on_a_weekend():
 
 def test_shares_of_other_venues_are_planned_with_their_own_exchange():
     london = tuple(f"L{i}.XLON" for i in range(300))
-    found = plan(Wish(symbols=LISTED[:300] + london, **BARS), supply("polygon"), supply("eodhd", windows=BIG_DAY))
+    found = plan(
+        Requirement(symbols=LISTED[:300] + london, **BARS), supply("polygon"), supply("eodhd", windows=BIG_DAY)
+    )
 
     assert {(call.exchange, slip[0]) for call, slip in found.requests} == {(None, "polygon"), ("XLON", "eodhd")}
     assert found.weights == {"polygon": 1, "eodhd": 100}
 
 
 def test_an_adjustment_that_is_named_is_given():
-    raw = plan(Wish(symbols=LISTED, adjustment="split", **BARS), supply("eodhd", windows=BIG_DAY), supply("fmp"))
-    total = plan(Wish(symbols=LISTED[:5], adjustment="total", **BARS), supply("polygon"), supply("finnhub"))
+    raw = plan(Requirement(symbols=LISTED, adjustment="split", **BARS), supply("eodhd", windows=BIG_DAY), supply("fmp"))
+    total = plan(Requirement(symbols=LISTED[:5], adjustment="total", **BARS), supply("polygon"), supply("finnhub"))
 
     assert set(raw.calls) == {"fmp"}
     assert total.requests == ()
@@ -284,7 +298,9 @@ def test_an_adjustment_that_is_named_is_given():
 
 
 def test_many_symbols_go_into_one_call_where_that_is_sold():
-    found = plan(Wish("bars", LISTED, interval="1m", start=MONDAY, end=MONDAY + DAY), supply("alpaca"), supply("fmp"))
+    found = plan(
+        Requirement("bars", LISTED, interval="1m", start=MONDAY, end=MONDAY + DAY), supply("alpaca"), supply("fmp")
+    )
 
     assert set(found.calls) == {"alpaca"}
     assert len(found.requests) == 160
@@ -293,7 +309,7 @@ def test_many_symbols_go_into_one_call_where_that_is_sold():
 
 def test_single_calls_are_shared_in_proportion_to_what_the_keys_allow():
     found = plan(
-        Wish("profile", LISTED[:6_500]),
+        Requirement("profile", LISTED[:6_500]),
         supply("polygon", windows=(Window(5, "minute"),)),
         supply("finnhub", windows=(Window(30, "minute"),), keys=2),
     )
@@ -305,7 +321,7 @@ def test_single_calls_are_shared_in_proportion_to_what_the_keys_allow():
 
 def test_keys_with_more_to_spare_get_more_even_where_all_can_start_at_once():
     found = plan(
-        Wish("profile", LISTED[:13]),
+        Requirement("profile", LISTED[:13]),
         supply("polygon", windows=(Window(5, "minute"),)),
         supply("finnhub", windows=(Window(60, "minute"),)),
     )
@@ -315,7 +331,7 @@ def test_keys_with_more_to_spare_get_more_even_where_all_can_start_at_once():
 
 def test_what_is_planned_for_one_wish_is_gone_for_the_next():
     fmp, finnhub = supply("fmp", windows=(Window(90, "day"),)), supply("finnhub", windows=(Window(10, "day"),))
-    found = plan([Wish("metrics", LISTED[:90], kind="dcf"), Wish("profile", LISTED[:10])], fmp, finnhub)
+    found = plan([Requirement("metrics", LISTED[:90], kind="dcf"), Requirement("profile", LISTED[:10])], fmp, finnhub)
 
     assert found.calls == {"fmp": 90, "finnhub": 10}
     assert found.duration_s == 0
@@ -324,7 +340,7 @@ def test_what_is_planned_for_one_wish_is_gone_for_the_next():
 def test_what_a_key_has_used_already_counts():
     spent = KeyUsage(counted=(("day", NOW - NOW % DAY, 249.0, 249.0),))
     found = plan(
-        Wish("profile", LISTED[:40]),
+        Requirement("profile", LISTED[:40]),
         supply("fmp", usages={"fmp#1": spent}),
         supply("finnhub", windows=(Window(39, "day"),)),
     )
@@ -334,7 +350,7 @@ def test_what_a_key_has_used_already_counts():
 
 
 def test_more_calls_than_symbols_are_made_only_where_it_would_otherwise_take_too_long():
-    statements = Wish("statements", LISTED[:600])
+    statements = Requirement("statements", LISTED[:600])
     patient = plan(statements, supply("fmp", windows=BIG_DAY), supply("finnhub"))
     pressed = plan(statements, supply("fmp", windows=BIG_DAY), supply("finnhub", windows=(Window(1, "day"),)))
 
@@ -343,7 +359,7 @@ def test_more_calls_than_symbols_are_made_only_where_it_would_otherwise_take_too
 
 
 def test_one_range_around_a_gap_is_asked_where_that_takes_fewer_calls():
-    week = Wish("bars", ("AAPL",), interval="1d", start=MONDAY, end=MONDAY + 5 * DAY)
+    week = Requirement("bars", ("AAPL",), interval="1d", start=MONDAY, end=MONDAY + 5 * DAY)
     hole = [(MONDAY + DAY, MONDAY + 3 * DAY)]
     found = plan(week, supply("finnhub"), covered=lambda *_: hole)
 
@@ -351,15 +367,15 @@ def test_one_range_around_a_gap_is_asked_where_that_takes_fewer_calls():
 
 
 def test_what_is_stored_is_counted_and_not_asked():
-    wish = Wish(symbols=LISTED[:10], **BARS)
-    found = plan(wish, supply("finnhub"), covered=lambda _, symbol: [(0, NOW)] if symbol != "T3" else ())
+    requirement = Requirement(symbols=LISTED[:10], **BARS)
+    found = plan(requirement, supply("finnhub"), covered=lambda _, symbol: [(0, NOW)] if symbol != "T3" else ())
 
     assert found.covered == 9
     assert asked_by(found) == {"finnhub": ["T3"]}
 
 
 def test_a_weekend_is_nothing_to_ask_and_said_to_be():
-    found = plan(Wish("bars", ("AAPL",), interval="1d", start=MONDAY - 2 * DAY, end=MONDAY), supply("polygon"))
+    found = plan(Requirement("bars", ("AAPL",), interval="1d", start=MONDAY - 2 * DAY, end=MONDAY), supply("polygon"))
 
     assert found.requests == ()
     assert "Saturday" in found.unavailable[0].reason
@@ -369,8 +385,8 @@ def test_an_endpoint_is_for_sale_until_every_key_is_known_not_to_be_sold_it():
     unsold = {"finnhub#1": unsell(KeyUsage(), "stock_daily")}
     one_left = {**unsold, "finnhub#2": KeyUsage()}
 
-    assert plan(Wish(symbols=("AAPL",), **BARS), supply("finnhub", usages=one_left)).calls == {"finnhub": 1}
-    (lacking,) = plan(Wish(symbols=("AAPL",), **BARS), supply("finnhub", usages=unsold)).unavailable
+    assert plan(Requirement(symbols=("AAPL",), **BARS), supply("finnhub", usages=one_left)).calls == {"finnhub": 1}
+    (lacking,) = plan(Requirement(symbols=("AAPL",), **BARS), supply("finnhub", usages=unsold)).unavailable
     assert lacking.reason == "nobody can serve it: no plan of finnhub's keys sells its endpoint 'stock_daily'"
 
 
@@ -385,7 +401,7 @@ def test_an_endpoint_is_for_sale_until_every_key_is_known_not_to_be_sold_it():
     ],
 )
 def test_what_cannot_be_had_is_named_with_the_reason(supplied, reason):
-    found = plan(Wish("profile", ("AAPL", "MSFT")), supplied)
+    found = plan(Requirement("profile", ("AAPL", "MSFT")), supplied)
 
     assert found.requests == ()
     assert [(lacking.dataset, lacking.symbols) for lacking in found.unavailable] == [("profile", ("AAPL", "MSFT"))]
@@ -393,7 +409,7 @@ def test_what_cannot_be_had_is_named_with_the_reason(supplied, reason):
 
 
 def test_money_is_spent_to_the_last_symbol_it_pays_and_not_beyond():
-    found = plan(Wish("profile", LISTED[:10]), supply("brightdata", usd_left=0.006))
+    found = plan(Requirement("profile", LISTED[:10]), supply("brightdata", usd_left=0.006))
 
     assert found.calls == {"brightdata": 4}
     assert found.cost_usd == 0.006
@@ -401,14 +417,14 @@ def test_money_is_spent_to_the_last_symbol_it_pays_and_not_beyond():
 
 
 def test_a_price_of_one_s_own_replaces_the_declared_one():
-    wish = Wish("profile", LISTED[:10])
+    requirement = Requirement("profile", LISTED[:10])
 
-    assert plan(wish, supply("brightdata", price=0.5)).cost_usd == 5
-    assert plan(wish, supply("brightdata", price=0.0), supply("yahoo")).calls == {"brightdata": 10}
+    assert plan(requirement, supply("brightdata", price=0.5)).cost_usd == 5
+    assert plan(requirement, supply("brightdata", price=0.0), supply("yahoo")).calls == {"brightdata": 10}
 
 
 def test_a_wish_without_symbols_is_one_provider_s_whole_market():
-    found = plan(Wish("assets", asset_class="crypto"), supply("alpaca"), supply("yahoo"), supply("eodhd"))
+    found = plan(Requirement("assets", asset_class="crypto"), supply("alpaca"), supply("yahoo"), supply("eodhd"))
 
     ((call, slip),) = found.requests
     assert call == Call(dataset="assets", asset_class="crypto")
@@ -416,14 +432,14 @@ def test_a_wish_without_symbols_is_one_provider_s_whole_market():
 
 
 def test_lists_are_wanted_of_each_provider_that_has_a_key_and_can_be_asked():
-    wish = Wish("assets", asset_class="crypto", of_each=True)
+    requirement = Requirement("assets", asset_class="crypto", of_each=True)
 
-    found = plan(wish, supply("alpaca"), supply("yahoo"), supply("eodhd"), supply("brightdata"))
+    found = plan(requirement, supply("alpaca"), supply("yahoo"), supply("eodhd"), supply("brightdata"))
     assert sorted(slip for _, slip in found.requests) == [("alpaca",), ("eodhd",)]
     assert {call for call, _ in found.requests} == {Call(dataset="assets", asset_class="crypto")}
     assert found.calls == {"alpaca": 1, "eodhd": 1}
 
-    shares = [replace(wish, asset_class=each) for each in ("equity", "etf")]
+    shares = [replace(requirement, asset_class=each) for each in ("equity", "etf")]
     once = plan(shares, supply("eodhd"), supply("polygon"))  # EODHD has one list for both
     assert [(call.asset_class, *slip) for call, slip in once.requests] == [
         ("equity", "polygon"),
@@ -431,13 +447,13 @@ def test_lists_are_wanted_of_each_provider_that_has_a_key_and_can_be_asked():
         ("etf", "polygon"),
     ]
 
-    alone = plan(wish, supply("yahoo"), supply("brightdata"))
+    alone = plan(requirement, supply("yahoo"), supply("brightdata"))
     assert [slip for _, slip in alone.requests] == [("yahoo",)]
 
 
 def test_work_on_several_datasets_adds_up_by_provider():
-    wishes = [Wish(dataset, LISTED[:100]) for dataset in ("profile", "metrics")]
-    found = plan(wishes, supply("finnhub", windows=(Window(60, "minute"),)))
+    requirements = [Requirement(dataset, LISTED[:100]) for dataset in ("profile", "metrics")]
+    found = plan(requirements, supply("finnhub", windows=(Window(60, "minute"),)))
 
     assert found.calls == {"finnhub": 200}
     assert found.duration_s == 180
@@ -455,7 +471,7 @@ def test_planning_looks_at_each_symbol_a_few_times_only(symbols, dataset):
         looked.append(symbol)
         return ()
 
-    wish = Wish(symbols=symbols, **BARS) if dataset == "bars" else Wish(dataset, symbols)
-    plan(wish, *(supply(name) for name in connectors()), covered=covered)
+    requirement = Requirement(symbols=symbols, **BARS) if dataset == "bars" else Requirement(dataset, symbols)
+    plan(requirement, *(supply(name) for name in connectors()), covered=covered)
 
     assert len(looked) == len(symbols)
