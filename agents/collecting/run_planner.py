@@ -17,9 +17,9 @@ from streams.accounts import account as accounts
 from streams.accounts import budget
 from streams.collecting.targets import Members, Target, targets
 from streams.planning import planner
-from streams.planning.availability import horizons, supplies
+from streams.planning.availability import availabilities, horizons
 from streams.planning.coverage import covered_by, kinds_of, terms_of
-from streams.planning.plan import Covered, Plan, Requirement, Supply
+from streams.planning.plan import Availability, Covered, Plan, Requirement
 
 if TYPE_CHECKING:
     from connectors.records import AssetClass
@@ -79,14 +79,14 @@ class Planning:
             ]
         return covered_by(answered)
 
-    async def _supplies(self, names: Iterable[str], now: int) -> list[Supply]:
+    async def _supplies(self, names: Iterable[str], now: int) -> list[Availability]:
         owned = set(self._owned())
         others = [name for name in names if name not in owned]
-        found = [supply(self._desks[name], now) for name in names if name in owned]
+        found = [availability(self._desks[name], now) for name in names if name in owned]
         if others:
             calls = [CallCost(*row) for row in await self._rows(calls_sql(horizons(self._settings, others, now)))]
             unsold = {tuple(row) for row in await self._rows(not_sold_sql(now - UNSOLD_MS))}
-            found += supplies(self._settings, others, calls, unsold, now)
+            found += availabilities(self._settings, others, calls, unsold, now)
         return found
 
     async def _rows(self, sql: str) -> list[Any]:
@@ -104,14 +104,14 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(RETRY_S)
 
 
-def supply(pool: KeyPool, now: int) -> Supply:
+def availability(pool: KeyPool, now: int) -> Availability:
     """What a desk's keys still allow."""
     account, allowance = accounts.settled(pool.account, pool.terms, now), pool.terms.allowance
     left = None
     if allowance:
         left = max(0, allowance.micros - budget.today(account.budget, allowance, now).micros) / budget.MICROS
     usages = {label: key.usage for label, key in account.keys.items()}
-    return Supply(pool.connector, pool.terms.windows, usages, left, pool.price)
+    return Availability(pool.connector, pool.terms.windows, usages, left, pool.price)
 
 
 def _open(target: Target, covered: Covered) -> Requirement | None:

@@ -18,10 +18,10 @@ from infra.settings import Settings
 from streams.accounts import capacity as capacities
 from streams.accounts.quota import Window
 from streams.commands.console import fail, load_settings, make_call, moment, plainly, show
-from streams.planning.availability import horizons, supplies
+from streams.planning.availability import availabilities, horizons
 from streams.planning.candidates import best_effort
 from streams.planning.coverage import covered_by, kinds_of, terms_of
-from streams.planning.plan import Covered, Plan, Requirement, Supply
+from streams.planning.plan import Availability, Covered, Plan, Requirement
 from streams.planning.planner import make
 from streams.planning.routing import routes
 from streams.runtime.process_tree import Address, sandbox_environment
@@ -93,23 +93,30 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
 
     Where calls have weights (`tapestream providers` shows them), it is their sum that is allowed.
     """
-    supplied = supplies(settings_of_tree(), chosen(names), (), (), now_ms())
-    keyed = {supply.connector.name: supply for supply in supplied if supply.usages}
-    allowed = {name: _each_span(supply, capacities.allowed) for name, supply in keyed.items()}
-    counted = [name for name, supply in keyed.items() if supply.windows and not best_effort(supply.connector)]
+    supplied = availabilities(settings_of_tree(), chosen(names), (), (), now_ms())
+    keyed = {availability.connector.name: availability for availability in supplied if availability.usages}
+    allowed = {name: _each_span(availability, capacities.allowed) for name, availability in keyed.items()}
+    counted = [
+        name for name, availability in keyed.items() if availability.windows and not best_effort(availability.connector)
+    ]
     total = {span: sum(allowed[name][span] for name in counted) if counted else None for span in SPANS}
     if as_json:
-        formulas = {name: _each_span(supply, capacities.formula) for name, supply in keyed.items()}
+        formulas = {name: _each_span(availability, capacities.formula) for name, availability in keyed.items()}
         providers = {
-            name: {"keys": len(supply.usages), **allowed[name], "formula": formulas[name], "in_total": name in counted}
-            for name, supply in keyed.items()
+            name: {
+                "keys": len(availability.usages),
+                **allowed[name],
+                "formula": formulas[name],
+                "in_total": name in counted,
+            }
+            for name, availability in keyed.items()
         }
         told = {"providers": providers, "total": total, "without_key": without_key(supplied)}
         click.echo(orjson.dumps(told).decode())
         return
     rows = [
-        (name, len(supply.usages), *_told(allowed[name]), _each_span(supply, capacities.formula)["session"])
-        for name, supply in keyed.items()
+        (name, len(availability.usages), *_told(allowed[name]), _each_span(availability, capacities.formula)["session"])
+        for name, availability in keyed.items()
     ]
     columns = ("provider", "keys", "a minute", "an hour", "8 hours", "a day", "how the 8 hours are counted")
     if counted:
@@ -137,17 +144,17 @@ def chosen(providers: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(providers)) or tuple(connectors())
 
 
-def without_key(supplied: Iterable[Supply]) -> list[str]:
+def without_key(supplied: Iterable[Availability]) -> list[str]:
     """The providers that cannot be asked for want of a key."""
-    return [supply.connector.name for supply in supplied if not supply.usages]
+    return [availability.connector.name for availability in supplied if not availability.usages]
 
 
 async def _look(
     settings: Settings, requirements: Sequence[Requirement], names: Sequence[str], now: int, *, full: bool
-) -> tuple[Covered, list[Supply]]:
+) -> tuple[Covered, list[Availability]]:
     """Ask the store, where there is one, what is there already and what the keys have used."""
     if not await rows(settings, HAS_POLLS):
-        return covered_by({}), supplies(settings, names, (), (), now)
+        return covered_by({}), availabilities(settings, names, (), (), now)
     answered = {}
     for requirement in () if full else requirements:
         answered[terms_of(requirement)] = [
@@ -161,7 +168,7 @@ async def _look(
         ]
     calls = [CallCost(*row) for row in await rows(settings, calls_sql(horizons(settings, names, now)))]
     not_sold = {tuple(row) for row in await rows(settings, not_sold_sql(now - UNSOLD_MS))}
-    return covered_by(answered), supplies(settings, names, calls, not_sold, now)
+    return covered_by(answered), availabilities(settings, names, calls, not_sold, now)
 
 
 def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Requirement:
@@ -232,8 +239,8 @@ def _name_keyless(names: Sequence[str]) -> None:
         click.echo(f"without a key: {', '.join(f'{name} (set {name.upper()}_KEYS)' for name in names)}")
 
 
-def _each_span(supply: Supply, figure: Callable[[Sequence[Window], int, int], Any]) -> dict[str, Any]:
-    return {span: figure(supply.windows, len(supply.usages), ms) for span, ms in SPANS.items()}
+def _each_span(availability: Availability, figure: Callable[[Sequence[Window], int, int], Any]) -> dict[str, Any]:
+    return {span: figure(availability.windows, len(availability.usages), ms) for span, ms in SPANS.items()}
 
 
 def _told(figures: dict[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from streams.accounts import account as accounts
 from streams.accounts import budget, quota
 from streams.accounts.account import Account, ProviderPolicy
 from streams.accounts.policy import labels, terms
-from streams.planning.plan import Supply
+from streams.planning.plan import Availability
 
 
 def horizons(settings: Settings, providers: Iterable[str], now: int) -> dict[str, int]:
@@ -21,13 +21,13 @@ def horizons(settings: Settings, providers: Iterable[str], now: int) -> dict[str
     return {name: min(_starts(every[name], now), default=now) for name in providers}
 
 
-def supplies(
+def availabilities(
     settings: Settings,
     providers: Iterable[str],
     calls: Sequence[CallCost],
     not_sold: Collection[tuple[str, str, str]],
     now: int,
-) -> list[Supply]:
+) -> list[Availability]:
     """The providers, with what is left of their quotas and money after `calls`.
 
     `not_sold` are (provider, key label, endpoint) that a key is known not to be sold. A provider without a key has no
@@ -48,7 +48,9 @@ def supplies(
             label: replace(account.key(label).usage, unsold=frozenset(lacking.get(label, ())))
             for label in labels(settings, connector(name))
         }
-        found.append(Supply(connector(name), own.windows, usages, _usd_left(account, own, now), settings.price(name)))
+        found.append(
+            Availability(connector(name), own.windows, usages, _usd_left(account, own, now), settings.price(name))
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from streams.accounts import capacity
 from streams.accounts.quota import KeyUsage
 
 if TYPE_CHECKING:
-    from streams.planning.plan import Range, Supply
+    from streams.planning.plan import Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7
@@ -34,7 +34,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PlannedCall:
     """One HTTP call of an offer, and the rows that each symbol is likely to bring."""
 
     call: Call
@@ -47,13 +47,13 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Offer:
+class Candidate:
     """How a provider would serve a wish: `ranges` asked of `batch` symbols at once (0: a whole market), as `parts`."""
 
-    supply: Supply
+    availability: Availability
     asset_class: AssetClass
     ranges: tuple[Range, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[PlannedCall, ...]
     batch: int
     spelled: frozenset[str]
     """The symbols that it can serve."""
@@ -67,7 +67,7 @@ class Offer:
     @property
     def tier(self) -> int:
         """0 comes first; 1 is best effort, 2 costs money: they serve what nobody before them can."""
-        return 2 if self.paid else int(best_effort(self.supply.connector))
+        return 2 if self.paid else int(best_effort(self.availability.connector))
 
     def calls(self, symbols: int) -> int:
         """HTTP calls for one batch of so many symbols."""
@@ -79,10 +79,10 @@ class Offer:
 
     def usd(self, symbols: int) -> float:
         """What they cost, in dollars."""
-        price = self.supply.price
+        price = self.availability.price
         return sum(part.pages(symbols) * (part.endpoint.usd if price is None else price) for part in self.parts)
 
-    def of(self, parts: Sequence[Part]) -> Offer:
+    def of(self, parts: Sequence[PlannedCall]) -> Candidate:
         """The offer of these parts only."""
         return replace(self, parts=tuple(parts))
 
@@ -92,28 +92,30 @@ def best_effort(connector: Connector) -> bool:
     return connector.auth.keyless
 
 
-def offer(supply: Supply, call: Call, gaps: Sequence[Range], symbols: Sequence[str], now: int) -> Offer:
+def candidate(
+    availability: Availability, call: Call, gaps: Sequence[Range], symbols: Sequence[str], now: int
+) -> Candidate:
     """What the provider can do for `call` in the ranges `gaps`, for those of `symbols` that it can spell.
 
     Raises `UnsupportedCall` that says why it can do nothing.
     """
-    connector, name = supply.connector, supply.connector.name
-    if not supply.usages:
+    connector, name = availability.connector, availability.connector.name
+    if not availability.usages:
         raise UnsupportedCall(f"{name}: no key, set {name.upper()}_KEYS")
-    if all(usage.rejected for usage in supply.usages.values()):
-        raise UnsupportedCall(f"{name} rejected every key: {', '.join(supply.usages)}")
-    if not connector.sells(call, supply.unsold):
+    if all(usage.rejected for usage in availability.usages.values()):
+        raise UnsupportedCall(f"{name} rejected every key: {', '.join(availability.usages)}")
+    if not connector.sells(call, availability.unsold):
         endpoint = connector.route(call).name
         raise UnsupportedCall(f"no plan of {name}'s keys sells its endpoint {endpoint!r}")
     spelled = [symbol for symbol in symbols if spells(connector, call.asset_class, symbol)]
     if symbols and not spelled:
         connector.symbols.spell(symbols[0], call.asset_class)
-    ranges, parts = _cut(connector, call.model_copy(update={"symbols": tuple(spelled[:1])}), gaps, supply.unsold)
+    ranges, parts = _cut(connector, call.model_copy(update={"symbols": tuple(spelled[:1])}), gaps, availability.unsold)
     keys = tuple(
-        usage for usage in supply.usages.values() if any(part.endpoint.name not in usage.unsold for part in parts)
+        usage for usage in availability.usages.values() if any(part.endpoint.name not in usage.unsold for part in parts)
     )
     batch = min(part.endpoint.batch for part in parts)
-    made = Offer(supply, call.asset_class, ranges, parts, batch, frozenset(spelled), keys)
+    made = Candidate(availability, call.asset_class, ranges, parts, batch, frozenset(spelled), keys)
     return replace(made, batch=_lightened(made, now))
 
 
@@ -126,99 +128,99 @@ def spells(connector: Connector, asset_class: AssetClass, symbol: str) -> bool:
     return True
 
 
-def spelling_fault(offer: Offer, symbol: str) -> str:
+def spelling_fault(candidate: Candidate, symbol: str) -> str:
     """Why the provider of an offer cannot serve a symbol."""
     try:
-        offer.supply.connector.symbols.spell(symbol, offer.asset_class)
+        candidate.availability.connector.symbols.spell(symbol, candidate.asset_class)
     except UnsupportedCall as error:
         return str(error)
     return ""
 
 
-def by_ability(found: Sequence[Offer], symbols: Iterable[str]) -> dict[tuple[Offer, ...], list[str]]:
+def by_ability(found: Sequence[Candidate], symbols: Iterable[str]) -> dict[tuple[Candidate, ...], list[str]]:
     """The symbols, together with those that the same offers can serve."""
-    groups: dict[tuple[Offer, ...], list[str]] = {}
+    groups: dict[tuple[Candidate, ...], list[str]] = {}
     for symbol in symbols:
-        groups.setdefault(tuple(offer for offer in found if symbol in offer.spelled), []).append(symbol)
+        groups.setdefault(tuple(candidate for candidate in found if symbol in candidate.spelled), []).append(symbol)
     return dict(sorted(groups.items(), key=lambda item: len(item[0])))
 
 
-def cost(offer: Offer, symbols: int) -> tuple[int, float, float]:
+def cost(candidate: Candidate, symbols: int) -> tuple[int, float, float]:
     """HTTP calls, weight and dollars for so many symbols, in batches."""
-    full, rest = divmod(symbols, offer.batch)
-    sizes = [(full, offer.batch), *([(1, rest)] if rest else [])]
+    full, rest = divmod(symbols, candidate.batch)
+    sizes = [(full, candidate.batch), *([(1, rest)] if rest else [])]
     return (
-        sum(times * offer.calls(size) for times, size in sizes),
-        sum(times * offer.weight(size) for times, size in sizes),
-        sum(times * offer.usd(size) for times, size in sizes),
+        sum(times * candidate.calls(size) for times, size in sizes),
+        sum(times * candidate.weight(size) for times, size in sizes),
+        sum(times * candidate.usd(size) for times, size in sizes),
     )
 
 
-def finish(found: Sequence[Offer], symbols: int, loads: Mapping[str, Load], now: int) -> int:
+def finish(found: Sequence[Candidate], symbols: int, loads: Mapping[str, Load], now: int) -> int:
     """Ms, in whole minutes, after which the offers together can have asked for so many symbols."""
 
     def enough(minutes: int) -> bool:
-        return sum(_room(offer, loads, now, minutes * MINUTE_MS) for offer in found) >= symbols
+        return sum(_room(candidate, loads, now, minutes * MINUTE_MS) for candidate in found) >= symbols
 
     return capacity.least(enough) * MINUTE_MS
 
 
-def share(found: Sequence[Offer], symbols: int, loads: Mapping[str, Load], now: int) -> dict[Offer, int]:
+def share(found: Sequence[Candidate], symbols: int, loads: Mapping[str, Load], now: int) -> dict[Candidate, int]:
     """How many symbols each offer serves so that all end soonest, and in that time with the fewest calls.
 
     Offers of single symbols share them in proportion to what their keys still allow; a batch is not torn for that.
     Who takes several calls for one symbol stands back, unless that lasts more than a day and twice as long.
     """
     within = finish(found, symbols, loads, now)
-    frugal = [offer for offer in found if _symbols_per_call(offer) >= 1]
+    frugal = [candidate for candidate in found if _symbols_per_call(candidate) >= 1]
     if (
         frugal
         and len(frugal) < len(found)
         and (alone := finish(frugal, symbols, loads, now)) <= max(DAY_MS, 2 * within)
     ):
         found, within = frugal, alone
-    ordered = sorted(found, key=lambda offer: (-_symbols_per_call(offer), offer.supply.rank))
-    shares: dict[Offer, int] = {}
+    ordered = sorted(found, key=lambda candidate: (-_symbols_per_call(candidate), candidate.availability.rank))
+    shares: dict[Candidate, int] = {}
     for _, alike in groupby(ordered, key=_symbols_per_call):
-        rooms = {offer: _room(offer, loads, now, within) for offer in alike}
+        rooms = {candidate: _room(candidate, loads, now, within) for candidate in alike}
         dealt = _deal(rooms, symbols)
         symbols -= sum(dealt.values())
-        shares |= {offer: count for offer, count in dealt.items() if count}
+        shares |= {candidate: count for candidate, count in dealt.items() if count}
     return shares
 
 
-def _deal(rooms: Mapping[Offer, float], symbols: int) -> dict[Offer, int]:
-    if unlimited := [offer for offer, room in rooms.items() if room == inf]:
+def _deal(rooms: Mapping[Candidate, float], symbols: int) -> dict[Candidate, int]:
+    if unlimited := [candidate for candidate, room in rooms.items() if room == inf]:
         rooms = dict.fromkeys(unlimited, float(symbols))
     whole = sum(rooms.values())
     count = int(min(symbols, whole))
     dealt, given, seen = {}, 0, 0.0
-    for offer, room in rooms.items():
+    for candidate, room in rooms.items():
         seen += room
-        upto = ceil(count * seen / whole - capacity.ALMOST) if offer.batch == 1 and whole else int(min(count, seen))
-        dealt[offer], given = upto - given, upto
+        upto = ceil(count * seen / whole - capacity.ALMOST) if candidate.batch == 1 and whole else int(min(count, seen))
+        dealt[candidate], given = upto - given, upto
     return dealt
 
 
-def _symbols_per_call(offer: Offer) -> float:
-    return offer.batch / offer.calls(offer.batch)
+def _symbols_per_call(candidate: Candidate) -> float:
+    return candidate.batch / candidate.calls(candidate.batch)
 
 
-def _room(offer: Offer, loads: Mapping[str, Load], now: int, within: int) -> float:
+def _room(candidate: Candidate, loads: Mapping[str, Load], now: int, within: int) -> float:
     """Symbols whose calls may start within so many ms, beside what is planned already."""
-    calls = offer.calls(offer.batch)
-    each = offer.weight(offer.batch) / calls
-    load = loads.get(offer.supply.connector.name, Load())
-    spare = capacity.startable(offer.supply.windows, offer.keys, each, now, within)
+    calls = candidate.calls(candidate.batch)
+    each = candidate.weight(candidate.batch) / calls
+    load = loads.get(candidate.availability.connector.name, Load())
+    spare = capacity.startable(candidate.availability.windows, candidate.keys, each, now, within)
     if spare == inf:
         return inf
     taken = max(load.calls, load.weight / each if each else 0)
-    return max(0, int((spare - taken) // calls)) * offer.batch
+    return max(0, int((spare - taken) // calls)) * candidate.batch
 
 
 def _cut(
     connector: Connector, call: Call, gaps: Sequence[Range], skip: frozenset[str]
-) -> tuple[tuple[Range, ...], tuple[Part, ...]]:
+) -> tuple[tuple[Range, ...], tuple[PlannedCall, ...]]:
     """The gaps and the HTTP calls that ask for them; from the first to the last at once where that takes fewer."""
 
     def split(start: int | None, end: int | None) -> list[Call]:
@@ -230,7 +232,7 @@ def _cut(
         whole = (ranges[0][0], ranges[-1][1])
         if len(at_once := split(*whole)) < len(calls):
             ranges, calls = (whole,), at_once
-    return ranges, tuple(Part(part, connector.route(part, skip), _rows(part)) for part in calls)
+    return ranges, tuple(PlannedCall(part, connector.route(part, skip), _rows(part)) for part in calls)
 
 
 def _rows(call: Call) -> float:
@@ -243,20 +245,20 @@ def _rows(call: Call) -> float:
     return bars * WEEK * (1 if call.interval == "1d" else DAY)
 
 
-def _lightened(offer: Offer, now: int) -> int:
+def _lightened(candidate: Candidate, now: int) -> int:
     """The largest batch, down from the provider's own, that a key's limits hold. Raises `UnsupportedCall`."""
 
     def holds(symbols: int) -> bool:
-        heaviest = max(part.endpoint.weight(symbols) for part in offer.parts)
-        return bool(capacity.able(offer.supply.windows, offer.keys, heaviest, now))
+        heaviest = max(part.endpoint.weight(symbols) for part in candidate.parts)
+        return bool(capacity.able(candidate.availability.windows, candidate.keys, heaviest, now))
 
-    for batch in range(offer.batch, 0, -1):
+    for batch in range(candidate.batch, 0, -1):
         if holds(batch):
             return batch
-    if offer.batch == 0 and holds(0):
+    if candidate.batch == 0 and holds(0):
         return 0
-    name, weight = offer.supply.connector.name, offer.weight(min(offer.batch, 1))
-    limit = min(offer.supply.windows, key=lambda window: window.calls / window.amount(1, weight))
+    name, weight = candidate.availability.connector.name, candidate.weight(min(candidate.batch, 1))
+    limit = min(candidate.availability.windows, key=lambda window: window.calls / window.amount(1, weight))
     raise UnsupportedCall(
         f"a call of {name} costs {weight:g} calls, more than {limit.calls:g}/{limit.per}: raise {name.upper()}_LIMITS"
     )

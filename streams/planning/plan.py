@@ -53,7 +53,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class Availability:
     """One provider as it may be used: what each key (by label) has used of its windows, dollars left today.
 
     `usd_left` None is no budget; `price` in dollars replaces what the connector declares a call to cost. `rank` is its

@@ -13,15 +13,15 @@ from connectors import Call, UnsupportedCall
 from connectors.calls import DAY_MS
 from streams.accounts import capacity
 from streams.planning import candidates, routing
-from streams.planning.candidates import Load, Offer
+from streams.planning.candidates import Candidate, Load
 from streams.planning.plan import (
     SHARES,
+    Availability,
     Covered,
     Plan,
     Range,
     Requirement,
     Slip,
-    Supply,
     Unavailable,
     Work,
     market_of,
@@ -36,7 +36,7 @@ newest only (news, insiders) or what is announced (earnings)."""
 
 def make(
     requirements: Iterable[Requirement],
-    supplies: Iterable[Supply],
+    availabilities: Iterable[Availability],
     covered: Covered,
     now: int,
     routes: Routes = NO_ROUTES,
@@ -45,18 +45,21 @@ def make(
 
     `routes` decide between providers that are equal otherwise.
     """
-    planner = _Planner(tuple(supplies), covered, now)
+    planner = _Planner(tuple(availabilities), covered, now)
     for requirement in requirements:
         places = {name: i for i, name in enumerate(routing.order(requirement.dataset, requirement.asset_class, routes))}
-        ranked = (replace(supply, rank=places.get(supply.connector.name, len(places))) for supply in planner.supplies)
-        planner.supplies = sorted(ranked, key=lambda supply: supply.rank)
+        ranked = (
+            replace(availability, rank=places.get(availability.connector.name, len(places)))
+            for availability in planner.availabilities
+        )
+        planner.availabilities = sorted(ranked, key=lambda availability: availability.rank)
         planner.add(requirement)
     return planner.plan()
 
 
 @dataclass(slots=True)
 class _Planner:
-    supplies: Sequence[Supply]
+    availabilities: Sequence[Availability]
     covered: Covered
     now: int
     requests: list[tuple[Call, Slip]] = field(default_factory=list)
@@ -70,13 +73,13 @@ class _Planner:
     def plan(self) -> Plan:
         """Everything added so far."""
         work = {}
-        for supply in self.supplies:
-            load = self.loads.get(supply.connector.name)
+        for availability in self.availabilities:
+            load = self.loads.get(availability.connector.name)
             if load:
-                keys = list(supply.usages.values())
+                keys = list(availability.usages.values())
                 each = load.weight / load.calls
-                ms = capacity.time_for(supply.windows, keys, load.calls, each, self.now)
-                work[supply.connector.name] = Work(load.calls, load.weight, load.usd, ms or 0)
+                ms = capacity.time_for(availability.windows, keys, load.calls, each, self.now)
+                work[availability.connector.name] = Work(load.calls, load.weight, load.usd, ms or 0)
         return Plan(tuple(self.requests), work, tuple(self.unavailable), self.stored)
 
     def add(self, requirement: Requirement) -> None:
@@ -104,39 +107,47 @@ class _Planner:
         self, requirement: Requirement, market: str | None, gaps: tuple[Range, ...], symbols: list[str]
     ) -> None:
         found, why = self._offers(requirement, gaps, symbols)
-        wholes = [whole for supply in self.supplies if (whole := self._whole(requirement, market, gaps, supply))]
+        wholes = [
+            whole
+            for availability in self.availabilities
+            if (whole := self._whole(requirement, market, gaps, availability))
+        ]
         while symbols and (best := self._bulk(wholes, found, symbols)):
             whole, served = best
             self._take_whole(whole, wholes)
             wholes.remove(whole)
             symbols = [symbol for symbol in symbols if symbol not in served]
         for able, together in candidates.by_ability(found, symbols).items():
-            tier = min((offer.tier for offer in able), default=None)
+            tier = min((candidate.tier for candidate in able), default=None)
             if tier is None:
                 self._refuse(requirement, together, _reasons(found, why, together[0]))
             else:
-                self._take(requirement, [offer for offer in able if offer.tier == tier], able, together)
+                self._take(requirement, [candidate for candidate in able if candidate.tier == tier], able, together)
 
     def _offers(
         self, requirement: Requirement, gaps: tuple[Range, ...], symbols: Sequence[str]
-    ) -> tuple[list[Offer], dict[str, str]]:
+    ) -> tuple[list[Candidate], dict[str, str]]:
         """What each provider can do for single symbols, and why the others cannot."""
         found, why = [], {}
-        for supply in self.supplies:
+        for availability in self.availabilities:
             try:
-                found.append(candidates.offer(supply, requirement.call(tuple(symbols[:1])), gaps, symbols, self.now))
+                found.append(
+                    candidates.candidate(availability, requirement.call(tuple(symbols[:1])), gaps, symbols, self.now)
+                )
             except UnsupportedCall as error:
-                why[supply.connector.name] = str(error)
+                why[availability.connector.name] = str(error)
         return found, why
 
     def _bulk(
-        self, wholes: Sequence[Offer], singly: Sequence[Offer], symbols: Sequence[str]
-    ) -> tuple[Offer, frozenset[str]] | None:
+        self, wholes: Sequence[Candidate], singly: Sequence[Candidate], symbols: Sequence[str]
+    ) -> tuple[Candidate, frozenset[str]] | None:
         """The whole-market calls that serve most of the symbols in fewer calls than asking for them would take."""
         choices = []
         for whole in wholes:
             served = [
-                symbol for symbol in symbols if candidates.spells(whole.supply.connector, whole.asset_class, symbol)
+                symbol
+                for symbol in symbols
+                if candidates.spells(whole.availability.connector, whole.asset_class, symbol)
             ]
             calls = whole.calls(0)
             if whole.tier or not served:
@@ -147,20 +158,20 @@ class _Planner:
                 choices.append(((-len(served), calls, ms), whole, frozenset(served)))
         return min(choices, key=lambda choice: choice[0])[1:] if choices else None
 
-    def _otherwise(self, singly: Sequence[Offer], symbols: Sequence[str]) -> tuple[float, float]:
+    def _otherwise(self, singly: Sequence[Candidate], symbols: Sequence[str]) -> tuple[float, float]:
         """Calls, and ms, to ask for these symbols by name; infinite when nobody free can."""
         calls, longest = 0.0, 0.0
         for able, together in candidates.by_ability(singly, symbols).items():
-            free = [offer for offer in able if offer.tier == 0]
+            free = [candidate for candidate in able if candidate.tier == 0]
             if not free:
                 return float("inf"), float("inf")
-            calls += min(candidates.cost(offer, len(together))[0] for offer in free)
+            calls += min(candidates.cost(candidate, len(together))[0] for candidate in free)
             longest = max(longest, candidates.finish(free, len(together), self.loads, self.now))
         return calls, longest
 
     def _whole(
-        self, requirement: Requirement, market: str | None, gaps: tuple[Range, ...], supply: Supply
-    ) -> Offer | None:
+        self, requirement: Requirement, market: str | None, gaps: tuple[Range, ...], availability: Availability
+    ) -> Candidate | None:
         """A provider's whole-market calls for these ranges, but for days on which nobody trades; None: it has none.
 
         Without a range, or a bound on the range of one answer, an answer has as many pages as a market has a past.
@@ -171,10 +182,10 @@ class _Planner:
             return None
         call = requirement.call((), market)
         try:
-            whole = candidates.offer(supply, call, gaps, (), self.now)
+            whole = candidates.candidate(availability, call, gaps, (), self.now)
             parts = [part for part in whole.parts if not _closed(requirement, market, (part.call.start, part.call.end))]
-            fresh = [part for part in parts if (supply.connector.name, part.call) not in self.asked]
-            supply.connector.request(whole.parts[0].call, supply.unsold)
+            fresh = [part for part in parts if (availability.connector.name, part.call) not in self.asked]
+            availability.connector.request(whole.parts[0].call, availability.unsold)
         except UnsupportedCall:
             return None
         bounded = requirement.dataset == "quote" or all(
@@ -183,9 +194,9 @@ class _Planner:
         local = market is None or all("{exchange}" in part.endpoint.path for part in parts)
         return whole.of(fresh) if parts and bounded and local else None
 
-    def _take_whole(self, whole: Offer, wholes: Iterable[Offer]) -> None:
-        name = whole.supply.connector.name
-        slip = (name, *(o.supply.connector.name for o in _order(wholes) if o is not whole and not o.paid))
+    def _take_whole(self, whole: Candidate, wholes: Iterable[Candidate]) -> None:
+        name = whole.availability.connector.name
+        slip = (name, *(o.availability.connector.name for o in _order(wholes) if o is not whole and not o.paid))
         for part in whole.parts:
             self.requests.append((part.call, slip))
             self.asked.add((name, part.call))
@@ -197,75 +208,86 @@ class _Planner:
         Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
         """
         found, why = self._offers(requirement, gaps, ())
-        affordable = [offer for offer in _order(found) if self._affordable(offer, 1)]
-        why |= {o.supply.connector.name: self._too_dear(o) for o in found if o not in affordable}
+        affordable = [candidate for candidate in _order(found) if self._affordable(candidate, 1)]
+        why |= {o.availability.connector.name: self._too_dear(o) for o in found if o not in affordable}
         if not affordable:
             self._refuse(requirement, (), _told(why))
             return
-        keyed = [offer for offer in affordable if not (offer.paid or offer.supply.connector.auth.keyless)]
+        keyed = [
+            candidate
+            for candidate in affordable
+            if not (candidate.paid or candidate.availability.connector.auth.keyless)
+        ]
         if requirement.of_each and keyed:
-            for offer in keyed:
-                if not self._is_listed(requirement, offer):
-                    self._take_market(requirement, offer, ())
+            for candidate in keyed:
+                if not self._is_listed(requirement, candidate):
+                    self._take_market(requirement, candidate, ())
         else:
-            self._take_market(requirement, affordable[0], [offer for offer in affordable[1:] if not offer.paid])
+            self._take_market(
+                requirement, affordable[0], [candidate for candidate in affordable[1:] if not candidate.paid]
+            )
 
-    def _is_listed(self, requirement: Requirement, offer: Offer) -> bool:
+    def _is_listed(self, requirement: Requirement, candidate: Candidate) -> bool:
         """Tell whether this plan asks the provider for that very list already: it holds several asset classes."""
-        http = offer.supply.connector.request(requirement.call(()), offer.supply.unsold)
-        asked = (offer.supply.connector.name, http.path, *sorted(http.params.items()))
+        http = candidate.availability.connector.request(requirement.call(()), candidate.availability.unsold)
+        asked = (candidate.availability.connector.name, http.path, *sorted(http.params.items()))
         known = asked in self.listed
         self.listed.add(asked)
         return known
 
-    def _take_market(self, requirement: Requirement, offer: Offer, behind: Iterable[Offer]) -> None:
-        slip = tuple(each.supply.connector.name for each in (offer, *behind))
-        for start, end in offer.ranges:
+    def _take_market(self, requirement: Requirement, candidate: Candidate, behind: Iterable[Candidate]) -> None:
+        slip = tuple(each.availability.connector.name for each in (candidate, *behind))
+        for start, end in candidate.ranges:
             self.requests.append((requirement.call(()).model_copy(update={"start": start, "end": end}), slip))
-        self._load(offer, offer.calls(0), offer.weight(0), offer.usd(0))
+        self._load(candidate, candidate.calls(0), candidate.weight(0), candidate.usd(0))
 
-    def _take(self, requirement: Requirement, best: list[Offer], able: Sequence[Offer], symbols: list[str]) -> None:
+    def _take(
+        self, requirement: Requirement, best: list[Candidate], able: Sequence[Candidate], symbols: list[str]
+    ) -> None:
         """Share symbols out among the best offers; all who are able stand behind on the slips."""
         if best[0].paid:
-            best = sorted(best, key=lambda offer: offer.usd(1))[:1]
+            best = sorted(best, key=lambda candidate: candidate.usd(1))[:1]
             count = min(len(symbols), self._affordable(best[0], len(symbols)))
             if symbols[count:]:
                 self._refuse(requirement, symbols[count:], f"nobody can serve it: {self._too_dear(best[0])}")
             symbols = symbols[:count]
         at = 0
         template = requirement.call(())
-        for offer, count in candidates.share(best, len(symbols), self.loads, self.now).items():
-            own = offer.supply.connector.name
-            slip = (own, *(o.supply.connector.name for o in _order(able) if o is not offer and not o.paid))
+        for candidate, count in candidates.share(best, len(symbols), self.loads, self.now).items():
+            own = candidate.availability.connector.name
+            slip = (own, *(o.availability.connector.name for o in _order(able) if o is not candidate and not o.paid))
             mine = symbols[at : at + count]
             at += count
-            for group in (tuple(mine[i : i + offer.batch]) for i in range(0, len(mine), offer.batch)):
-                for start, end in offer.ranges:
+            for group in (tuple(mine[i : i + candidate.batch]) for i in range(0, len(mine), candidate.batch)):
+                for start, end in candidate.ranges:
                     call = template.model_copy(update={"symbols": group, "start": start, "end": end})
                     self.requests.append((call, slip))
-            self._load(offer, *candidates.cost(offer, count))
+            self._load(candidate, *candidates.cost(candidate, count))
 
-    def _affordable(self, offer: Offer, count: int) -> int:
+    def _affordable(self, candidate: Candidate, count: int) -> int:
         """For how many of `count` symbols (or calls for a whole market) the day's money is enough."""
-        price, left = offer.usd(1), offer.supply.usd_left
+        price, left = candidate.usd(1), candidate.availability.usd_left
         if left is None or not price:
             return count
-        spent = self.loads.get(offer.supply.connector.name, Load()).usd
+        spent = self.loads.get(candidate.availability.connector.name, Load()).usd
         return min(count, int((left - spent) / price + capacity.ALMOST))
 
-    def _too_dear(self, offer: Offer) -> str:
-        name = offer.supply.connector.name
-        left = (offer.supply.usd_left or 0) - self.loads.get(name, Load()).usd
-        return f"{name} may spend ${left:.4g} more today, and it costs ${offer.usd(1):.4g}"
+    def _too_dear(self, candidate: Candidate) -> str:
+        name = candidate.availability.connector.name
+        left = (candidate.availability.usd_left or 0) - self.loads.get(name, Load()).usd
+        return f"{name} may spend ${left:.4g} more today, and it costs ${candidate.usd(1):.4g}"
 
-    def _time(self, offer: Offer, calls: int, weight: float) -> int:
-        load = self.loads.get(offer.supply.connector.name, Load())
+    def _time(self, candidate: Candidate, calls: int, weight: float) -> int:
+        load = self.loads.get(candidate.availability.connector.name, Load())
         calls, weight = calls + load.calls, weight + load.weight
-        return capacity.time_for(offer.supply.windows, offer.keys, calls, weight / max(calls, 1), self.now) or 0
+        return (
+            capacity.time_for(candidate.availability.windows, candidate.keys, calls, weight / max(calls, 1), self.now)
+            or 0
+        )
 
-    def _load(self, offer: Offer, calls: int, weight: float, usd: float) -> None:
+    def _load(self, candidate: Candidate, calls: int, weight: float, usd: float) -> None:
         if calls:
-            name = offer.supply.connector.name
+            name = candidate.availability.connector.name
             load = self.loads.get(name, Load())
             self.loads[name] = Load(load.calls + calls, load.weight + weight, load.usd + usd)
 
@@ -273,13 +295,13 @@ class _Planner:
         self.unavailable.append(Unavailable(requirement.dataset, tuple(filter(None, symbols)), reason))
 
 
-def _order(found: Iterable[Offer]) -> list[Offer]:
-    return sorted(found, key=lambda offer: (offer.tier, offer.supply.rank))
+def _order(found: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(found, key=lambda candidate: (candidate.tier, candidate.availability.rank))
 
 
-def _reasons(found: Iterable[Offer], why: Mapping[str, str], symbol: str) -> str:
+def _reasons(found: Iterable[Candidate], why: Mapping[str, str], symbol: str) -> str:
     """Why nobody serves a symbol: who could not serve any, and who cannot spell this one."""
-    spelling = {o.supply.connector.name: candidates.spelling_fault(o, symbol) for o in found}
+    spelling = {o.availability.connector.name: candidates.spelling_fault(o, symbol) for o in found}
     return _told({**why, **spelling})
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from agents.collecting.run_planner import Planning, patiently, supply
+from agents.collecting.run_planner import Planning, availability, patiently
 from agents.polling.key_pool import open_key_pools
 from infra.clickhouse import StoreUnavailable, log_table
 from infra.settings import Settings
@@ -77,10 +77,10 @@ async def test_a_supply_is_what_is_left_of_a_desk(settings):
     pool = open_key_pools(Settings(provider_values={name: SecretStr(value) for name, value in paid.items()}))["fmp"]
     pool.begin("fmp#1", "c", "daily_split", 1, NOON)
 
-    found = supply(pool, NOON)
+    found = availability(pool, NOON)
 
     assert (found.usd_left, found.price, set(found.usages)) == (1.0, 0.5, {"fmp#1"})
-    assert supply(open_key_pools(settings)["finnhub"], NOON).usd_left is None
+    assert availability(open_key_pools(settings)["finnhub"], NOON).usd_left is None
 
 
 async def test_a_store_that_is_away_is_waited_for():

@@ -7,7 +7,7 @@ import pytest
 from infra import settings
 from infra.clickhouse.queries import CallCost, calls_sql, not_sold_sql
 from streams.accounts.quota import used
-from streams.planning.availability import horizons, supplies
+from streams.planning.availability import availabilities, horizons
 
 NOON = 1_717_416_000_000  # 2024-06-03 12:00 UTC
 SECOND, HOUR, DAY = 1_000, 3_600_000, 86_400_000
@@ -36,7 +36,7 @@ async def stored(store, *calls):
 async def look(store, found):
     calls = [CallCost(*row) for row in (await store.query(calls_sql(horizons(found, EVERY, NOON)))).rows]
     not_sold = {tuple(row) for row in (await store.query(not_sold_sql(NOON - 7 * DAY))).rows}
-    return {one.connector.name: one for one in supplies(found, EVERY, calls, not_sold, NOON)}
+    return {one.connector.name: one for one in availabilities(found, EVERY, calls, not_sold, NOON)}
 
 
 async def test_calls_of_windows_that_still_run_count_for_their_key(store):
@@ -96,6 +96,6 @@ async def test_money_spent_today_is_left_out_of_the_budget(store):
 
 
 def test_settings_give_limits_and_prices():
-    (found,) = supplies(given(POLYGON_LIMITS="300/minute", POLYGON_PRICE="0.01"), ["polygon"], (), (), NOON)
+    (found,) = availabilities(given(POLYGON_LIMITS="300/minute", POLYGON_PRICE="0.01"), ["polygon"], (), (), NOON)
 
     assert ([window.calls for window in found.windows], found.price) == ([300], 0.01)

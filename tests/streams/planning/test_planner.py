@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors import Call, UnsupportedCall, connectors
 from streams.accounts.quota import KeyUsage, Window, reject, unsell
 from streams.planning.candidates import spells
-from streams.planning.plan import Plan, Requirement, Supply, market_of, missing
+from streams.planning.plan import Availability, Plan, Requirement, market_of, missing
 from streams.planning.planner import make
 
 DAY = 86_400_000
@@ -21,19 +21,19 @@ LISTED = tuple(f"T{i}" for i in range(16_000))
 BARS = {"dataset": "bars", "interval": "1d", "start": MONDAY, "end": MONDAY + DAY}
 
 
-def supply(name, *, keys=1, windows=None, **more):
+def availability(name, *, keys=1, windows=None, **more):
     declared = connectors()[name]
     limits = tuple(Window(limit.calls, limit.per, limit.zone, limit.weighted) for limit in declared.limits)
     usages = {f"{name}#{i}": KeyUsage() for i in range(1, keys + 1)}
-    return Supply(declared, limits if windows is None else windows, **{"usages": usages, **more})
+    return Availability(declared, limits if windows is None else windows, **{"usages": usages, **more})
 
 
 def nothing(_, __):
     return ()
 
 
-def plan(requirements, *supplies, covered=nothing):
-    return make([requirements] if isinstance(requirements, Requirement) else requirements, supplies, covered, NOW)
+def plan(requirements, *availabilities, covered=nothing):
+    return make([requirements] if isinstance(requirements, Requirement) else requirements, availabilities, covered, NOW)
 
 
 def asked_by(found):
@@ -65,7 +65,7 @@ WISHED = st.builds(
 )
 SUPPLIED = st.lists(
     st.builds(
-        supply,
+        availability,
         st.sampled_from(sorted(connectors())),
         keys=st.integers(0, 2),
         windows=st.sampled_from([None, (), BIG_DAY]),
@@ -197,7 +197,10 @@ def test_what_is_missing_and_what_is_covered_make_up_the_range(covered, start, e
 
 def test_one_day_of_sixteen_thousand_shares_is_one_call_for_the_whole_market():
     found = plan(
-        Requirement(symbols=LISTED, **BARS), supply("polygon"), supply("eodhd", windows=BIG_DAY), supply("finnhub")
+        Requirement(symbols=LISTED, **BARS),
+        availability("polygon"),
+        availability("eodhd", windows=BIG_DAY),
+        availability("finnhub"),
     )
 
     assert sum(found.calls.values()) <= 20
@@ -207,7 +210,7 @@ def test_one_day_of_sixteen_thousand_shares_is_one_call_for_the_whole_market():
 
 
 def test_without_a_whole_market_each_share_is_a_call_and_the_quota_says_how_long_that_takes():
-    found = plan(Requirement(symbols=LISTED, **BARS), supply("finnhub", windows=(Window(60, "minute"),)))
+    found = plan(Requirement(symbols=LISTED, **BARS), availability("finnhub", windows=(Window(60, "minute"),)))
 
     assert found.calls == {"finnhub": 16_000}
     assert found.duration_s == 15_960
@@ -217,14 +220,18 @@ def test_without_a_whole_market_each_share_is_a_call_and_the_quota_says_how_long
 def test_a_whole_market_must_fit_into_the_limits_and_take_fewer_calls():
     few = Requirement(symbols=("AAPL", "MSFT"), **BARS)
 
-    assert all(call.symbols for call, _ in plan(Requirement(symbols=LISTED[:30], **BARS), supply("eodhd")).requests)
-    assert all(call.symbols for call, _ in plan(Requirement(symbols=("AAPL",), **BARS), supply("polygon")).requests)
-    assert [call.symbols for call, _ in plan(few, supply("polygon")).requests] == [()]
+    assert all(
+        call.symbols for call, _ in plan(Requirement(symbols=LISTED[:30], **BARS), availability("eodhd")).requests
+    )
+    assert all(
+        call.symbols for call, _ in plan(Requirement(symbols=("AAPL",), **BARS), availability("polygon")).requests
+    )
+    assert [call.symbols for call, _ in plan(few, availability("polygon")).requests] == [()]
 
 
 def test_a_whole_market_is_not_waited_for_over_days_where_asking_by_name_is_faster():
     month = Requirement("bars", LISTED[:40], interval="1d", start=MONDAY, end=MONDAY + 30 * DAY)
-    found = plan(month, supply("eodhd", windows=(Window(100, "day"),)), supply("finnhub"))
+    found = plan(month, availability("eodhd", windows=(Window(100, "day"),)), availability("finnhub"))
 
     assert all(call.symbols for call, _ in found.requests)
 
@@ -232,14 +239,17 @@ def test_a_whole_market_is_not_waited_for_over_days_where_asking_by_name_is_fast
 @pytest.mark.parametrize(
     ("wish", "supplied"),
     [
-        (Requirement("earnings", LISTED[:300], start=MONDAY, end=MONDAY + DAY), supply("fmp")),
-        (Requirement("actions", LISTED[:300], kind="dividend", end=MONDAY + DAY), supply("fmp")),
-        (Requirement("actions", LISTED[:300], kind="dividend", start=MONDAY, end=MONDAY + DAY), supply("polygon")),
+        (Requirement("earnings", LISTED[:300], start=MONDAY, end=MONDAY + DAY), availability("fmp")),
+        (Requirement("actions", LISTED[:300], kind="dividend", end=MONDAY + DAY), availability("fmp")),
+        (
+            Requirement("actions", LISTED[:300], kind="dividend", start=MONDAY, end=MONDAY + DAY),
+            availability("polygon"),
+        ),
         (
             Requirement(
                 "actions", tuple(f"L{i}.XLON" for i in range(300)), kind="split", start=MONDAY, end=MONDAY + DAY
             ),
-            supply("fmp"),
+            availability("fmp"),
         ),
     ],
     ids=[
@@ -255,24 +265,26 @@ def test_a_whole_market_that_would_not_do_is_not_asked_for(requirement, supplied
 
 def test_the_whole_market_that_serves_most_is_taken_and_one_that_costs_money_is_not():
     digit = Requirement(symbols=(*LISTED[:50], "3M"), **BARS)
-    paid = supply("eodhd", windows=BIG_DAY, price=0.01)
+    paid = availability("eodhd", windows=BIG_DAY, price=0.01)
 
-    assert plan(digit, supply("eodhd", windows=BIG_DAY), supply("polygon")).calls == {"polygon": 1}
-    assert plan(Requirement(symbols=LISTED[:50], **BARS), paid, supply("finnhub")).calls == {"finnhub": 50}
-    assert {slip for _, slip in plan(digit, paid, supply("polygon")).requests} == {("polygon",)}
+    assert plan(digit, availability("eodhd", windows=BIG_DAY), availability("polygon")).calls == {"polygon": 1}
+    assert plan(Requirement(symbols=LISTED[:50], **BARS), paid, availability("finnhub")).calls == {"finnhub": 50}
+    assert {slip for _, slip in plan(digit, paid, availability("polygon")).requests} == {("polygon",)}
 
 
 def test_a_day_of_a_whole_market_is_asked_once_for_all_who_miss_it():
     week = Requirement("bars", LISTED[:200], interval="1d", start=MONDAY, end=MONDAY + 5 * DAY)
     late = frozenset(LISTED[:100])
-    found = plan(week, supply("polygon"), covered=lambda _, symbol: [(0, MONDAY + 2 * DAY)] if symbol in late else ())
+    found = plan(
+        week, availability("polygon"), covered=lambda _, symbol: [(0, MONDAY + 2 * DAY)] if symbol in late else ()
+    )
 
     assert found.calls == {"polygon": 5}
 
 
 def test_a_whole_market_is_not_asked_for_on_a_weekend():
     month = Requirement("bars", LISTED, interval="1d", start=MONDAY - 2 * DAY, end=MONDAY + 8 * DAY)
-    found = plan(month, supply("polygon"))
+    found = plan(month, availability("polygon"))
 
     assert found.calls == {"polygon": 6}
     assert [(call.start - MONDAY) // DAY for call, _ in found.requests] == [0, 1, 2, 3, 4, 7]
@@ -281,7 +293,9 @@ def test_a_whole_market_is_not_asked_for_on_a_weekend():
 def test_shares_of_other_venues_are_planned_with_their_own_exchange():
     london = tuple(f"L{i}.XLON" for i in range(300))
     found = plan(
-        Requirement(symbols=LISTED[:300] + london, **BARS), supply("polygon"), supply("eodhd", windows=BIG_DAY)
+        Requirement(symbols=LISTED[:300] + london, **BARS),
+        availability("polygon"),
+        availability("eodhd", windows=BIG_DAY),
     )
 
     assert {(call.exchange, slip[0]) for call, slip in found.requests} == {(None, "polygon"), ("XLON", "eodhd")}
@@ -289,8 +303,14 @@ def test_shares_of_other_venues_are_planned_with_their_own_exchange():
 
 
 def test_an_adjustment_that_is_named_is_given():
-    raw = plan(Requirement(symbols=LISTED, adjustment="split", **BARS), supply("eodhd", windows=BIG_DAY), supply("fmp"))
-    total = plan(Requirement(symbols=LISTED[:5], adjustment="total", **BARS), supply("polygon"), supply("finnhub"))
+    raw = plan(
+        Requirement(symbols=LISTED, adjustment="split", **BARS),
+        availability("eodhd", windows=BIG_DAY),
+        availability("fmp"),
+    )
+    total = plan(
+        Requirement(symbols=LISTED[:5], adjustment="total", **BARS), availability("polygon"), availability("finnhub")
+    )
 
     assert set(raw.calls) == {"fmp"}
     assert total.requests == ()
@@ -299,7 +319,9 @@ def test_an_adjustment_that_is_named_is_given():
 
 def test_many_symbols_go_into_one_call_where_that_is_sold():
     found = plan(
-        Requirement("bars", LISTED, interval="1m", start=MONDAY, end=MONDAY + DAY), supply("alpaca"), supply("fmp")
+        Requirement("bars", LISTED, interval="1m", start=MONDAY, end=MONDAY + DAY),
+        availability("alpaca"),
+        availability("fmp"),
     )
 
     assert set(found.calls) == {"alpaca"}
@@ -310,8 +332,8 @@ def test_many_symbols_go_into_one_call_where_that_is_sold():
 def test_single_calls_are_shared_in_proportion_to_what_the_keys_allow():
     found = plan(
         Requirement("profile", LISTED[:6_500]),
-        supply("polygon", windows=(Window(5, "minute"),)),
-        supply("finnhub", windows=(Window(30, "minute"),), keys=2),
+        availability("polygon", windows=(Window(5, "minute"),)),
+        availability("finnhub", windows=(Window(30, "minute"),), keys=2),
     )
 
     assert found.calls == {"polygon": 500, "finnhub": 6_000}
@@ -322,15 +344,18 @@ def test_single_calls_are_shared_in_proportion_to_what_the_keys_allow():
 def test_keys_with_more_to_spare_get_more_even_where_all_can_start_at_once():
     found = plan(
         Requirement("profile", LISTED[:13]),
-        supply("polygon", windows=(Window(5, "minute"),)),
-        supply("finnhub", windows=(Window(60, "minute"),)),
+        availability("polygon", windows=(Window(5, "minute"),)),
+        availability("finnhub", windows=(Window(60, "minute"),)),
     )
 
     assert found.calls == {"polygon": 1, "finnhub": 12}
 
 
 def test_what_is_planned_for_one_wish_is_gone_for_the_next():
-    fmp, finnhub = supply("fmp", windows=(Window(90, "day"),)), supply("finnhub", windows=(Window(10, "day"),))
+    fmp, finnhub = (
+        availability("fmp", windows=(Window(90, "day"),)),
+        availability("finnhub", windows=(Window(10, "day"),)),
+    )
     found = plan([Requirement("metrics", LISTED[:90], kind="dcf"), Requirement("profile", LISTED[:10])], fmp, finnhub)
 
     assert found.calls == {"fmp": 90, "finnhub": 10}
@@ -341,8 +366,8 @@ def test_what_a_key_has_used_already_counts():
     spent = KeyUsage(counted=(("day", NOW - NOW % DAY, 249.0, 249.0),))
     found = plan(
         Requirement("profile", LISTED[:40]),
-        supply("fmp", usages={"fmp#1": spent}),
-        supply("finnhub", windows=(Window(39, "day"),)),
+        availability("fmp", usages={"fmp#1": spent}),
+        availability("finnhub", windows=(Window(39, "day"),)),
     )
 
     assert found.calls == {"fmp": 1, "finnhub": 39}
@@ -351,8 +376,10 @@ def test_what_a_key_has_used_already_counts():
 
 def test_more_calls_than_symbols_are_made_only_where_it_would_otherwise_take_too_long():
     statements = Requirement("statements", LISTED[:600])
-    patient = plan(statements, supply("fmp", windows=BIG_DAY), supply("finnhub"))
-    pressed = plan(statements, supply("fmp", windows=BIG_DAY), supply("finnhub", windows=(Window(1, "day"),)))
+    patient = plan(statements, availability("fmp", windows=BIG_DAY), availability("finnhub"))
+    pressed = plan(
+        statements, availability("fmp", windows=BIG_DAY), availability("finnhub", windows=(Window(1, "day"),))
+    )
 
     assert patient.calls == {"finnhub": 600}
     assert pressed.calls["fmp"] > 3 * 590
@@ -361,21 +388,23 @@ def test_more_calls_than_symbols_are_made_only_where_it_would_otherwise_take_too
 def test_one_range_around_a_gap_is_asked_where_that_takes_fewer_calls():
     week = Requirement("bars", ("AAPL",), interval="1d", start=MONDAY, end=MONDAY + 5 * DAY)
     hole = [(MONDAY + DAY, MONDAY + 3 * DAY)]
-    found = plan(week, supply("finnhub"), covered=lambda *_: hole)
+    found = plan(week, availability("finnhub"), covered=lambda *_: hole)
 
     assert [(call.start, call.end) for call, _ in found.requests] == [(MONDAY, MONDAY + 5 * DAY)]
 
 
 def test_what_is_stored_is_counted_and_not_asked():
     requirement = Requirement(symbols=LISTED[:10], **BARS)
-    found = plan(requirement, supply("finnhub"), covered=lambda _, symbol: [(0, NOW)] if symbol != "T3" else ())
+    found = plan(requirement, availability("finnhub"), covered=lambda _, symbol: [(0, NOW)] if symbol != "T3" else ())
 
     assert found.covered == 9
     assert asked_by(found) == {"finnhub": ["T3"]}
 
 
 def test_a_weekend_is_nothing_to_ask_and_said_to_be():
-    found = plan(Requirement("bars", ("AAPL",), interval="1d", start=MONDAY - 2 * DAY, end=MONDAY), supply("polygon"))
+    found = plan(
+        Requirement("bars", ("AAPL",), interval="1d", start=MONDAY - 2 * DAY, end=MONDAY), availability("polygon")
+    )
 
     assert found.requests == ()
     assert "Saturday" in found.unavailable[0].reason
@@ -385,19 +414,21 @@ def test_an_endpoint_is_for_sale_until_every_key_is_known_not_to_be_sold_it():
     unsold = {"finnhub#1": unsell(KeyUsage(), "stock_daily")}
     one_left = {**unsold, "finnhub#2": KeyUsage()}
 
-    assert plan(Requirement(symbols=("AAPL",), **BARS), supply("finnhub", usages=one_left)).calls == {"finnhub": 1}
-    (lacking,) = plan(Requirement(symbols=("AAPL",), **BARS), supply("finnhub", usages=unsold)).unavailable
+    assert plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=one_left)).calls == {
+        "finnhub": 1
+    }
+    (lacking,) = plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=unsold)).unavailable
     assert lacking.reason == "nobody can serve it: no plan of finnhub's keys sells its endpoint 'stock_daily'"
 
 
 @pytest.mark.parametrize(
     ("supplied", "reason"),
     [
-        (supply("finnhub", keys=0), "finnhub: no key, set FINNHUB_KEYS"),
-        (supply("finnhub", usages={"finnhub#1": reject(KeyUsage())}), "finnhub rejected every key: finnhub#1"),
-        (supply("eodhd", windows=(Window(5, "day"),)), "a call of eodhd costs 10 calls, more than 5/day"),
-        (supply("alpaca"), "alpaca does not serve equity profile"),
-        (supply("brightdata", usd_left=0.001), "brightdata may spend $0.001 more today, and it costs $0.0015"),
+        (availability("finnhub", keys=0), "finnhub: no key, set FINNHUB_KEYS"),
+        (availability("finnhub", usages={"finnhub#1": reject(KeyUsage())}), "finnhub rejected every key: finnhub#1"),
+        (availability("eodhd", windows=(Window(5, "day"),)), "a call of eodhd costs 10 calls, more than 5/day"),
+        (availability("alpaca"), "alpaca does not serve equity profile"),
+        (availability("brightdata", usd_left=0.001), "brightdata may spend $0.001 more today, and it costs $0.0015"),
     ],
 )
 def test_what_cannot_be_had_is_named_with_the_reason(supplied, reason):
@@ -409,7 +440,7 @@ def test_what_cannot_be_had_is_named_with_the_reason(supplied, reason):
 
 
 def test_money_is_spent_to_the_last_symbol_it_pays_and_not_beyond():
-    found = plan(Requirement("profile", LISTED[:10]), supply("brightdata", usd_left=0.006))
+    found = plan(Requirement("profile", LISTED[:10]), availability("brightdata", usd_left=0.006))
 
     assert found.calls == {"brightdata": 4}
     assert found.cost_usd == 0.006
@@ -419,12 +450,17 @@ def test_money_is_spent_to_the_last_symbol_it_pays_and_not_beyond():
 def test_a_price_of_one_s_own_replaces_the_declared_one():
     requirement = Requirement("profile", LISTED[:10])
 
-    assert plan(requirement, supply("brightdata", price=0.5)).cost_usd == 5
-    assert plan(requirement, supply("brightdata", price=0.0), supply("yahoo")).calls == {"brightdata": 10}
+    assert plan(requirement, availability("brightdata", price=0.5)).cost_usd == 5
+    assert plan(requirement, availability("brightdata", price=0.0), availability("yahoo")).calls == {"brightdata": 10}
 
 
 def test_a_wish_without_symbols_is_one_provider_s_whole_market():
-    found = plan(Requirement("assets", asset_class="crypto"), supply("alpaca"), supply("yahoo"), supply("eodhd"))
+    found = plan(
+        Requirement("assets", asset_class="crypto"),
+        availability("alpaca"),
+        availability("yahoo"),
+        availability("eodhd"),
+    )
 
     ((call, slip),) = found.requests
     assert call == Call(dataset="assets", asset_class="crypto")
@@ -434,26 +470,28 @@ def test_a_wish_without_symbols_is_one_provider_s_whole_market():
 def test_lists_are_wanted_of_each_provider_that_has_a_key_and_can_be_asked():
     requirement = Requirement("assets", asset_class="crypto", of_each=True)
 
-    found = plan(requirement, supply("alpaca"), supply("yahoo"), supply("eodhd"), supply("brightdata"))
+    found = plan(
+        requirement, availability("alpaca"), availability("yahoo"), availability("eodhd"), availability("brightdata")
+    )
     assert sorted(slip for _, slip in found.requests) == [("alpaca",), ("eodhd",)]
     assert {call for call, _ in found.requests} == {Call(dataset="assets", asset_class="crypto")}
     assert found.calls == {"alpaca": 1, "eodhd": 1}
 
     shares = [replace(requirement, asset_class=each) for each in ("equity", "etf")]
-    once = plan(shares, supply("eodhd"), supply("polygon"))  # EODHD has one list for both
+    once = plan(shares, availability("eodhd"), availability("polygon"))  # EODHD has one list for both
     assert [(call.asset_class, *slip) for call, slip in once.requests] == [
         ("equity", "polygon"),
         ("equity", "eodhd"),
         ("etf", "polygon"),
     ]
 
-    alone = plan(requirement, supply("yahoo"), supply("brightdata"))
+    alone = plan(requirement, availability("yahoo"), availability("brightdata"))
     assert [slip for _, slip in alone.requests] == [("yahoo",)]
 
 
 def test_work_on_several_datasets_adds_up_by_provider():
     requirements = [Requirement(dataset, LISTED[:100]) for dataset in ("profile", "metrics")]
-    found = plan(requirements, supply("finnhub", windows=(Window(60, "minute"),)))
+    found = plan(requirements, availability("finnhub", windows=(Window(60, "minute"),)))
 
     assert found.calls == {"finnhub": 200}
     assert found.duration_s == 180
@@ -472,6 +510,6 @@ def test_planning_looks_at_each_symbol_a_few_times_only(symbols, dataset):
         return ()
 
     requirement = Requirement(symbols=symbols, **BARS) if dataset == "bars" else Requirement(dataset, symbols)
-    plan(requirement, *(supply(name) for name in connectors()), covered=covered)
+    plan(requirement, *(availability(name) for name in connectors()), covered=covered)
 
     assert len(looked) == len(symbols)
