@@ -84,7 +84,7 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ProviderLoad:
     """One provider's part: HTTP calls, what they take of its quotas, dollars, and how long its quotas make it last."""
 
     calls: int
@@ -101,7 +101,7 @@ class Plan:
     """
 
     requests: tuple[tuple[Call, Slip], ...]
-    work: Mapping[str, Work]
+    work: Mapping[str, ProviderLoad]
     unavailable: tuple[Unavailable, ...]
     covered: int
 

@@ -19,11 +19,11 @@ from streams.planning.plan import (
     Availability,
     Covered,
     Plan,
+    ProviderLoad,
     Range,
     Requirement,
     Slip,
     Unavailable,
-    Work,
     market_of,
     missing,
 )
@@ -79,7 +79,7 @@ class _Planner:
                 keys = list(availability.usages.values())
                 each = load.weight / load.calls
                 ms = capacity.time_for(availability.windows, keys, load.calls, each, self.now)
-                work[availability.connector.name] = Work(load.calls, load.weight, load.usd, ms or 0)
+                work[availability.connector.name] = ProviderLoad(load.calls, load.weight, load.usd, ms or 0)
         return Plan(tuple(self.requests), work, tuple(self.unavailable), self.stored)
 
     def add(self, requirement: Requirement) -> None:

@@ -49,7 +49,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Work:
+class InFlight:
     """What a run of session `session_id` has under way (by request id), what ended, and how often each was tried."""
 
     session_id: str
@@ -57,7 +57,7 @@ class Work:
     ended: list[Attempt] = field(default_factory=list)
     """Ended, and not known to be stored yet."""
     tries: dict[str, int] = field(default_factory=dict)
-    barren: set[tuple[str, str]] = field(default_factory=set)
+    skipped_in_cycles: set[tuple[str, str]] = field(default_factory=set)
     """(source, terms of a call) that need not be asked in a later cycle."""
     job_id: str = ""
     """The job that new attempts belong to."""
@@ -95,7 +95,7 @@ class Work:
         if attempt.outcome == WITHDRAWN:
             self.tries[attempt.unit.id] -= 1
         if attempt.outcome not in {SUCCESS, *PASSING}:
-            self.barren.add(terms(attempt.unit))
+            self.skipped_in_cycles.add(terms(attempt.unit))
         return attempt
 
     def may_try_again(self, attempt: Attempt) -> bool:
@@ -106,9 +106,9 @@ class Work:
         """True while the source has units under way."""
         return any(attempt.unit.source == source for attempt in self.underway.values())
 
-    def fruitful(self, units: Iterable[Unit]) -> list[Unit]:
+    def worth_asking(self, units: Iterable[Unit]) -> list[Unit]:
         """The units of a cycle that are worth asking."""
-        return [unit for unit in units if terms(unit) not in self.barren]
+        return [unit for unit in units if terms(unit) not in self.skipped_in_cycles]
 
     def stored(self, batch: Sequence[Attempt], calls: Mapping[str, int]) -> list[UnitDone]:
         """The ended attempts, which are in the store now, as events; `calls` are by request id.

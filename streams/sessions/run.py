@@ -16,7 +16,7 @@ from infra.clock import now_ms
 from streams.client.client import Client, heard
 from streams.messaging.messages import PollDone
 from streams.runtime.pipeline import Pipeline, PipelineAway
-from streams.sessions.in_flight import Attempt, Work
+from streams.sessions.in_flight import Attempt, InFlight
 from streams.sessions.recorder import Book, by_source, in_short
 from streams.sessions.source import Source
 from streams.sessions.spec import MINUTE_MS
@@ -50,7 +50,7 @@ class Run:
         self._http_timeout_s = http_timeout_s
         self._card = book.folder.card()
         self._stored = Stored(pipeline, book.folder.id)
-        self._work = Work(book.folder.id)
+        self._work = InFlight(book.folder.id)
         self._going = asyncio.Event()
         self._sources = {
             name: Source(name, book, self._work, pipeline, client, going=self._going, assets=lambda: self._card.assets)

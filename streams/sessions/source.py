@@ -9,7 +9,7 @@ from infra import clock
 from infra.clock import now_ms
 from streams.client.client import Client
 from streams.runtime.pipeline import Pipeline, PipelineAway
-from streams.sessions.in_flight import Attempt, Work
+from streams.sessions.in_flight import Attempt, InFlight
 from streams.sessions.recorder import Book
 from streams.sessions.spec import Asset
 from streams.sessions.state import UnitsPlanned, ends_at
@@ -32,7 +32,7 @@ class Source:
         self,
         name: str,
         book: Book,
-        work: Work,
+        work: InFlight,
         pipeline: Pipeline,
         client: Client,
         *,
@@ -94,7 +94,7 @@ class Source:
         """The quotes that a cycle asks now; none where the session wants none, or nobody sells one."""
         if "quote" not in self._book.session.spec.datasets:
             return []
-        return self._work.fruitful(quotes(self.name, self._assets(), now_ms()))
+        return self._work.worth_asking(quotes(self.name, self._assets(), now_ms()))
 
     async def _next_cycle(self, cycle: Sequence[Unit], began: int) -> int:
         """Wait until the cycle after that of `began` is due, and submit it; gives its beginning."""

@@ -51,12 +51,12 @@ class Stored:
         rows = await self._pipeline.query(f"SELECT {columns} FROM {both} GROUP BY provider")  # noqa: S608
         return [event for row in rows if (event := self._beyond(session, row[0], *map(int, row[1:])))]
 
-    def _beyond(self, session: Session, source: str, calls: int, records: int, fruitful: int) -> UnitDone | None:
+    def _beyond(self, session: Session, source: str, calls: int, records: int, worth_asking: int) -> UnitDone | None:
         known = session.tallies.get(source, Tally())
         calls, records = max(0, calls - known.calls), max(0, records - known.records)
         if source not in session.spec.sources or not (calls or records):
             return None
-        with_records = min(calls, max(0, fruitful - known.calls_with_records))
+        with_records = min(calls, max(0, worth_asking - known.calls_with_records))
         return UnitDone(unit_id(source, {"lost": session.checkpoints}), source, records, calls, with_records, LOST)
 
     def _from(self, table: str) -> str:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from streams.messaging.messages import PollDone
 from streams.messaging.withdrawals import WITHDRAWN
-from streams.sessions.in_flight import PASSING, TRIES, Work, report_of
+from streams.sessions.in_flight import PASSING, TRIES, InFlight, report_of
 from streams.sessions.spec import HOUR_MS, Asset, Spec
 from streams.sessions.state import SUCCESS, Session, Started, UnitsPlanned, advance
 from streams.sessions.units import once
@@ -29,7 +29,7 @@ def report(request, outcome="records", *, child="", children=0, records=0):
 
 
 def test_an_attempt_ends_with_the_last_report_of_all_that_it_caused():
-    work = Work("s-1")
+    work = InFlight("s-1")
     attempt = work.begin(UNITS[0], NOW + HOUR_MS, NOW)
 
     assert work.note(report(attempt.request, children=1, records=5)) is None
@@ -44,8 +44,8 @@ def test_an_attempt_ends_with_the_last_report_of_all_that_it_caused():
 
 
 def test_a_late_report_of_an_earlier_attempt_is_none_of_this_one():
-    work = Work("s-1")
-    earlier = Work("s-1").begin(UNITS[0], None, NOW - 1)
+    work = InFlight("s-1")
+    earlier = InFlight("s-1").begin(UNITS[0], None, NOW - 1)
     attempt = work.begin(UNITS[0], None, NOW)
 
     assert work.note(report(earlier.request, records=5)) is None
@@ -55,7 +55,7 @@ def test_a_late_report_of_an_earlier_attempt_is_none_of_this_one():
 
 
 def test_what_failed_for_a_passing_reason_is_tried_again_but_not_for_ever():
-    work = Work("s-1")
+    work = InFlight("s-1")
     for number in range(TRIES):
         attempt = work.begin(UNITS[0], None, NOW + number)
         assert work.note(report(attempt.request, "ProviderUnavailable")) is attempt
@@ -67,7 +67,7 @@ def test_what_failed_for_a_passing_reason_is_tried_again_but_not_for_ever():
 
 
 def test_what_was_taken_back_is_no_try_and_no_event_unless_it_was_called():
-    work = Work("s-1")
+    work = InFlight("s-1")
     for number in range(2 * TRIES):
         attempt = work.begin(UNITS[0], None, NOW + number)
         assert work.note(report(attempt.request, WITHDRAWN)) is attempt
@@ -82,7 +82,7 @@ def test_what_was_taken_back_is_no_try_and_no_event_unless_it_was_called():
 
 
 def test_a_renewed_work_asks_in_a_job_of_its_own():
-    work = Work("s-1")
+    work = InFlight("s-1")
     before = work.begin(UNITS[0], None, NOW)
     work.renew()
     after = work.begin(UNITS[1], None, NOW)
@@ -93,15 +93,15 @@ def test_a_renewed_work_asks_in_a_job_of_its_own():
 
 
 def test_a_cycle_leaves_out_what_brought_nothing_for_good():
-    work = Work("s-1")
+    work = InFlight("s-1")
     for unit, outcome in zip(UNITS, ("NotEntitled", "RateLimited", "records"), strict=False):
         work.note(report(work.begin(unit, None, NOW).request, outcome))
 
-    assert work.fruitful(UNITS[:3]) == UNITS[1:3]
+    assert work.worth_asking(UNITS[:3]) == UNITS[1:3]
 
 
 def test_a_report_of_the_store_is_as_good_as_one_that_was_heard():
-    work = Work("s-1")
+    work = InFlight("s-1")
     attempt = work.begin(UNITS[0], None, NOW)
 
     found = report_of(attempt, [attempt.request.request_id, "records", "", 9, 1, 0])
@@ -112,7 +112,7 @@ def test_a_report_of_the_store_is_as_good_as_one_that_was_heard():
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["records", "Expired", *PASSING]), st.integers(0, 9))))
 def test_a_session_counts_what_its_attempts_brought(tries):
-    work = Work("s-1")
+    work = InFlight("s-1")
     session = advance(advance(Session(SPEC), UnitsPlanned(len(UNITS)), NOW), Started(), NOW)
     calls = records = 0
     for number, (place, outcome, count) in enumerate(tries):

@@ -50,8 +50,8 @@ def running(*events, spec=SPEC):
     return told((UnitsPlanned(4), 0), (Started(), 100), *events, spec=spec)
 
 
-def done(unit=UNITS[0], source="polygon", records=5, calls=2, fruitful=1, outcome="records"):
-    return UnitDone(unit, source, records, calls, fruitful, outcome)
+def done(unit=UNITS[0], source="polygon", records=5, calls=2, worth_asking=1, outcome="records"):
+    return UnitDone(unit, source, records, calls, worth_asking, outcome)
 
 
 def test_a_usual_session_runs_to_its_end():
@@ -130,9 +130,12 @@ def test_counts_are_kept_by_source_outcome_and_hour():
     spec = replace(SPEC, duration_ms=3 * HOUR_MS)
     session = running(
         (done(UNITS[0]), 200),
-        (done(UNITS[1], records=0, calls=3, fruitful=0, outcome="ProviderUnavailable"), 300),
+        (done(UNITS[1], records=0, calls=3, worth_asking=0, outcome="ProviderUnavailable"), 300),
         (done(UNITS[1], records=7, calls=1), 100 + 2 * HOUR_MS),
-        (done(UNITS[2], source="yahoo", records=0, calls=1, fruitful=0, outcome="UnknownSymbol"), 100 + 2 * HOUR_MS),
+        (
+            done(UNITS[2], source="yahoo", records=0, calls=1, worth_asking=0, outcome="UnknownSymbol"),
+            100 + 2 * HOUR_MS,
+        ),
         spec=spec,
     )
 
@@ -146,7 +149,7 @@ def test_counts_are_kept_by_source_outcome_and_hour():
 
 @pytest.mark.parametrize("outcome", sorted({"records", *REFUSALS}))
 def test_a_unit_is_done_when_asking_again_would_bring_nothing(outcome):
-    session = running((done(records=0, fruitful=0, outcome=outcome), 200))
+    session = running((done(records=0, worth_asking=0, outcome=outcome), 200))
 
     assert (UNITS[0] in session.done) is (outcome in SETTLED)
     assert session.tallies["polygon"].calls == 2
@@ -179,7 +182,7 @@ def test_what_cannot_be_a_report_is_refused():
     with pytest.raises(ValueError, match="no unit id"):
         done(unit="AAPL 2012")
     with pytest.raises(ValueError, match="by 3 of 2 calls"):
-        done(fruitful=3)
+        done(worth_asking=3)
     with pytest.raises(ValueError, match="-1 records"):
         done(records=-1)
 
