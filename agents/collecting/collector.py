@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agents.collecting.resource_gauge import Gauge
-from agents.collecting.run_planner import Planning, patiently
-from agents.collecting.run_queue import Turns
-from agents.collecting.run_submitter import Submission, Tally
+from agents.collecting.resource_gauge import ResourceGauge
+from agents.collecting.run_planner import RunPlanner, patiently
+from agents.collecting.run_queue import RunQueue
+from agents.collecting.run_submitter import RunSubmitter, Tally
 from connectors import connectors
 from infra import clock, telemetry
 from infra.clickhouse import Store, StoreError
@@ -51,7 +51,7 @@ class Collector:
     def __init__(
         self,
         declared: Mapping[str, Declared],
-        planning: Planning,
+        planning: RunPlanner,
         outbox: Outbox,
         store: Store,
         hearing: Hearing,
@@ -70,7 +70,7 @@ class Collector:
         self._sleep = sleep
         self._now = now
         self._chance = chance
-        self._turns = Turns(declared, {})
+        self._turns = RunQueue(declared, {})
         self._remembered = asyncio.Event()
         self._under_way: dict[str, asyncio.Future[CollectorRun]] = {}
         self._waiting: dict[tuple[str, Refresh], asyncio.Future[CollectorRun]] = {}
@@ -163,7 +163,7 @@ class Collector:
         started, tally, job_id = self._now(), Tally(), job_of(request.run_id)
         log.info("collector.begun", collector=declared.name, run_id=request.run_id, refresh=refresh)
         calls = 0
-        async with Gauge() as gauge:
+        async with ResourceGauge() as gauge:
             try:
                 await self._collect(request, declared, refresh, tally, job_id)
                 await self._settled()
@@ -203,7 +203,7 @@ class Collector:
         deadline = self._now() + DAY_MS
         if len(plan.work) > 1 and all(wanted.dataset == "assets" for wanted in declared.datasets):
             deadline, tally.bearable = self._now() + LISTS_MS, 1.0  # what one does not list, another may
-        submission, asked = Submission(self._outbox, job_id, deadline), list(plan.requests)
+        submission, asked = RunSubmitter(self._outbox, job_id, deadline), list(plan.requests)
         del plan
         with self._hearing.about(job_id) as inbox:
             overdue = asyncio.create_task(self._overdue(inbox, deadline + OVERDUE_MS), name="overdue")

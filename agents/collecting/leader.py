@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agents.collecting.collector import Collector
 from agents.collecting.housekeeping import hooks
-from agents.collecting.run_planner import Planning
+from agents.collecting.run_planner import RunPlanner
 from agents.collecting.scheduler import Scheduler
 from infra import telemetry
 from streams.collecting.declarations import OWN
@@ -63,7 +63,7 @@ class Leader:
         """Open what a leader needs. It leads once `collect.requests` is assigned to this worker."""
         worker, bootstrap = self._worker, self._worker.settings.bootstrap
         hearing = await self._open.enter_async_context(Hearing(bootstrap, topics.POLL_DONE, patient=True))
-        planning = Planning(store, worker.settings, worker.pools, worker.ownership.owned)
+        planning = RunPlanner(store, worker.settings, worker.pools, worker.ownership.owned)
         self._collector = Collector(
             declared.collectors, planning, worker.outbox, store, hearing, partial(settled, bootstrap)
         )

@@ -12,7 +12,7 @@ EVERY_S = 1.0
 MIB = 2**20
 
 
-class Gauge:
+class ResourceGauge:
     """Measures this process within `async with`; it looks every second, and at both ends."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ UNSOLD_MS = 7 * 86_400_000
 """How long another worker's key is taken not to sell what it once refused."""
 
 
-class Planning:
+class RunPlanner:
     """Plans with the desks of the providers that this worker owns; of the others the store tells what is left."""
 
     def __init__(

@@ -13,7 +13,7 @@ SIDE_BY_SIDE = 4
 
 
 @dataclass(slots=True)
-class Turns:
+class RunQueue:
     """Runs of `collectors`, which stand in the order in which they go; `endings` tells how each last ended.
 
     Runs side by side are independent of each other, since who depends on one that waits or runs waits for it. A

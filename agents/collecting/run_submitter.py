@@ -68,7 +68,7 @@ class Tally:
             self.reasons.append(reason)
 
 
-class Submission:
+class RunSubmitter:
     """Requests of one job under way; `deadline` (ms UTC) ends each of them."""
 
     def __init__(self, outbox: Outbox, job_id: str, deadline: int) -> None:

@@ -13,7 +13,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from pydantic import SecretStr
 
 from agents.collecting.collector import Collector
-from agents.collecting.run_planner import Planning
+from agents.collecting.run_planner import RunPlanner
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, open_key_pools
 from agents.polling.ledger import Ledger
@@ -360,7 +360,7 @@ class Stage:
         pools = open_key_pools(settings)
         pools = {name: pool for name, pool in pools.items() if name != "yahoo"}
         self.declared = declared
-        self.planning = Planning(store, settings, {**open_key_pools(settings)}, lambda: pools)
+        self.planning = RunPlanner(store, settings, {**open_key_pools(settings)}, lambda: pools)
         self.collector = self.another()
         self.tasks = []
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from agents.collecting.run_planner import Planning, availability, patiently
+from agents.collecting.run_planner import RunPlanner, availability, patiently
 from agents.polling.key_pool import open_key_pools
 from infra.clickhouse import StoreUnavailable, log_table
 from infra.settings import Settings
@@ -47,7 +47,7 @@ async def remember(store, *calls):
 
 async def test_what_a_desk_has_spent_others_serve(store, settings):
     pools = open_key_pools(settings)
-    planning = Planning(store, settings, pools, lambda: ["finnhub", "fmp"])
+    planning = RunPlanner(store, settings, pools, lambda: ["finnhub", "fmp"])
     assert await shares(planning) == {"finnhub": 2, "fmp": 2}
 
     for number in range(4):
@@ -57,7 +57,7 @@ async def test_what_a_desk_has_spent_others_serve(store, settings):
 
 
 async def test_what_the_keys_of_another_worker_have_spent_the_store_tells(store, settings):
-    planning = Planning(store, settings, open_key_pools(settings), lambda: ["fmp"])
+    planning = RunPlanner(store, settings, open_key_pools(settings), lambda: ["fmp"])
     assert await shares(planning) == {"finnhub": 2, "fmp": 2}
 
     await remember(store, *(call(number) for number in range(4)))
@@ -66,7 +66,7 @@ async def test_what_the_keys_of_another_worker_have_spent_the_store_tells(store,
 
 
 async def test_what_another_worker_s_key_is_not_sold_is_not_asked_of_it(store, settings):
-    planning = Planning(store, settings, open_key_pools(settings), lambda: ["fmp"])
+    planning = RunPlanner(store, settings, open_key_pools(settings), lambda: ["fmp"])
     await remember(store, call(1, outcome="NotEntitled"))
 
     assert await shares(planning) == {"fmp": 4}
