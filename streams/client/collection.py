@@ -19,7 +19,7 @@ from typing import Any, Self
 from infra import clock, settings
 from infra.clock import now_ms
 from streams.sessions import options, units
-from streams.sessions.folder import Card, Folder, Order, What
+from streams.sessions.folder import Folder, SessionCommand, SessionManifest, What
 from streams.sessions.log import SessionLog
 from streams.sessions.recorder import in_short
 from streams.sessions.runner import conduct
@@ -51,7 +51,9 @@ class Collection:
         self._spec = options.make(
             now_ms(), mode=mode, hours=hours, symbols=symbols, sources=sources, datasets=datasets, file=file
         )
-        self._card = Card(self._spec, os.getpid(), sandbox, self._settings.clock_rate, self._settings.clock_anchor)
+        self._manifest = SessionManifest(
+            self._spec, os.getpid(), sandbox, self._settings.clock_rate, self._settings.clock_anchor
+        )
         self._folder: Folder | None = None
         self._thread = threading.Thread(target=self._work, name=f"session {self._spec.id}")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,7 +62,7 @@ class Collection:
         self._fault: BaseException | None = None
 
     def __enter__(self) -> Self:
-        self._folder = Folder.create(self._settings.data_dir, self._card)
+        self._folder = Folder.create(self._settings.data_dir, self._manifest)
         self._thread.start()
         return self
 
@@ -146,11 +148,11 @@ class Collection:
         return now if session.state in RUNNING else session.at
 
     def _order(self, what: What, symbol: str = "") -> None:
-        order = Order(what=what)
+        order = SessionCommand(what=what)
         if symbol:
             asset = options.asset(symbol)
             units.check(replace(self._spec, symbols=(asset,)))
-            order = Order(what=what, symbol=asset.symbol, asset_class=asset.asset_class)
+            order = SessionCommand(what=what, symbol=asset.symbol, asset_class=asset.asset_class)
         self.folder.order(order)
 
     def _leave(self) -> None:
@@ -171,4 +173,4 @@ class Collection:
         self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
         if self._left:
             self._leaving.set()
-        await conduct(self.folder, self._settings, log, self._leaving, sandbox=self._card.sandbox)
+        await conduct(self.folder, self._settings, log, self._leaving, sandbox=self._manifest.sandbox)

@@ -31,7 +31,7 @@ from streams.sessions import options as wish
 from streams.sessions import units
 from streams.sessions.checkpoint import CheckpointRefused
 from streams.sessions.export import FORMATS, export_to
-from streams.sessions.folder import LAST, Card, Folder, NoSuchSession, Order, adopt, every
+from streams.sessions.folder import LAST, Folder, NoSuchSession, SessionCommand, SessionManifest, adopt, every
 from streams.sessions.log import SessionLog
 from streams.sessions.recorder import duration, fold
 from streams.sessions.run import NothingToCollect
@@ -125,8 +125,8 @@ def start(
         datasets=parts(datasets),
         file=file,
     )
-    card = Card(spec, os.getpid(), sandbox, settings.clock_rate, settings.clock_anchor)
-    _run(Folder.create(settings.data_dir, card), settings, card)
+    manifest = SessionManifest(spec, os.getpid(), sandbox, settings.clock_rate, settings.clock_anchor)
+    _run(Folder.create(settings.data_dir, manifest), settings, manifest)
 
 
 @session.command()
@@ -144,27 +144,27 @@ def resume(*, name: str) -> None:
     if found.state in FINAL:
         fail(f"session {folder.id} is {found.state}: start another one")
     if folder.owned():
-        folder.order(Order(what="resume"))
-        click.echo(f"tapestream: session {folder.id} goes on in process {folder.card().pid}")
+        folder.order(SessionCommand(what="resume"))
+        click.echo(f"tapestream: session {folder.id} goes on in process {folder.manifest().pid}")
         return
     _go_on(folder)
 
 
 def _unended(data_dir: Path, mode: str) -> Folder | None:
     """The newest session of a mode, unless it has ended."""
-    of_mode = [folder for folder in every(data_dir) if folder.card().spec.mode == mode]
+    of_mode = [folder for folder in every(data_dir) if folder.manifest().spec.mode == mode]
     return of_mode[-1] if of_mode and of_mode[-1].session().state not in FINAL else None
 
 
 def _go_on(folder: Folder) -> None:
-    card = folder.card()
+    manifest = folder.manifest()
     for order in folder.orders():  # nobody was there to obey
         if order.what in {"add", "remove"}:
-            card = folder.change(order)
-    settings = _settings(card.rate if card.sandbox else 0, card.anchor)
-    card = replace(card, pid=os.getpid())
-    folder.write_card(card)
-    _run(folder, settings, card)
+            manifest = folder.change(order)
+    settings = _settings(manifest.rate if manifest.sandbox else 0, manifest.anchor)
+    manifest = replace(manifest, pid=os.getpid())
+    folder.write_card(manifest)
+    _run(folder, settings, manifest)
 
 
 @session.command()
@@ -298,13 +298,13 @@ def export(*, name: str, form: str, to: Path | None) -> None:
     show(("file", "rows"), [(str(path), rows) for path, rows in written])
 
 
-def _run(folder: Folder, settings: Settings, card: Card) -> None:
+def _run(folder: Folder, settings: Settings, manifest: SessionManifest) -> None:
     telemetry.configure(settings.log_level)
     terminal = sys.stderr.isatty()
     log = SessionLog(folder.log, _say, _draw if terminal else None)
-    click.echo(f"tapestream: session {folder.id}, {duration(card.spec.duration_ms)}; {folder.path}")
+    click.echo(f"tapestream: session {folder.id}, {duration(manifest.spec.duration_ms)}; {folder.path}")
     try:
-        found = asyncio.run(_conduct(folder, settings, log, sandbox=card.sandbox))
+        found = asyncio.run(_conduct(folder, settings, log, sandbox=manifest.sandbox))
     finally:
         log.close()
     left = duration(remaining_ms(found, found.at))
@@ -344,11 +344,11 @@ def _folder(settings: Settings, name: str) -> Folder:
 
 def _order(folder: Folder, what: Any, until: frozenset[Any]) -> None:
     """Leave an order, and wait until it is obeyed."""
-    folder.order(Order(what=what))
+    folder.order(SessionCommand(what=what))
     patience = time.monotonic() + OBEYED_S
     while (folder.owned() and folder.session().state not in until) or (until == FINAL and folder.owned()):
         if time.monotonic() > patience:
-            fail(f"process {folder.card().pid} has not obeyed within {OBEYED_S:g} s; its log is {folder.log}")
+            fail(f"process {folder.manifest().pid} has not obeyed within {OBEYED_S:g} s; its log is {folder.log}")
         time.sleep(0.1)
 
 
@@ -358,9 +358,9 @@ def _change(what: Literal["add", "remove"], symbols: tuple[str, ...], name: str)
     if folder.session().state in FINAL:
         fail(f"session {folder.id} is {folder.session().state}: start another one")
     found = wish.assets(symbols)
-    units.check(replace(folder.card().spec, symbols=found))
+    units.check(replace(folder.manifest().spec, symbols=found))
     for asset in found:
-        folder.order(Order(what=what, symbol=asset.symbol, asset_class=asset.asset_class))
+        folder.order(SessionCommand(what=what, symbol=asset.symbol, asset_class=asset.asset_class))
     when = "at its next cycle" if folder.owned() else "when it is resumed"
     done = "added" if what == "add" else "removed"
     click.echo(f"{' '.join(asset.symbol for asset in found)} will be {done} {when}, in session {folder.id}")

@@ -38,7 +38,7 @@ class SessionBusy(NoSuchSession):
     """Another process runs the session."""
 
 
-class Order(BaseModel):
+class SessionCommand(BaseModel):
     """What somebody else wants of a running session; `add` and `remove` name a symbol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class Order(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class SessionManifest:
     """What a session is, and who ran it last. `rate` and `anchor` are its clock's, `changes` those of symbols."""
 
     spec: Spec
@@ -57,7 +57,7 @@ class Card:
     sandbox: bool = False
     rate: float = 1
     anchor: int = 0
-    changes: tuple[Order, ...] = ()
+    changes: tuple[SessionCommand, ...] = ()
 
     @property
     def assets(self) -> tuple[Asset, ...]:
@@ -72,7 +72,7 @@ class Card:
         return tuple(found)
 
 
-_CARD = TypeAdapter(Card)
+_CARD = TypeAdapter(SessionManifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class Folder:
     path: Path
 
     @classmethod
-    def create(cls, data_dir: Path, card: Card) -> Folder:
+    def create(cls, data_dir: Path, manifest: SessionManifest) -> Folder:
         """Make the folder of a session that is planned."""
-        found = cls(sessions(data_dir) / card.spec.id)
+        found = cls(sessions(data_dir) / manifest.spec.id)
         found.path.mkdir(parents=True)
-        found.write_card(card)
-        checkpoint.write(found.path, advance(Session(card.spec), Checkpointed(), 0))
+        found.write_card(manifest)
+        checkpoint.write(found.path, advance(Session(manifest.spec), Checkpointed(), 0))
         return found
 
     @classmethod
@@ -111,7 +111,7 @@ class Folder:
         """Its log."""
         return self.path / LOG
 
-    def card(self) -> Card:
+    def manifest(self) -> SessionManifest:
         """What it is. Raises `NoSuchSession`."""
         try:
             return _CARD.validate_json((self.path / CARD).read_bytes())
@@ -122,14 +122,14 @@ class Folder:
             place = ".".join(map(str, first["loc"]))
             raise NoSuchSession(f"{self.path / CARD} cannot be used: {place}: {first['msg']}") from None
 
-    def write_card(self, card: Card) -> None:
+    def write_card(self, manifest: SessionManifest) -> None:
         """Replace what it is."""
-        _replace(self.path / CARD, _CARD.dump_json(card, indent=2))
+        _replace(self.path / CARD, _CARD.dump_json(manifest, indent=2))
 
-    def change(self, order: Order) -> Card:
+    def change(self, order: SessionCommand) -> SessionManifest:
         """Note a symbol that was added or removed."""
-        card = self.card()
-        changed = replace(card, changes=(*card.changes, order))
+        manifest = self.manifest()
+        changed = replace(manifest, changes=(*manifest.changes, order))
         self.write_card(changed)
         return changed
 
@@ -154,7 +154,7 @@ class Folder:
         lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not any(_locked(lock) for _ in range(PROBES)):
-                raise SessionBusy(f"session {self.id} is running in process {self.card().pid}")
+                raise SessionBusy(f"session {self.id} is running in process {self.manifest().pid}")
             yield
         finally:
             os.close(lock)
@@ -167,18 +167,18 @@ class Folder:
         except SessionBusy:
             return True
 
-    def order(self, order: Order) -> None:
+    def order(self, order: SessionCommand) -> None:
         """Leave an order for the process that runs it."""
         folder = self.path / ORDERS
         folder.mkdir(exist_ok=True)
         _replace(folder / f"{time.time_ns():020d}.json", order.model_dump_json().encode())
 
-    def orders(self) -> list[Order]:
+    def orders(self) -> list[SessionCommand]:
         """Take the orders that wait, in their sequence; what is none is dropped."""
         found = []
         for path in sorted((self.path / ORDERS).glob("*.json")):
             with suppress(ValidationError):
-                found.append(Order.model_validate_json(path.read_bytes()))
+                found.append(SessionCommand.model_validate_json(path.read_bytes()))
             path.unlink(missing_ok=True)
         return found
 
@@ -202,7 +202,7 @@ def adopt(data_dir: Path, path: Path) -> Folder:
     folder = Folder(sessions(data_dir) / session.spec.id)
     if not (folder.path / CARD).exists():
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_card(Card(session.spec))
+        folder.write_card(SessionManifest(session.spec))
     if path.resolve().parent != folder.path.resolve():
         with folder.owning():
             checkpoint.write(folder.path, advance(session, Checkpointed(), session.at))

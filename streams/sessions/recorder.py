@@ -12,7 +12,7 @@ from streams.sessions.spec import MINUTE_MS
 from streams.sessions.state import RUNNING, Checkpointed, Event, Interrupted, Session, active_ms, advance, remaining_ms
 
 
-class Book:
+class SessionRecorder:
     """The session of a folder that this process owns. One that was found running was interrupted.
 
     Raises `CheckpointRefused`.

@@ -17,7 +17,7 @@ from streams.client.client import Client, heard
 from streams.messaging.messages import PollDone
 from streams.runtime.pipeline import Pipeline, PipelineAway
 from streams.sessions.in_flight import Attempt, InFlight
-from streams.sessions.recorder import Book, by_source, in_short
+from streams.sessions.recorder import SessionRecorder, by_source, in_short
 from streams.sessions.source import Source
 from streams.sessions.spec import MINUTE_MS
 from streams.sessions.state import RUNNING, Ended, Paused, Resumed, Started, StopAsked, UnitsPlanned, ends_at
@@ -42,19 +42,26 @@ class Run:
     """One run of a session, on a pipeline that is ready."""
 
     def __init__(
-        self, book: Book, pipeline: Pipeline, client: Client, leaving: asyncio.Event, http_timeout_s: float
+        self,
+        recorder: SessionRecorder,
+        pipeline: Pipeline,
+        client: Client,
+        leaving: asyncio.Event,
+        http_timeout_s: float,
     ) -> None:
-        self._book, self._log = book, book.log
+        self._recorder, self._log = recorder, recorder.log
         self._pipeline, self._client = pipeline, client
         self._leaving = leaving
         self._http_timeout_s = http_timeout_s
-        self._card = book.folder.card()
-        self._stored = Stored(pipeline, book.folder.id)
-        self._work = InFlight(book.folder.id)
+        self._manifest = recorder.folder.manifest()
+        self._stored = Stored(pipeline, recorder.folder.id)
+        self._work = InFlight(recorder.folder.id)
         self._going = asyncio.Event()
         self._sources = {
-            name: Source(name, book, self._work, pipeline, client, going=self._going, assets=lambda: self._card.assets)
-            for name in book.session.spec.sources
+            name: Source(
+                name, recorder, self._work, pipeline, client, going=self._going, assets=lambda: self._manifest.assets
+            )
+            for name in recorder.session.spec.sources
             if name in pipeline.providers
         }
         self._settling = asyncio.Lock()
@@ -62,7 +69,7 @@ class Run:
 
     async def run(self) -> None:
         """Collect until it is over. What was heard of is stored, and the session says so, on return."""
-        with self._client.inbox(self._book.folder.id) as inbox:
+        with self._client.inbox(self._recorder.folder.id) as inbox:
             todo = self._begin()
             await self._withdraw(kept=self._work.job_id)  # what an earlier run of it, which was killed, left
             sources = [asyncio.create_task(self._sources[name].collect(units)) for name, units in todo.items()]
@@ -76,29 +83,29 @@ class Run:
                 await self._guarded(self._wind_down(), guards)
             finally:
                 await _cancelled([*sources, *guards])
-        if self._book.session.state in RUNNING:
-            self._book.tell(Ended())
+        if self._recorder.session.state in RUNNING:
+            self._recorder.tell(Ended())
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> dict[str, list[Unit]]:
         """Start or resume the session, and lay out what each source is asked once."""
-        book = self._book
-        for name in book.session.spec.sources:
+        recorder = self._recorder
+        for name in recorder.session.spec.sources:
             if name not in self._sources:
                 self._log.tell(f"{name} has no key: set {name.upper()}_KEYS", "source.no_key", source=name)
-        started = book.session.started or now_ms()
+        started = recorder.session.started or now_ms()
         todo = {name: source.lay_out(started) for name, source in self._sources.items()}
         if not any(todo.values()):
             raise NothingToCollect("no source can be asked any of this: see `tapestream providers`")
-        known = {unit.id for units in todo.values() for unit in units} | book.session.done
-        book.tell(Resumed() if book.session.started else Started())
-        book.tell(UnitsPlanned(max(book.session.planned, len(known))))
-        book.keep()
+        known = {unit.id for units in todo.values() for unit in units} | recorder.session.done
+        recorder.tell(Resumed() if recorder.session.started else Started())
+        recorder.tell(UnitsPlanned(max(recorder.session.planned, len(known))))
+        recorder.keep()
         self._going.set()
         self._told_at = now_ms()
         owner = "its own" if self._pipeline.own else "the running"
-        line = in_short(book.session, 0, now_ms())
+        line = in_short(recorder.session, 0, now_ms())
         self._log.tell(f"{line}; on {owner} pipeline", "session.running", sources=list(self._sources))
         return todo
 
@@ -134,8 +141,8 @@ class Run:
                 return
             await self._pipeline.settle()
             calls = await self._stored.calls(batch)
-            self._book.tell(*self._work.stored(batch, calls))
-            self._book.keep()
+            self._recorder.tell(*self._work.stored(batch, calls))
+            self._recorder.keep()
             for attempt in batch:
                 self._sources[attempt.unit.source].settled()
 
@@ -153,7 +160,7 @@ class Run:
         """Obey, keep and tell until the session is over, or this run of it."""
         while not await self._over(sources):
             self._keep_and_tell()
-            end = ends_at(self._book.session)
+            end = ends_at(self._recorder.session)
             await _first(asyncio.sleep(TICK_S), clock.sleep((end - now_ms()) / 1000 if end else LONGEST_MS))
 
     async def _over(self, sources: Sequence[asyncio.Task[None]]) -> bool:
@@ -161,9 +168,9 @@ class Run:
         for task in sources:
             if task.done():
                 task.result()
-        session = self._book.session
+        session = self._recorder.session
         if self._leaving.is_set() and session.state == "running":
-            self._book.tell(Paused())
+            self._recorder.tell(Paused())
         if self._leaving.is_set() or session.state == "stopping":
             return True
         end = ends_at(session)
@@ -171,27 +178,27 @@ class Run:
         return end is not None and (finished or now_ms() >= end)
 
     async def _obey(self) -> None:
-        for order in self._book.folder.orders():
-            state = self._book.session.state
+        for order in self._recorder.folder.orders():
+            state = self._recorder.session.state
             if order.what == "stop":
-                self._book.tell(StopAsked())
+                self._recorder.tell(StopAsked())
             elif order.what == "pause" and state == "running":
                 self._going.clear()
-                self._book.tell(Paused())
+                self._recorder.tell(Paused())
                 self._work.renew()
                 await self._withdraw(kept=self._work.job_id)
             elif order.what == "resume" and state == "paused":
-                self._book.tell(Resumed())
+                self._recorder.tell(Resumed())
                 self._going.set()
             elif order.what in {"add", "remove"}:
-                self._card = self._book.folder.change(order)
-            self._book.keep()
-            self._log.tell(f"{order.what} {order.symbol}".strip(), "session.order", state=self._book.session.state)
+                self._manifest = self._recorder.folder.change(order)
+            self._recorder.keep()
+            self._log.tell(f"{order.what} {order.symbol}".strip(), "session.order", state=self._recorder.session.state)
 
     def _keep_and_tell(self) -> None:
-        session, now = self._book.session, now_ms()
-        if now - self._book.kept_at >= CHECKPOINT_MS and session.state != "paused":
-            self._book.keep()
+        session, now = self._recorder.session, now_ms()
+        if now - self._recorder.kept_at >= CHECKPOINT_MS and session.state != "paused":
+            self._recorder.keep()
         line = in_short(session, len(self._work.underway), now)
         if now - self._told_at >= STATUS_MS:
             self._told_at = now
@@ -212,7 +219,7 @@ class Run:
             self._log.warn("session.unsettled", count=unsettled)
 
     async def _withdraw(self, kept: str = "") -> None:
-        await self._client.withdraw(self._book.folder.id, self._sources, kept)
+        await self._client.withdraw(self._recorder.folder.id, self._sources, kept)
 
     async def _idle(self) -> None:
         for source in self._sources.values():
@@ -227,12 +234,12 @@ class Run:
         while True:
             try:
                 await self._settle()
-                lost = await self._stored.lost(self._book.session)
+                lost = await self._stored.lost(self._recorder.session)
             except PipelineAway as error:
                 self._log.warn("settle.later", reason=str(error))
                 await asyncio.sleep(TICK_S)
             else:
-                self._book.tell(*lost)
+                self._recorder.tell(*lost)
                 return
 
     async def _guarded(self, work: Coroutine[Any, Any, None], guards: Sequence[asyncio.Task[Any]]) -> None:

@@ -9,7 +9,7 @@ from streams.client.client import Client
 from streams.runtime.pipeline import Pipeline
 from streams.sessions.folder import Folder
 from streams.sessions.log import SessionLog
-from streams.sessions.recorder import Book
+from streams.sessions.recorder import SessionRecorder
 from streams.sessions.run import NothingToCollect, Run
 from streams.sessions.state import RUNNING, Failed, Interrupted, Session
 
@@ -29,22 +29,22 @@ async def conduct(
         StoreError: the store is a server that does not answer.
     """
     with folder.owning():
-        book = Book(folder, log)
+        recorder = SessionRecorder(folder, log)
         try:
-            await _conduct(book, settings, leaving, sandbox=sandbox)
+            await _conduct(recorder, settings, leaving, sandbox=sandbox)
         except NothingToCollect as error:
-            book.tell(Failed(type(error).__name__))
+            recorder.tell(Failed(type(error).__name__))
             raise
         except BaseException:
-            if book.session.state in RUNNING:
-                book.tell(Interrupted())
+            if recorder.session.state in RUNNING:
+                recorder.tell(Interrupted())
             raise
         finally:
-            book.close()
-    return book.session
+            recorder.close()
+    return recorder.session
 
 
-async def _conduct(book: Book, settings: Settings, leaving: asyncio.Event, *, sandbox: bool) -> None:
+async def _conduct(recorder: SessionRecorder, settings: Settings, leaving: asyncio.Event, *, sandbox: bool) -> None:
     pipeline = Pipeline(settings, sandbox=sandbox)
     starting = asyncio.ensure_future(pipeline.__aenter__())
     left = asyncio.ensure_future(leaving.wait())
@@ -57,7 +57,7 @@ async def _conduct(book: Book, settings: Settings, leaving: asyncio.Event, *, sa
     await starting
     try:
         async with Client(pipeline.bootstrap) as client:
-            await Run(book, pipeline, client, leaving, settings.http_timeout_s).run()
-        book.close()  # the rest of the tree may take its time to stop
+            await Run(recorder, pipeline, client, leaving, settings.http_timeout_s).run()
+        recorder.close()  # the rest of the tree may take its time to stop
     finally:
         await pipeline.__aexit__()

@@ -10,7 +10,7 @@ from infra.clock import now_ms
 from streams.client.client import Client
 from streams.runtime.pipeline import Pipeline, PipelineAway
 from streams.sessions.in_flight import Attempt, InFlight
-from streams.sessions.recorder import Book
+from streams.sessions.recorder import SessionRecorder
 from streams.sessions.spec import Asset
 from streams.sessions.state import UnitsPlanned, ends_at
 from streams.sessions.units import LONGEST_MS, Unit, cost, interval_ms, once, quotes
@@ -31,7 +31,7 @@ class Source:
     def __init__(
         self,
         name: str,
-        book: Book,
+        recorder: SessionRecorder,
         work: InFlight,
         pipeline: Pipeline,
         client: Client,
@@ -40,7 +40,7 @@ class Source:
         assets: Assets,
     ) -> None:
         self.name = name
-        self._book, self._work = book, work
+        self._recorder, self._work = recorder, work
         self._pipeline, self._client = pipeline, client
         self._going, self._assets = going, assets
         self._slots = asyncio.Semaphore(UNDERWAY)
@@ -54,7 +54,7 @@ class Source:
         """What it is asked once for symbols that it was not asked for yet, in a session begun at `started`."""
         new = [asset for asset in self._assets() if asset not in self._laid]
         self._laid |= set(new)
-        units = once(self.name, new, self._book.session.spec.datasets, started)
+        units = once(self.name, new, self._recorder.session.spec.datasets, started)
         self._once |= {unit.id for unit in units}
         return units
 
@@ -92,7 +92,7 @@ class Source:
 
     def _cycle(self) -> list[Unit]:
         """The quotes that a cycle asks now; none where the session wants none, or nobody sells one."""
-        if "quote" not in self._book.session.spec.datasets:
+        if "quote" not in self._recorder.session.spec.datasets:
             return []
         return self._work.worth_asking(quotes(self.name, self._assets(), now_ms()))
 
@@ -104,14 +104,14 @@ class Source:
         began = now_ms()
         if pause is None:  # the quota is used up: look again later
             return began
-        added = self.lay_out(self._book.session.started or began)
-        units = [unit for unit in [*added, *self._cycle()] if unit.id not in self._book.session.done]
-        self._book.tell(UnitsPlanned(self._book.session.planned + len(units)))
+        added = self.lay_out(self._recorder.session.started or began)
+        units = [unit for unit in [*added, *self._cycle()] if unit.id not in self._recorder.session.done]
+        self._recorder.tell(UnitsPlanned(self._recorder.session.planned + len(units)))
         await self._submit(units)
         return began
 
     async def _pause(self, cycle: Sequence[Unit]) -> int | None:
-        end = ends_at(self._book.session)
+        end = ends_at(self._recorder.session)
         try:
             told = await self._pipeline.told_of(self.name)
         except PipelineAway:
@@ -121,12 +121,12 @@ class Source:
     async def _submit(self, units: Iterable[Unit]) -> None:
         """Submit units one by one, as others end."""
         for unit in units:
-            if unit.id in self._book.session.done or self._unwanted(unit):
+            if unit.id in self._recorder.session.done or self._unwanted(unit):
                 continue
             await self._unsettled.acquire()
             await self._slots.acquire()
             await self._going.wait()
-            attempt = self._work.begin(unit, ends_at(self._book.session), now_ms())
+            attempt = self._work.begin(unit, ends_at(self._recorder.session), now_ms())
             await self._client.submit([attempt.request])
 
     def _unwanted(self, unit: Unit) -> bool:

@@ -13,7 +13,7 @@ from infra.ports import free_port
 from streams.messaging import topics
 from streams.runtime.pipeline import PipelineGone
 from streams.runtime.process_tree import Stack, ask_query, ask_status
-from streams.sessions.folder import Card, Folder, Order
+from streams.sessions.folder import Folder, SessionCommand, SessionManifest
 from streams.sessions.log import SessionLog
 from streams.sessions.runner import conduct
 from streams.sessions.spec import HOUR_MS, Asset, Spec, preset
@@ -35,7 +35,7 @@ def planned(pipeline, folder, hours, sources, datasets):
     given = {name: pipeline.environment[name] for name in ("KAFKA_URL", "CLICKHOUSE_URL", "WEB_PORT", *names)}
     configured = settings.load(folder / "no.env", {**given, "DATA_DIR": str(folder / "data")})
     spec = Spec("s-1", "custom", hours * HOUR_MS, preset("focused", "p").symbols, sources, datasets)
-    return Folder.create(configured.data_dir, Card(spec)), configured
+    return Folder.create(configured.data_dir, SessionManifest(spec)), configured
 
 
 async def until(condition, within_s=60):
@@ -70,12 +70,12 @@ async def test_what_a_paused_or_stopped_session_still_had_to_ask_spends_no_quota
         running = asyncio.ensure_future(conducted(folder, configured))
         await until(lambda: is_in("running"))
         await until(somebody_waits)
-        folder.order(Order(what="pause"))
+        folder.order(SessionCommand(what="pause"))
         await until(lambda: is_in("paused"))
         await until(nobody_waits)
-        folder.order(Order(what="resume"))
+        folder.order(SessionCommand(what="resume"))
         await until(somebody_waits, 90)
-        folder.order(Order(what="stop"))
+        folder.order(SessionCommand(what="stop"))
         session = await asyncio.wait_for(running, 30)
         await until(nobody_waits)
 
@@ -135,7 +135,7 @@ async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started
     environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
     configured = settings.load(tmp_path / "no.env", environ)
     spec = Spec("s-1", "custom", HOUR_MS, preset("focused", "p").symbols, ("polygon", "yahoo"), ("bars", "profile"))
-    folder = Folder.create(configured.data_dir, Card(spec))
+    folder = Folder.create(configured.data_dir, SessionManifest(spec))
     async with Stack(configured, sandbox=True) as stack, aiohttp.ClientSession() as web:
         slow = [{"kind": "latency", "delay_s": 1.0}]
         await web.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
@@ -155,7 +155,7 @@ async def test_a_session_ends_with_the_pipeline_that_it_used_and_can_go_on(tmp_p
     environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
     configured = settings.load(tmp_path / "no.env", environ)
     spec = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"),), ("yahoo",), ("quote",))
-    folder = Folder.create(configured.data_dir, Card(spec))
+    folder = Folder.create(configured.data_dir, SessionManifest(spec))
     async with Stack(configured, sandbox=True):
         running = asyncio.ensure_future(conducted(folder, configured))
         await until(lambda: some_are_done(folder))

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from infra.clickhouse import Store, log_table, migrate
 from streams.__main__ import main
 from streams.sessions import checkpoint
-from streams.sessions.folder import Card, Folder
+from streams.sessions.folder import Folder, SessionManifest
 from streams.sessions.spec import HOUR_MS, Asset, Spec
 from streams.sessions.state import Checkpointed, Ended, Paused, Started, UnitDone, UnitsPlanned, advance, unit_id
 
@@ -32,7 +32,7 @@ def tell(tmp_path, monkeypatch):
 
 def session(data_dir, name="s-1", *events):
     spec = Spec(name, "custom", HOUR_MS, (Asset("AAPL"),), ("polygon",), ("bars",))
-    folder = Folder.create(data_dir, Card(spec))
+    folder = Folder.create(data_dir, SessionManifest(spec))
     found = folder.session()
     done = UnitDone(UNIT, "polygon", 500, 2, 1, "records")
     for event in (UnitsPlanned(2), Started(), done, *events, Checkpointed()):

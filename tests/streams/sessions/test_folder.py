@@ -3,7 +3,7 @@
 import pytest
 
 from streams.sessions import checkpoint
-from streams.sessions.folder import Card, Folder, NoSuchSession, Order, SessionBusy, adopt, every
+from streams.sessions.folder import Folder, NoSuchSession, SessionBusy, SessionCommand, SessionManifest, adopt, every
 from streams.sessions.spec import HOUR_MS, Asset, Spec
 from streams.sessions.state import Checkpointed, Paused, Started, UnitsPlanned, advance
 
@@ -11,7 +11,7 @@ SPEC = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("BTC-USD", "crypto")
 
 
 def folder(path, spec=SPEC):
-    return Folder.create(path, Card(spec, 4711, sandbox=True, rate=60, anchor=5))
+    return Folder.create(path, SessionManifest(spec, 4711, sandbox=True, rate=60, anchor=5))
 
 
 def later(found, *events):
@@ -24,13 +24,13 @@ def later(found, *events):
 
 def test_what_a_session_is_can_be_read_again_with_its_changes(tmp_path):
     found = folder(tmp_path)
-    found.change(Order(what="add", symbol="IBM"))
-    found.change(Order(what="remove", symbol="AAPL"))
+    found.change(SessionCommand(what="add", symbol="IBM"))
+    found.change(SessionCommand(what="remove", symbol="AAPL"))
 
-    card = Folder.find(tmp_path, "last").card()
+    manifest = Folder.find(tmp_path, "last").manifest()
 
-    assert (card.spec, card.pid, card.rate, card.anchor, card.sandbox) == (SPEC, 4711, 60, 5, True)
-    assert card.assets == (Asset("BTC-USD", "crypto"), Asset("IBM"))
+    assert (manifest.spec, manifest.pid, manifest.rate, manifest.anchor, manifest.sandbox) == (SPEC, 4711, 60, 5, True)
+    assert manifest.assets == (Asset("BTC-USD", "crypto"), Asset("IBM"))
     assert found.session().spec == SPEC
 
 
@@ -63,7 +63,12 @@ def test_one_process_has_a_session_and_a_running_one_that_none_has_was_interrupt
 
 def test_orders_are_taken_once_and_in_their_sequence(tmp_path):
     found = folder(tmp_path)
-    given = [Order(what="pause"), Order(what="add", symbol="IBM"), Order(what="resume"), Order(what="stop")]
+    given = [
+        SessionCommand(what="pause"),
+        SessionCommand(what="add", symbol="IBM"),
+        SessionCommand(what="resume"),
+        SessionCommand(what="stop"),
+    ]
     for order in given:
         found.order(order)
     (found.path / "orders" / "9.json").write_text("{")
@@ -77,7 +82,7 @@ def test_a_card_that_cannot_be_used_is_named(tmp_path):
     (found.path / "session.json").write_text('{"spec": 3}')
 
     with pytest.raises(NoSuchSession, match=r"session\.json cannot be used: spec: "):
-        found.card()
+        found.manifest()
 
 
 def test_a_checkpoint_from_elsewhere_gets_a_folder_of_its_own(tmp_path):
@@ -88,7 +93,7 @@ def test_a_checkpoint_from_elsewhere_gets_a_folder_of_its_own(tmp_path):
 
     assert found.path == here / "sessions" / "s-1"
     assert found.session().planned == session.planned
-    assert found.card().spec == SPEC
+    assert found.manifest().spec == SPEC
 
 
 def test_a_session_goes_back_to_its_own_earlier_checkpoint_only_as_far_as_it_may(tmp_path):
