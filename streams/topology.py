@@ -36,7 +36,7 @@ from streams.collecting.declarations import load
 from streams.collecting.toml_file import DeclarationsInvalid
 from streams.messaging import topics
 from streams.messaging.mailbox import Mailboxes, Work
-from streams.messaging.messages import Order
+from streams.messaging.messages import OwnerCommand
 from streams.messaging.producer import Outbox
 from streams.processing.normalize import Normalizer
 from streams.processing.table_rows import TABLES
@@ -117,8 +117,8 @@ class Worker:
             if boxes is not None:
                 await boxes.release(revoked)
 
-    def _obey(self, order: Order, account: Account) -> None:
-        self.ownership.obey(order, account, known=self.tracker.knows(order.provider))
+    def _obey(self, order: OwnerCommand, account: Account) -> None:
+        self.ownership.apply_command(order, account, known=self.tracker.knows(order.provider))
 
     def _topic(self, name: str, partitions: int) -> Any:
         return self.app.topic(

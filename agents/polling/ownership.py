@@ -14,7 +14,7 @@ from infra import telemetry
 from infra.clock import now_ms
 from streams.accounts.account import Account
 from streams.messaging import topics
-from streams.messaging.messages import ORDER, WORKER, Order, new_id
+from streams.messaging.messages import OWNER_COMMAND, WORKER, OwnerCommand, new_id
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -69,7 +69,7 @@ class Ownership:
                 self._open[name].clear()
                 self._asked.pop(name, None)
 
-    def obey(self, order: Order, account: Account, *, known: bool) -> None:
+    def apply_command(self, order: OwnerCommand, account: Account, *, known: bool) -> None:
         """Follow an order that was read among the calls, given the account as of then."""
         pool = self._desks[order.provider]
         if order.order == "reset_breaker":
@@ -83,7 +83,7 @@ class Ownership:
             log.info("provider.taken_over", provider=order.provider, worker=WORKER)
 
     async def _ask(self, name: str, order_id: str) -> None:
-        order = Order(order="takeover", provider=name, order_id=order_id, at=now_ms())
+        order = OwnerCommand(order="takeover", provider=name, order_id=order_id, at=now_ms())
         await self._outbox.send(
-            topics.API_CALLS, order.encode(), key=name, partition=topics.mailbox(name), headers=ORDER
+            topics.API_CALLS, order.encode(), key=name, partition=topics.mailbox(name), headers=OWNER_COMMAND
         )

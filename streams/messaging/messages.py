@@ -171,7 +171,7 @@ class ApiCall(Message):
     worker: str = ""
 
 
-class Order(Message):
+class OwnerCommand(Message):
     """An order to whoever owns a provider, among its `api.calls`: so it takes effect at one place in their sequence.
 
     `takeover` changes nothing: who reads it back knows that everything before it is folded.
@@ -183,8 +183,8 @@ class Order(Message):
     at: int
 
 
-ORDER = {"kind": b"order"}
-"""Headers of an `Order` among the `api.calls`."""
+OWNER_COMMAND = {"kind": b"order"}
+"""Headers of an `OwnerCommand` among the `api.calls`."""
 
 
 class RawMeta(Message):

@@ -13,7 +13,15 @@ from connectors import Call
 from connectors.records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
-from streams.messaging.messages import ORDER, ApiCall, CollectorRun, DeadLetter, PollDone, RawMeta, UniverseChange
+from streams.messaging.messages import (
+    OWNER_COMMAND,
+    ApiCall,
+    CollectorRun,
+    DeadLetter,
+    PollDone,
+    RawMeta,
+    UniverseChange,
+)
 
 Columns = dict[str, list[Any]]
 Decode = Callable[[bytes, Mapping[str, bytes]], Columns]
@@ -131,7 +139,7 @@ CALL_COLUMNS = tuple(ApiCall.model_fields)
 
 def _calls(value: bytes, headers: Mapping[str, bytes]) -> Columns:
     """A call is a row; an order to the provider's owner, among them, is none."""
-    if ORDER.items() <= headers.items():
+    if OWNER_COMMAND.items() <= headers.items():
         return {name: [] for name in CALL_COLUMNS}
     return _one_row(CALL_COLUMNS)(value, headers)
 

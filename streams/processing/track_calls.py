@@ -17,13 +17,13 @@ from streams.accounts.account import Account, Event, Key, ProviderPolicy
 from streams.accounts.breaker import Breaker
 from streams.accounts.budget import Budget
 from streams.messaging import topics
-from streams.messaging.messages import ORDER, ApiCall, Order
+from streams.messaging.messages import OWNER_COMMAND, ApiCall, OwnerCommand
 
 log = telemetry.get(__name__)
 
 KEY, BREAKER, BUDGET = TypeAdapter(Key), TypeAdapter(Breaker), TypeAdapter(Budget)
 Table = MutableMapping[str, Any]
-OnOrder = Callable[[Order, Account], None]
+OnOrder = Callable[[OwnerCommand, Account], None]
 NOTHING = {"offset": -1}
 
 
@@ -39,9 +39,11 @@ class CallTracker:
 
     def handle(self, message: Any) -> None:
         """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it."""
-        ordered = ORDER.items() <= dict(message.headers or ()).items()
+        ordered = OWNER_COMMAND.items() <= dict(message.headers or ()).items()
         try:
-            told: Order | ApiCall = Order.decode(message.value) if ordered else ApiCall.decode(message.value)
+            told: OwnerCommand | ApiCall = (
+                OwnerCommand.decode(message.value) if ordered else ApiCall.decode(message.value)
+            )
         except ValidationError:
             log.warning("track_calls.unreadable", partition=message.partition, offset=message.offset)
             return
@@ -69,7 +71,7 @@ class CallTracker:
         """Tell whether any call of the provider is in the tables."""
         return provider in self._breakers
 
-    def _obey(self, order: Order, offset: int) -> None:
+    def _obey(self, order: OwnerCommand, offset: int) -> None:
         provider, terms = order.provider, self._terms[order.provider]
         known = self.account(provider)
         if order.order == "takeover":

@@ -10,7 +10,7 @@ from connectors import connector
 from streams.accounts.account import Account, Began, ProviderPolicy, fold
 from streams.accounts.quota import Window
 from streams.messaging import topics
-from streams.messaging.messages import ORDER, Order
+from streams.messaging.messages import OWNER_COMMAND, OwnerCommand
 
 TERMS = ProviderPolicy(windows=(Window(5, "minute"),))
 POLYGON, YAHOO = (topics.mailbox(name) for name in ("polygon", "yahoo"))
@@ -21,8 +21,8 @@ class Outbox:
         self.orders = []
 
     async def send(self, topic, value, *, key, partition, headers):
-        assert (topic, headers, partition) == (topics.API_CALLS, ORDER, topics.mailbox(key))
-        self.orders.append(Order.decode(value))
+        assert (topic, headers, partition) == (topics.API_CALLS, OWNER_COMMAND, topics.mailbox(key))
+        self.orders.append(OwnerCommand.decode(value))
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def test_a_new_owner_waits_until_it_has_read_its_own_order(pools):
     await turns()
     assert not ready.done()
 
-    ownership.obey(order, spent(3), known=True)
+    ownership.apply_command(order, spent(3), known=True)
 
     await ready
     assert (ownership.owned(), ownership.waiting) == (["polygon"], False)
@@ -69,7 +69,7 @@ async def test_anothers_order_opens_nothing(pools):
     ownership, outbox = await taken(pools)
     other = outbox.orders[0].model_copy(update={"order_id": "another worker's"})
 
-    ownership.obey(other, spent(3), known=True)
+    ownership.apply_command(other, spent(3), known=True)
 
     assert ownership.owned() == []
 
@@ -78,7 +78,7 @@ async def test_an_account_that_no_table_knows_stays_as_it_was_counted_from_the_s
     pools["polygon"].adopt(spent(2))
     ownership, outbox = await taken(pools)
 
-    ownership.obey(outbox.orders[0], Account(), known=False)
+    ownership.apply_command(outbox.orders[0], Account(), known=False)
 
     assert pools["polygon"].account.breaker.calls == 2
     assert ownership.owned() == ["polygon"]
@@ -87,11 +87,11 @@ async def test_an_account_that_no_table_knows_stays_as_it_was_counted_from_the_s
 async def test_what_is_given_up_is_not_called_until_it_is_taken_again(pools):
     ownership, outbox = await taken(pools, (POLYGON, YAHOO))
     for order in outbox.orders:
-        ownership.obey(order, Account(), known=False)
+        ownership.apply_command(order, Account(), known=False)
     ownership.release({POLYGON})
 
     assert ownership.owned() == ["yahoo"]
-    ownership.obey(outbox.orders[0], Account(), known=False)
+    ownership.apply_command(outbox.orders[0], Account(), known=False)
     assert ownership.owned() == ["yahoo"]
     ownership.take({POLYGON, YAHOO})
     await turns()
@@ -112,17 +112,19 @@ async def test_the_breaker_is_closed_by_an_order_of_anybody(pools):
     pool = pools["polygon"]
     pool.account = Account(breaker=pool.account.breaker.__class__(state="OPEN", opened_at=1, failures=5))
 
-    ownership.obey(Order(order="reset_breaker", provider="polygon", order_id="x", at=1), Account(), known=True)
+    ownership.apply_command(
+        OwnerCommand(order="reset_breaker", provider="polygon", order_id="x", at=1), Account(), known=True
+    )
 
     assert pool.account.breaker.state == "CLOSED"
 
 
 async def test_an_order_that_is_read_twice_does_not_undo_what_was_counted_since(pools):
     ownership, outbox = await taken(pools)
-    ownership.obey(outbox.orders[0], spent(3), known=True)
+    ownership.apply_command(outbox.orders[0], spent(3), known=True)
     pools["polygon"].begin("polygon#1", "ours", pools["polygon"].connector.endpoints[0].name, 1, 1_000)
 
-    ownership.obey(outbox.orders[0], spent(3), known=True)
+    ownership.apply_command(outbox.orders[0], spent(3), known=True)
 
     assert pools["polygon"].account.breaker.calls == 4
     assert ownership.owned() == ["polygon"]

@@ -8,7 +8,17 @@ from pydantic import ValidationError
 
 from connectors import Call, Request
 from infra.clock import now_ms
-from streams.messaging.messages import ApiCall, DeadLetter, Hop, Order, Page, PollDone, PollRequest, RawMeta, new_id
+from streams.messaging.messages import (
+    ApiCall,
+    DeadLetter,
+    Hop,
+    OwnerCommand,
+    Page,
+    PollDone,
+    PollRequest,
+    RawMeta,
+    new_id,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 MS = st.integers(-62_135_596_800_000, 253_402_300_799_999)
@@ -48,7 +58,7 @@ REQUESTS = st.builds(
 MESSAGES = st.one_of(
     REQUESTS,
     st.builds(PollDone, call=CALLS, tried=HOPS, at=MS, children=st.integers(0, 9)),
-    st.builds(Order, provider=TEXT, order_id=TEXT, at=MS),
+    st.builds(OwnerCommand, provider=TEXT, order_id=TEXT, at=MS),
     st.builds(
         ApiCall,
         symbols=st.lists(TEXT).map(tuple),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors import Call
 from connectors.records import DATASETS
 from streams.messaging import topics
-from streams.messaging.messages import ORDER, ApiCall, DeadLetter, Hop, Order, Page, PollDone, RawMeta
+from streams.messaging.messages import OWNER_COMMAND, ApiCall, DeadLetter, Hop, OwnerCommand, Page, PollDone, RawMeta
 from streams.processing.table_rows import RAW_COLUMNS, SCALARS, SERIES, TABLES, Batch
 
 BARS = TABLES[topics.MARKET["bars"]]
@@ -195,8 +195,8 @@ def test_a_report_becomes_a_row_of_what_was_asked_and_who_was_tried():
 
 
 def test_an_order_among_the_calls_is_no_row_but_counts_as_handled():
-    order = Order(order="takeover", provider="polygon", order_id="x", at=1)
+    order = OwnerCommand(order="takeover", provider="polygon", order_id="x", at=1)
     batch = Batch(TABLES[topics.API_CALLS], opened_at=0.0)
-    batch.add("p0", record(order.encode(), 4, list(ORDER.items())))
+    batch.add("p0", record(order.encode(), 4, list(OWNER_COMMAND.items())))
 
     assert (batch.rows, batch.offsets) == (0, {"p0": 5})

@@ -12,7 +12,7 @@ from streams.accounts.account import ProviderPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, used
 from streams.messaging import topics
-from streams.messaging.messages import ORDER, ApiCall, Order
+from streams.messaging.messages import OWNER_COMMAND, ApiCall, OwnerCommand
 from streams.processing.track_calls import CallTracker
 
 NOON = 1_780_000_000_000
@@ -87,9 +87,9 @@ def test_an_order_of_the_next_owner_comes_with_everything_told_before_it():
     found, orders = tracker()
     for offset in range(3):
         found.handle(record(offset, told(offset)))
-    order = Order(order="takeover", provider="polygon", order_id="mine", at=NOON + 500)
+    order = OwnerCommand(order="takeover", provider="polygon", order_id="mine", at=NOON + 500)
 
-    found.handle(record(3, order, ORDER))
+    found.handle(record(3, order, OWNER_COMMAND))
 
     ((got, account),) = orders
     assert got == order
@@ -100,9 +100,9 @@ def test_an_order_of_the_next_owner_comes_with_everything_told_before_it():
 
 def test_orders_are_told_apart_from_calls_also_where_headers_come_as_pairs():
     found, orders = tracker()
-    order = Order(order="reset_breaker", provider="polygon", order_id="x", at=NOON)
+    order = OwnerCommand(order="reset_breaker", provider="polygon", order_id="x", at=NOON)
 
-    found.handle(record(0, order, list(ORDER.items())))
+    found.handle(record(0, order, list(OWNER_COMMAND.items())))
 
     assert [got for got, _ in orders] == [order]
     assert not found.knows("polygon")
@@ -115,7 +115,9 @@ def test_a_breaker_is_closed_by_order():
         found.handle(record(2 * n + 1, told(n, outcome="ProviderUnavailable")))
     assert found.account("polygon").breaker.state == "OPEN"
 
-    found.handle(record(10, Order(order="reset_breaker", provider="polygon", order_id="x", at=NOON), ORDER))
+    found.handle(
+        record(10, OwnerCommand(order="reset_breaker", provider="polygon", order_id="x", at=NOON), OWNER_COMMAND)
+    )
 
     assert found.account("polygon").breaker.state == "CLOSED"
     assert orders[0][1].breaker.state == "CLOSED"
