@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
+from streams.messaging.cancellations import cancel, job_of
 
 from agents.collecting.resource_gauge import ResourceGauge
 from agents.collecting.run_planner import RunPlanner, patiently
@@ -29,7 +30,6 @@ from streams.messaging.dead_letters import unreadable
 from streams.messaging.listener import Hearing
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.messaging.producer import Outbox
-from streams.messaging.withdrawals import job_of, withdraw
 
 log = telemetry.get(__name__)
 
@@ -191,7 +191,7 @@ class Collector:
     ) -> None:
         """Plan, and submit as often as the collector's policy allows what failed for a reason that may pass."""
         if request.asked_at < self._since:  # whoever led before may have begun it
-            await withdraw(self._outbox, request.run_id, connectors(), kept=job_id)
+            await cancel(self._outbox, request.run_id, connectors(), kept=job_id)
         members = await self._planning.members(declared.universe)
         if not any(members.values()) and any(wanted.dataset != "assets" for wanted in declared.datasets):
             tally.fault = "its universe is empty: no such assets are stored, or all of them were removed"

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
+from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, NoKey, Permit
@@ -21,9 +22,8 @@ from infra import clock, telemetry
 from streams.messaging import topics
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
-from streams.messaging.messages import Hop, Page, PollDone, PollRequest, Withdrawal
+from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
 from streams.messaging.producer import Outbox
-from streams.messaging.withdrawals import WITHDRAWN, Withdrawals, is_withdrawal
 from streams.processing.normalize import judge, rows_of
 
 log = telemetry.get(__name__)
@@ -65,13 +65,13 @@ class Poller:
         self._quotes = quotes
         self._sleep = sleep
         self._now = now
-        self._withdrawals = Withdrawals()
+        self._cancellations = Cancellations()
 
     def arrived(self, event: Any) -> None:
         """Look at an event of a mailbox as it comes, ahead of its turn: a withdrawal takes effect at once."""
-        if is_withdrawal(event):
+        if is_cancellation(event):
             with suppress(ValidationError):
-                self._withdrawals.take(Withdrawal.decode(event.value))
+                self._cancellations.take(Cancellation.decode(event.value))
 
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
@@ -79,8 +79,8 @@ class Poller:
         Gives what to wait for instead, when nobody can serve the request for a while.
         """
         try:
-            if is_withdrawal(event):
-                Withdrawal.decode(event.value)
+            if is_cancellation(event):
+                Cancellation.decode(event.value)
                 return None
             request = PollRequest.decode(event.value)
         except ValidationError as error:
@@ -102,7 +102,7 @@ class Poller:
         if request.deadline is not None and self._now() >= request.deadline:
             await self._done(request, "Expired", reason="its deadline passed before anybody could serve it")
             return None
-        if self._withdrawals.cover(request.job_id):
+        if self._cancellations.cover(request.job_id):
             await self._withdrawn(request)
             return None
         pool = self.pools.get(request.provider)
@@ -157,7 +157,7 @@ class Poller:
         weight = endpoint.weight(len(call.symbols))
         for attempt in range(self._retries + 1):
             permit = await self._permit(pool, request, endpoint.name, weight)
-            if self._withdrawals.cover(request.job_id):
+            if self._cancellations.cover(request.job_id):
                 await self._withdrawn(request)
                 return None
             if permit.wait_ms:
@@ -188,7 +188,7 @@ class Poller:
                 if request.deadline is not None and self._now() + permit.wait_ms >= request.deadline:
                     return permit
                 await self._rest(request, permit.wait_ms / 1000 or STAND_BACK_S)
-                if self._withdrawals.cover(request.job_id):
+                if self._cancellations.cover(request.job_id):
                     return permit
         finally:
             pool.urgent -= request.urgent
@@ -267,7 +267,7 @@ class Poller:
         return None
 
     async def _rest(self, request: PollRequest, seconds: float) -> None:
-        await self._withdrawals.rest(self._sleep, seconds, request.job_id)
+        await self._cancellations.rest(self._sleep, seconds, request.job_id)
 
     async def _withdrawn(self, request: PollRequest) -> None:
         await self._done(request, WITHDRAWN, reason="it was taken back before anybody was asked")

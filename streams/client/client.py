@@ -25,12 +25,12 @@ from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.client.subscription import subscribe
 from streams.messaging import topics
 from streams.messaging.bars import Bar, bars_of
+from streams.messaging.cancellations import cancel
 from streams.messaging.follow import following
 from streams.messaging.job import Job, requests_for
 from streams.messaging.mailbox import post
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.producer import MAX_MESSAGE, Outbox
-from streams.messaging.withdrawals import withdraw
 from streams.planning.routing import NO_ROUTES
 from streams.runtime import discovery
 
@@ -247,9 +247,9 @@ class Client:
         """Put requests into their mailboxes, and wait for nothing more."""
         await asyncio.gather(*(post(self._outbox, request) for request in requests))
 
-    async def withdraw(self, work: str, providers: Iterable[str], kept: str = "") -> None:
+    async def cancel(self, work: str, providers: Iterable[str], kept: str = "") -> None:
         """Take back what the jobs of a piece of work still have in these mailboxes, but for job `kept`."""
-        await withdraw(self._outbox, work, providers, kept)
+        await cancel(self._outbox, work, providers, kept)
 
     @contextmanager
     def inbox(self, job_id: str) -> Iterator[asyncio.Queue[Any]]:

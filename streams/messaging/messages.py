@@ -97,15 +97,15 @@ class PollRequest(Message):
         return self.model_copy(update={"request_id": f"{self.request_id}/{number}", **changes})
 
 
-class Withdrawal(Message):
+class Cancellation(Message):
     """Take back, among a provider's `poll.requests`, what the jobs `<work>.<id>` have there, but for the job `kept`."""
 
     work: str = Field(min_length=1)
     kept: str = ""
 
 
-WITHDRAWAL = {"kind": b"withdrawal"}
-"""Headers of a `Withdrawal` among the `poll.requests`."""
+CANCELLATION = {"kind": b"withdrawal"}
+"""Headers of a `Cancellation` among the `poll.requests`."""
 
 
 class PollDone(Message):

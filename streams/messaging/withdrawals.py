@@ -1,6 +1,6 @@
 """Takes back what was asked and is wanted no more. A piece of work (a session, a run) asks in jobs, one after another.
 
-Who begins a new job of it, or ends it, posts a `Withdrawal`: what earlier jobs still have in the mailboxes ends
+Who begins a new job of it, or ends it, posts a `Cancellation`: what earlier jobs still have in the mailboxes ends
 uncalled. Otherwise requests that wait for tomorrow's quota would spend it on work that was stopped, or begun again.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from streams.messaging import topics
-from streams.messaging.messages import WITHDRAWAL, Withdrawal, new_id
+from streams.messaging.messages import CANCELLATION, Cancellation, new_id
 from streams.messaging.producer import Outbox
 
 WITHDRAWN = "Withdrawn"
@@ -23,37 +23,37 @@ def job_of(work: str) -> str:
     return f"{work}.{new_id()}"
 
 
-async def withdraw(outbox: Outbox, work: str, providers: Iterable[str], kept: str = "") -> None:
+async def cancel(outbox: Outbox, work: str, providers: Iterable[str], kept: str = "") -> None:
     """Take back, from these providers, what is left of the work's jobs, but for the job `kept`.
 
     It goes where bulk requests go, behind those that it means: so whoever reads them again reads it again, too.
     """
-    value = Withdrawal(work=work, kept=kept).encode()
+    value = Cancellation(work=work, kept=kept).encode()
     await asyncio.gather(
         *(
             outbox.send(
-                topics.POLL_REQUESTS, value, key=provider, partition=topics.mailbox(provider), headers=WITHDRAWAL
+                topics.POLL_REQUESTS, value, key=provider, partition=topics.mailbox(provider), headers=CANCELLATION
             )
             for provider in providers
         )
     )
 
 
-def is_withdrawal(event: Any) -> bool:
+def is_cancellation(event: Any) -> bool:
     """Tell whether an event of a mailbox is one."""
-    return (event.headers or {}).get("kind") == WITHDRAWAL["kind"]
+    return (event.headers or {}).get("kind") == CANCELLATION["kind"]
 
 
-class Withdrawals:
+class Cancellations:
     """What was taken back, as far as a worker has heard."""
 
     def __init__(self) -> None:
         self._kept: dict[str, str] = {}
         self._heard: asyncio.Future[None] | None = None
 
-    def take(self, withdrawal: Withdrawal) -> None:
+    def take(self, cancellation: Cancellation) -> None:
         """Note one, and wake who rests."""
-        self._kept[withdrawal.work] = withdrawal.kept
+        self._kept[cancellation.work] = cancellation.kept
         if self._heard is not None:
             self._heard.set_result(None)
             self._heard = None

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.messaging.cancellations import WITHDRAWN, job_of
 from streams.messaging.job import Job
 from streams.messaging.messages import PollDone, PollRequest
-from streams.messaging.withdrawals import WITHDRAWN, job_of
 from streams.sessions.state import SUCCESS, UnitDone
 from streams.sessions.units import Unit
 

@@ -71,7 +71,7 @@ class Run:
         """Collect until it is over. What was heard of is stored, and the session says so, on return."""
         with self._client.inbox(self._recorder.folder.id) as inbox:
             todo = self._begin()
-            await self._withdraw(kept=self._work.job_id)  # what an earlier run of it, which was killed, left
+            await self._cancel_job(kept=self._work.job_id)  # what an earlier run of it, which was killed, left
             sources = [asyncio.create_task(self._sources[name].collect(units)) for name, units in todo.items()]
             guards = [
                 asyncio.create_task(work)
@@ -186,7 +186,7 @@ class Run:
                 self._going.clear()
                 self._recorder.tell(Paused())
                 self._work.renew()
-                await self._withdraw(kept=self._work.job_id)
+                await self._cancel_job(kept=self._work.job_id)
             elif order.what == "resume" and state == "paused":
                 self._recorder.tell(Resumed())
                 self._going.set()
@@ -210,7 +210,7 @@ class Run:
 
     async def _wind_down(self) -> None:
         """Take back what waits, let calls under way end, within one HTTP time-out, and have all of it stored."""
-        await self._withdraw()
+        await self._cancel_job()
         await _first(self._idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
         if given_up := len(self._work.underway):
             self._log.note("units.given_up", count=given_up)
@@ -218,8 +218,8 @@ class Run:
         if unsettled := len(self._work.ended):
             self._log.warn("session.unsettled", count=unsettled)
 
-    async def _withdraw(self, kept: str = "") -> None:
-        await self._client.withdraw(self._recorder.folder.id, self._sources, kept)
+    async def _cancel_job(self, kept: str = "") -> None:
+        await self._client.cancel(self._recorder.folder.id, self._sources, kept)
 
     async def _idle(self) -> None:
         for source in self._sources.values():

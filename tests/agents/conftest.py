@@ -30,14 +30,14 @@ from streams.accounts.breaker import BreakerPolicy
 from streams.collecting.declarations import load
 from streams.messaging import topics
 from streams.messaging.messages import (
-    WITHDRAWAL,
+    CANCELLATION,
     ApiCall,
+    Cancellation,
     CollectorRun,
     CollectRequest,
     DeadLetter,
     PollDone,
     PollRequest,
-    Withdrawal,
 )
 from streams.processing.table_rows import TABLES
 
@@ -296,8 +296,8 @@ class Pollers:
         self.held = None
 
     async def send(self, topic, value, *, key=None, partition=None, headers=None):
-        if headers == WITHDRAWAL:
-            self.withdrawn[partition] = Withdrawal.decode(value)
+        if headers == CANCELLATION:
+            self.withdrawn[partition] = Cancellation.decode(value)
         elif topic == topics.POLL_REQUESTS:
             request = PollRequest.decode(value)
             self.polls.append(request)

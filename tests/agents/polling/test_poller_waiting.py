@@ -10,7 +10,7 @@ from sandbox import Fault
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, window_end
 from streams.messaging import topics
-from streams.messaging.messages import WITHDRAWAL, Hop, PollDone, PollRequest, Withdrawal
+from streams.messaging.messages import CANCELLATION, Cancellation, Hop, PollDone, PollRequest
 
 MINUTE, HOUR = 60_000, 3_600_000
 DAILY = Call(dataset="bars", symbols=("KO",), interval="1d", start=1_751_328_000_000, end=1_753_056_000_000)
@@ -229,7 +229,7 @@ def test_a_report_tells_the_whole_call():
 
 
 def taken_back(work, kept=""):
-    return SimpleNamespace(value=Withdrawal(work=work, kept=kept).encode(), headers=WITHDRAWAL, message=None)
+    return SimpleNamespace(value=Cancellation(work=work, kept=kept).encode(), headers=CANCELLATION, message=None)
 
 
 def asked(job_id, **more):
@@ -282,7 +282,7 @@ async def test_a_withdrawal_that_cannot_be_read_is_a_dead_letter_and_takes_nothi
     scene = scene()
     event = SimpleNamespace(
         value=b'{"work": ""}',
-        headers=WITHDRAWAL,
+        headers=CANCELLATION,
         message=SimpleNamespace(topic=topics.POLL_REQUESTS, partition=8, offset=9),
     )
 

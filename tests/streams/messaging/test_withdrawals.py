@@ -4,16 +4,16 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
+from streams.messaging.cancellations import Cancellations, job_of
 
-from streams.messaging.messages import Withdrawal
-from streams.messaging.withdrawals import Withdrawals, job_of
+from streams.messaging.messages import Cancellation
 
 WORKS = st.sampled_from(["s-1", "s-2", "daily_prices.close.17", "", "s"])
 
 
 @given(st.lists(st.tuples(WORKS, st.booleans()), max_size=12))
 def test_a_job_is_covered_by_the_last_withdrawal_of_its_work_alone(steps):
-    withdrawals = Withdrawals()
+    cancellations = Cancellations()
     jobs = {work: [job_of(work)] for work, _ in steps if work}
     kept = {}
     for work, keeps in steps:
@@ -21,31 +21,31 @@ def test_a_job_is_covered_by_the_last_withdrawal_of_its_work_alone(steps):
             continue
         jobs[work].append(job_of(work))
         kept[work] = jobs[work][-1] if keeps else ""
-        withdrawals.take(Withdrawal(work=work, kept=kept[work]))
+        cancellations.take(Cancellation(work=work, kept=kept[work]))
 
     for work, found in jobs.items():
-        assert [withdrawals.cover(job) for job in found] == [work in kept and job != kept[work] for job in found]
-    assert not withdrawals.cover("019a2b3c4d5e6f")
+        assert [cancellations.cover(job) for job in found] == [work in kept and job != kept[work] for job in found]
+    assert not cancellations.cover("019a2b3c4d5e6f")
 
 
 async def test_who_rests_is_woken_by_the_withdrawal_of_its_own_job_only():
-    withdrawals, slept = Withdrawals(), []
+    cancellations, slept = Cancellations(), []
 
     async def sleep(seconds):
         slept.append(seconds)
         await asyncio.get_running_loop().create_future()
 
-    resting = [asyncio.create_task(withdrawals.rest(sleep, 9, job)) for job in ("s-1.a", "s-1.b", "s-2.a")]
+    resting = [asyncio.create_task(cancellations.rest(sleep, 9, job)) for job in ("s-1.a", "s-1.b", "s-2.a")]
     while len(slept) < 3:
         await asyncio.sleep(0)
-    withdrawals.take(Withdrawal(work="s-1", kept="s-1.b"))
+    cancellations.take(Cancellation(work="s-1", kept="s-1.b"))
     await asyncio.wait_for(resting[0], 5)
     assert [task.done() for task in resting] == [True, False, False]
 
-    withdrawals.take(Withdrawal(work="s-2"))
-    withdrawals.take(Withdrawal(work="s-1"))
+    cancellations.take(Cancellation(work="s-2"))
+    cancellations.take(Cancellation(work="s-1"))
     await asyncio.wait_for(asyncio.gather(*resting), 5)
 
 
 async def test_a_rest_ends_with_its_sleep():
-    await asyncio.wait_for(Withdrawals().rest(asyncio.sleep, 0, "s-1.a"), 5)
+    await asyncio.wait_for(Cancellations().rest(asyncio.sleep, 0, "s-1.a"), 5)
