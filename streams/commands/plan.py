@@ -24,7 +24,7 @@ from streams.planning.coverage import covered_by, kinds_of, terms_of
 from streams.planning.plan import Availability, Covered, Plan, Requirement
 from streams.planning.planner import make
 from streams.planning.routing import routes
-from streams.runtime.process_tree import Address, sandbox_environment
+from streams.runtime.process_tree import ProcessTreeAddress, sandbox_environment
 from streams.runtime.query import rows
 
 SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
@@ -130,7 +130,7 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
 def settings_of_tree() -> Settings:
     """The settings; where a sandboxed tree runs here, with the keys and limits that it gives every provider."""
     settings = load_settings()
-    running = Address.find(settings.data_dir)
+    running = ProcessTreeAddress.find(settings.data_dir)
     if not (running and running.sandbox_url):
         return settings
     values = {name: SecretStr(value) for name, value in sandbox_environment(running.sandbox_url).items()}

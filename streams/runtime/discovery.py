@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from connectors import connector, connectors
 from infra.settings import Settings
 from streams.planning.routing import Routes, routes
-from streams.runtime.process_tree import Address
+from streams.runtime.process_tree import ProcessTreeAddress
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class PipelineLocation:
     """How a running pipeline is reached: its broker as `host:port`, and the web URL of a worker on this machine.
 
     `providers` are those that it can ask: they have a key, or need none; `routes` say whom first.
@@ -23,16 +23,16 @@ class Whereabouts:
     routes: Routes
 
 
-def find(settings: Settings) -> Whereabouts:
+def find(settings: Settings) -> PipelineLocation:
     """Tell where the pipeline that these settings mean is, whether it runs or not. Raises `SettingsInvalid`."""
     first = routes(settings.routes)
-    tree = Address.find(settings.data_dir)
+    tree = ProcessTreeAddress.find(settings.data_dir)
     names = frozenset(name for name in connectors() if usable(settings, name))
     if tree is None:
-        return Whereabouts(settings.bootstrap, f"http://127.0.0.1:{settings.web_port}", names, first)
+        return PipelineLocation(settings.bootstrap, f"http://127.0.0.1:{settings.web_port}", names, first)
     # a sandbox gives every provider a key
     every = frozenset(connectors())
-    return Whereabouts(tree.bootstrap, tree.web_url, every if tree.sandbox_url else names, first)
+    return PipelineLocation(tree.bootstrap, tree.web_url, every if tree.sandbox_url else names, first)
 
 
 def usable(settings: Settings, provider: str) -> bool:

@@ -14,7 +14,7 @@ import aiohttp
 from infra.clickhouse import Store, StoreError
 from infra.settings import Settings
 from streams.runtime import discovery
-from streams.runtime.process_tree import READY_S, Address, Stack, ask_query, ask_status
+from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack, ask_query, ask_status
 from streams.runtime.stored import settled
 
 LOOK_S = 1.0
@@ -39,7 +39,7 @@ class Pipeline:
         self._settings = settings
         self._sandbox = sandbox
         self._stack: Stack | None = None
-        self._tree: Address | None = None
+        self._tree: ProcessTreeAddress | None = None
         self._store: Store | None = None
         self._closing = AsyncExitStack()
         self.bootstrap = ""
@@ -56,7 +56,7 @@ class Pipeline:
 
     async def _open(self) -> None:
         settings = self._settings
-        self._tree = Address.find(settings.data_dir)
+        self._tree = ProcessTreeAddress.find(settings.data_dir)
         where = discovery.find(settings)
         if self._tree is None and not await _is_there(where.web_url):
             self._stack = await self._closing.enter_async_context(Stack(settings, sandbox=self._sandbox))
@@ -85,7 +85,7 @@ class Pipeline:
 
     def check(self) -> None:
         """Raise `PipelineGone` when another tree, or none, is where ours was: its broker has forgotten everything."""
-        if self._tree and Address.find(self._settings.data_dir) != self._tree:
+        if self._tree and ProcessTreeAddress.find(self._settings.data_dir) != self._tree:
             raise PipelineGone(f"the pipeline of process {self._tree.pid} has ended")
 
     async def settle(self) -> None:

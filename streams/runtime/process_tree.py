@@ -42,7 +42,7 @@ class PartEnded(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ProcessTreeAddress:
     """Where a running tree is reached, as its `run.json` says."""
 
     pid: int
@@ -56,7 +56,7 @@ class Address:
         return bootstrap_servers(self.kafka_url)
 
     @classmethod
-    def find(cls, data_dir: Path) -> Address | None:
+    def find(cls, data_dir: Path) -> ProcessTreeAddress | None:
         """Give the address of the live tree that owns `data_dir`, or None."""
         try:
             found = cls(**json.loads((data_dir / "run.json").read_text()))
@@ -75,7 +75,7 @@ class Stack:
     settings: Settings
     sandbox: bool = False
     sandbox_options: tuple[str, ...] = ()
-    address: Address | None = None
+    address: ProcessTreeAddress | None = None
     renewals: int = 0
     _port: int = 0
     _parts: dict[str, Any] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Stack:
         return self.settings.data_dir
 
     async def __aenter__(self) -> Self:
-        if running := Address.find(self.data_dir):
+        if running := ProcessTreeAddress.find(self.data_dir):
             raise AlreadyRunning(f"{self.data_dir} is in use by process {running.pid}: stop it, or set DATA_DIR")
         require_free(self.settings.web_port)
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class Stack:
         self._port = free_port()
         broker = self._parts["broker"] = await EmbeddedBroker(self._port, log=self._log("broker")).start()
         await self._start_worker()
-        self.address = Address(os.getpid(), broker.url, self._web_url, sandbox_url)
+        self.address = ProcessTreeAddress(os.getpid(), broker.url, self._web_url, sandbox_url)
         (self.data_dir / "run.json").write_text(json.dumps(asdict(self.address)))
 
     async def _start_worker(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from infra.clickhouse import Store
 from infra.ports import free_port
 from streams.client.scheduler import Scheduler
-from streams.runtime.process_tree import Address
+from streams.runtime.process_tree import ProcessTreeAddress
 
 pytestmark = pytest.mark.pipeline
 
@@ -76,6 +76,6 @@ def test_a_program_changes_the_universe_has_it_collected_and_leaves_nothing_runn
         assert scheduler.statistics()["schedules"]["profiles/yearly"] == yearly
 
     assert psutil.wait_procs(tree, timeout=5)[1] == []
-    assert Address.find(declared / "data") is None
+    assert ProcessTreeAddress.find(declared / "data") is None
     sql = "SELECT DISTINCT symbol FROM profiles ORDER BY symbol"
     assert asyncio.run(stored(f"chdb://{declared}/data/store", sql)) == [("AAPL",), ("MSFT",)]

@@ -14,7 +14,7 @@ from connectors import connectors
 from infra.clickhouse import Store, migrate
 from infra.ports import free_port
 from streams.commands.plan import capacity, in_words, plan
-from streams.runtime.process_tree import Address
+from streams.runtime.process_tree import ProcessTreeAddress
 
 DAY = 86_400_000
 MONDAY = 1_717_372_800_000  # 2024-06-03
@@ -184,7 +184,7 @@ def test_a_store_from_before_polls_were_kept_covers_nothing(tmp_path, monkeypatc
 
 def test_beside_a_sandboxed_tree_every_provider_has_a_key(tmp_path):
     (tmp_path / "data").mkdir()
-    address = Address(os.getpid(), "kafka://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:2")
+    address = ProcessTreeAddress(os.getpid(), "kafka://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:2")
     (tmp_path / "data" / "run.json").write_text(json.dumps(asdict(address)))
 
     assert told(*ONE_DAY, "--symbols", "AAPL")["without_key"] == []

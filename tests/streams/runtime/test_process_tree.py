@@ -11,7 +11,7 @@ from connectors import Call
 from infra import settings
 from infra.ports import free_port
 from streams.client.client import Client, requests_for
-from streams.runtime.process_tree import Address, AlreadyRunning, Stack, ask_query
+from streams.runtime.process_tree import AlreadyRunning, ProcessTreeAddress, Stack, ask_query
 
 DAY = 86_400_000
 pytestmark = pytest.mark.pipeline
@@ -62,7 +62,7 @@ async def test_a_folder_has_one_tree_and_nothing_outlives_it(configured):
         assert len(children) == 2
         with pytest.raises(AlreadyRunning, match="is in use by process"):
             await Stack(configured).__aenter__()
-        assert stack.address == Address.find(configured.data_dir)
+        assert stack.address == ProcessTreeAddress.find(configured.data_dir)
 
     assert psutil.wait_procs(children, timeout=5)[1] == []
-    assert Address.find(configured.data_dir) is None
+    assert ProcessTreeAddress.find(configured.data_dir) is None
