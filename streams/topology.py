@@ -190,7 +190,7 @@ class Worker:
         for call in await calls_since(store, since):
             calls.setdefault(call.provider, []).append(call)
         for name, pool in self.pools.items():
-            pool.adopt(accounts.taken_over(accounts.replayed(calls.get(name, ()), pool.terms), pool.terms, now))
+            pool.adopt(accounts.after_takeover(accounts.replayed(calls.get(name, ()), pool.terms), pool.terms, now))
 
     async def _open_store(self) -> Store:
         """Open the store; a folder that a command has open for a moment is waited for."""

@@ -59,7 +59,7 @@ class KeyPool:
     def adopt(self, account: Account) -> None:
         """Take over an account: of its keys, those that are configured."""
         self.account = Account({label: account.key(label) for label in self.keys}, account.breaker, account.budget)
-        self._foreign = accounts.flying(self.account)
+        self._foreign = accounts.in_flight(self.account)
 
     def usd(self, endpoint: str) -> float:
         """What a call of that endpoint costs, in dollars."""
@@ -74,8 +74,8 @@ class KeyPool:
         """
         self.account = accounts.settled(self.account, self.terms, now)
         if self._foreign:
-            self.account = accounts.landed(self.account, self.terms, self._foreign, now)
-            self._foreign &= accounts.flying(self.account)
+            self.account = accounts.without_in_flight(self.account, self.terms, self._foreign, now)
+            self._foreign &= accounts.in_flight(self.account)
         windows = self.terms.windows if urgent else (*self.terms.windows, *self._paced)
         waits = self._waits(windows, endpoint, weight, now)
         soonest = min(waits.values())

@@ -207,8 +207,8 @@ def settled(account: Account, terms: ProviderPolicy, now: int) -> Account:
     return replace(account, keys=keys, breaker=breakers.settle(account.breaker, now))
 
 
-def taken_over(account: Account, terms: ProviderPolicy, now: int) -> Account:
-    """The account as its next owner finds it, who tells no end of the calls under way: see `landed`.
+def after_takeover(account: Account, terms: ProviderPolicy, now: int) -> Account:
+    """The account as its next owner finds it, who tells no end of the calls under way: see `without_in_flight`.
 
     Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
     """
@@ -217,10 +217,10 @@ def taken_over(account: Account, terms: ProviderPolicy, now: int) -> Account:
         for label, key in account.keys.items()
     }
     found = replace(account, keys=anew, breaker=replace(account.breaker, probe=""))
-    return landed(found, terms, flying(found), now)
+    return without_in_flight(found, terms, in_flight(found), now)
 
 
-def landed(account: Account, terms: ProviderPolicy, calls: Container[str], now: int) -> Account:
+def without_in_flight(account: Account, terms: ProviderPolicy, calls: Container[str], now: int) -> Account:
     """The account when these calls under way have ended, but for those that may still be on their way.
 
     An earlier owner made them, who died or gave the provider up: they may reach the provider as late as their time-out.
@@ -232,9 +232,9 @@ def landed(account: Account, terms: ProviderPolicy, calls: Container[str], now: 
     return replace(account, keys=keys)
 
 
-def flying(account: Account) -> frozenset[str]:
+def in_flight(account: Account) -> frozenset[str]:
     """The ids of the calls under way."""
-    return frozenset(call_id for key in account.keys.values() for call_id, *_ in key.usage.flying)
+    return frozenset(call_id for key in account.keys.values() for call_id, *_ in key.usage.in_flight)
 
 
 def abandoned(account: Account, terms: ProviderPolicy, began: Began, now: int) -> Account:

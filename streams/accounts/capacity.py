@@ -66,8 +66,8 @@ def startable(windows: Sequence[Window], usages: Sequence[KeyUsage], weight: flo
     for usage in able(windows, usages, weight, now):
         rests = max(0, usage.rest_until - now)
         if within_ms >= rests:
-            landed = quota.land(usage, windows, now)
-            total += _of_key(longest_first, landed, weight, now + rests, within_ms - rests)
+            without_in_flight = quota.land(usage, windows, now)
+            total += _of_key(longest_first, without_in_flight, weight, now + rests, within_ms - rests)
     return total
 
 

@@ -58,7 +58,7 @@ class KeyUsage:
     `unsold` are the endpoints that its plan does not sell.
     """
 
-    flying: tuple[tuple[str, int, float], ...] = ()
+    in_flight: tuple[tuple[str, int, float], ...] = ()
     """(call id, started at, weight) of each call under way."""
     recent: tuple[tuple[int, float, float], ...] = ()
     """(ended at, calls, weight), by time."""
@@ -90,7 +90,7 @@ def begin(usage: KeyUsage, windows: Iterable[Window], call_id: str, weight: floa
     """Record a call that starts now. It counts whatever becomes of it."""
     usage = settle(usage, windows, now)
     counted = tuple(_count(usage, window, weight, now) for window in windows if window.per not in ROLLING_MS)
-    return replace(usage, flying=(*usage.flying, (call_id, now, weight)), counted=counted)
+    return replace(usage, in_flight=(*usage.in_flight, (call_id, now, weight)), counted=counted)
 
 
 def end(usage: KeyUsage, windows: Sequence[Window], call_id: str, now: int, said: Said | None = None) -> KeyUsage:
@@ -98,11 +98,11 @@ def end(usage: KeyUsage, windows: Sequence[Window], call_id: str, now: int, said
 
     What the provider says of the key's quota wins over our own count. A call that is not known changes nothing.
     """
-    call = next((call for call in usage.flying if call[0] == call_id), None)
+    call = next((call for call in usage.in_flight if call[0] == call_id), None)
     if call is None:
         return usage
     _, started, weight = call
-    usage = replace(usage, flying=tuple(other for other in usage.flying if other[0] != call_id))
+    usage = replace(usage, in_flight=tuple(other for other in usage.in_flight if other[0] != call_id))
     usage = settle(usage, windows, now)
     crossed = {
         window.per
@@ -128,7 +128,7 @@ def land(
 
     One that has been under way for less than `longest_ms` may still reach the provider, and goes on counting.
     """
-    for call_id, started, _ in usage.flying:
+    for call_id, started, _ in usage.in_flight:
         if started + longest_ms <= now and (only is None or call_id in only):
             usage = end(usage, windows, call_id, now)
     return usage
@@ -137,14 +137,14 @@ def land(
 def used(usage: KeyUsage, window: Window, now: int) -> float:
     """What is used of `window` as of `now`."""
     if window.per in ROLLING_MS:
-        return _amount(window, _inside(usage, window, now), usage.flying)
+        return _amount(window, _inside(usage, window, now), usage.in_flight)
     start = window_start(window, now)
     counted = sum(
         window.amount(calls, weight)
         for per, since, calls, weight in usage.counted
         if per == window.per and since >= start
     )
-    return counted + sum(window.amount(1, weight) for _, at, weight in usage.flying if at < start)
+    return counted + sum(window.amount(1, weight) for _, at, weight in usage.in_flight if at < start)
 
 
 def left(usage: KeyUsage, windows: Iterable[Window], now: int) -> float:
@@ -157,13 +157,13 @@ def settle(usage: KeyUsage, windows: Iterable[Window], now: int) -> KeyUsage:
 
     So a step never frees a call twice, and holds nobody up for longer than the windows last.
     """
-    latest = [at for _, at, _ in usage.flying] + [since for _, since, *_ in usage.counted]
+    latest = [at for _, at, _ in usage.in_flight] + [since for _, since, *_ in usage.counted]
     if max(latest, default=now) <= now and (not usage.recent or usage.recent[-1][0] <= now):
         return usage  # as nearly always: nothing lies in the future
     ends: dict[str, int] = {window.per: window_end(window, now) for window in windows if window.per not in ROLLING_MS}
     return replace(
         usage,
-        flying=tuple((call_id, min(at, now), weight) for call_id, at, weight in usage.flying),
+        in_flight=tuple((call_id, min(at, now), weight) for call_id, at, weight in usage.in_flight),
         recent=tuple((min(at, now), calls, weight) for at, calls, weight in usage.recent),
         counted=tuple(
             (per, min(since, ends.get(per, since)), calls, weight) for per, since, calls, weight in usage.counted
@@ -268,17 +268,17 @@ def _inside(usage: KeyUsage, window: Window, now: int) -> tuple[tuple[int, float
 
 
 def _amount(
-    window: Window, ended: Iterable[tuple[int, float, float]], flying: Iterable[tuple[str, int, float]]
+    window: Window, ended: Iterable[tuple[int, float, float]], in_flight: Iterable[tuple[str, int, float]]
 ) -> float:
     """What these calls take of the window."""
     if window.weighted:
-        return sum(weight for *_, weight in ended) + sum(weight for *_, weight in flying)
-    return sum(calls for _, calls, _ in ended) + sum(1 for _ in flying)
+        return sum(weight for *_, weight in ended) + sum(weight for *_, weight in in_flight)
+    return sum(calls for _, calls, _ in ended) + sum(1 for _ in in_flight)
 
 
 def _rolling_wait(usage: KeyUsage, window: Window, weight: float, now: int) -> int:
     inside = _inside(usage, window, now)
-    excess = _amount(window, inside, usage.flying) + window.amount(1, weight) - window.calls
+    excess = _amount(window, inside, usage.in_flight) + window.amount(1, weight) - window.calls
     if excess <= 0:
         return 0
     length = ROLLING_MS[window.per]

@@ -40,7 +40,7 @@ def availabilities(
     found = []
     for name in providers:
         own = every[name]
-        account = accounts.taken_over(accounts.replayed(by_provider.get(name, ()), own), own, now)
+        account = accounts.after_takeover(accounts.replayed(by_provider.get(name, ()), own), own, now)
         lacking: dict[str, set[str]] = {}
         for _, label, endpoint in (entry for entry in not_sold if entry[0] == name):
             lacking.setdefault(label, set()).add(endpoint)

@@ -75,7 +75,7 @@ class CallTracker:
         provider, terms = order.provider, self._terms[order.provider]
         known = self.account(provider)
         if order.order == "takeover":
-            changed = accounts.taken_over(known, terms, order.at)
+            changed = accounts.after_takeover(known, terms, order.at)
         else:
             changed = accounts.fold(known, accounts.BreakerReset(), terms)
         if self.knows(provider):

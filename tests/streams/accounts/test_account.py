@@ -51,11 +51,11 @@ def test_the_order_in_which_a_store_gives_the_calls_does_not_matter(calls, seed)
 @given(calls=calls)
 def test_every_call_counts_though_nobody_told_its_end(calls):
     now = NOON + 10_030_000
-    taken = accounts.taken_over(accounts.replayed(calls, TERMS), TERMS, now)
+    taken = accounts.after_takeover(accounts.replayed(calls, TERMS), TERMS, now)
 
     started = [one for one in calls if accounts.quota.window_start(DAY, now) <= one.started_at]
     assert used(taken.key("polygon#1").usage, DAY, now) >= len(started)
-    assert taken.key("polygon#1").usage.flying == ()
+    assert taken.key("polygon#1").usage.in_flight == ()
     assert taken.breaker.probe == ""
     assert taken.budget.micros == 1_500 * len(started)
 
@@ -69,8 +69,8 @@ def test_a_key_survives_being_written_down(calls):
 
 
 def test_a_taken_over_call_counts_from_the_moment_of_taking_over():
-    flying = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), TERMS)
-    taken = accounts.taken_over(flying, TERMS, NOON + 59_000)
+    in_flight = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), TERMS)
+    taken = accounts.after_takeover(in_flight, TERMS, NOON + 59_000)
 
     assert used(taken.key("polygon#1").usage, MINUTE, NOON + 100_000) == 1
     assert used(taken.key("polygon#1").usage, MINUTE, NOON + 119_000) == 0
@@ -78,18 +78,18 @@ def test_a_taken_over_call_counts_from_the_moment_of_taking_over():
 
 def test_a_call_of_an_earlier_owner_may_be_on_its_way_until_its_time_out():
     slow = replace(TERMS, longest_ms=20_000)
-    flying = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), slow)
-    flying = accounts.fold(flying, Began("b", "polygon#1", 1, 0, NOON + 15_000), slow)
-    taken = accounts.taken_over(flying, slow, NOON + 20_000)
+    in_flight = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), slow)
+    in_flight = accounts.fold(in_flight, Began("b", "polygon#1", 1, 0, NOON + 15_000), slow)
+    taken = accounts.after_takeover(in_flight, slow, NOON + 20_000)
 
-    assert accounts.flying(taken) == {"b"}
-    later = accounts.landed(taken, slow, {"b"}, NOON + 34_999)
-    assert accounts.flying(later) == {"b"}
+    assert accounts.in_flight(taken) == {"b"}
+    later = accounts.without_in_flight(taken, slow, {"b"}, NOON + 34_999)
+    assert accounts.in_flight(later) == {"b"}
     assert used(later.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
-    landed = accounts.landed(later, slow, {"b"}, NOON + 35_000)
-    assert used(landed.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
-    assert used(landed.key("polygon#1").usage, MINUTE, NOON + 95_000) == 0
-    assert accounts.flying(accounts.landed(later, slow, {"a"}, NOON + 35_000)) == {"b"}
+    without_in_flight = accounts.without_in_flight(later, slow, {"b"}, NOON + 35_000)
+    assert used(without_in_flight.key("polygon#1").usage, MINUTE, NOON + 90_000) == 1
+    assert used(without_in_flight.key("polygon#1").usage, MINUTE, NOON + 95_000) == 0
+    assert accounts.in_flight(accounts.without_in_flight(later, slow, {"a"}, NOON + 35_000)) == {"b"}
 
 
 def test_rejected_keys_and_unsold_endpoints_are_asked_anew_by_the_next_owner():
@@ -99,7 +99,7 @@ def test_rejected_keys_and_unsold_endpoints_are_asked_anew_by_the_next_owner():
         account = accounts.fold(account, Ended(outcome, "polygon#1", "aggregates", outcome, NOON), TERMS)
     assert account.key("polygon#1").usage.rejected
 
-    usage = accounts.taken_over(account, TERMS, NOON).key("polygon#1").usage
+    usage = accounts.after_takeover(account, TERMS, NOON).key("polygon#1").usage
 
     assert (usage.rejected, usage.unsold) == (False, frozenset())
 

@@ -116,10 +116,10 @@ def test_work_that_no_key_can_do_lasts_for_ever_and_none_at_all_no_time():
 
 def test_calls_under_way_count_from_now_on():
     windows = [Window(2, "minute")]
-    flying = quota.begin(KeyUsage(), windows, "c", 1, NOON - 50 * SECOND)
+    in_flight = quota.begin(KeyUsage(), windows, "c", 1, NOON - 50 * SECOND)
 
-    assert time_for(windows, [flying], 1, 1, NOON) == 0
-    assert time_for(windows, [flying], 2, 1, NOON) == MINUTE
+    assert time_for(windows, [in_flight], 1, 1, NOON) == 0
+    assert time_for(windows, [in_flight], 2, 1, NOON) == MINUTE
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ class CallsTakeTheirTime(RuleBasedStateMachine):
     @initialize(limits=windows(), start=MOMENTS)
     def begin(self, limits, start):
         self.windows, self.now, self.usage = limits, ms(start), KeyUsage()
-        self.flying, self.received, self.number = {}, [], 0
+        self.in_flight, self.received, self.number = {}, [], 0
 
     @rule(weight=st.integers(1, 3))
     def call(self, weight):
@@ -140,13 +140,13 @@ class CallsTakeTheirTime(RuleBasedStateMachine):
             self.number += 1
             call_id = str(self.number)
             self.usage = quota.begin(self.usage, self.windows, call_id, weight, self.now)
-            self.flying[call_id] = (self.now, weight)
+            self.in_flight[call_id] = (self.now, weight)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
     def end(self, data):
-        call_id = data.draw(st.sampled_from(sorted(self.flying)))
-        started, weight = self.flying.pop(call_id)
+        call_id = data.draw(st.sampled_from(sorted(self.in_flight)))
+        started, weight = self.in_flight.pop(call_id)
         self.usage = quota.end(self.usage, self.windows, call_id, self.now)
         self.received.append((data.draw(st.sampled_from([started, self.now, (started + self.now) // 2])), weight))
 
@@ -157,7 +157,7 @@ class CallsTakeTheirTime(RuleBasedStateMachine):
     @rule(weight=st.integers(1, 3))
     def never_starves(self, weight):
         """Once every call has ended, what is waited for comes, no later than the longest window lasts."""
-        if self.flying or any(window.amount(1, weight) > window.calls for window in self.windows):
+        if self.in_flight or any(window.amount(1, weight) > window.calls for window in self.windows):
             return
         wait = quota.wait_ms(self.usage, self.windows, weight, self.now)
         assert wait <= 31 * 86_400_000 + 3_600_000
@@ -339,8 +339,8 @@ def test_a_call_that_crosses_midnight_counts_in_the_new_day_too():
     usage = called(KeyUsage(), [window], "a", midnight - 10, midnight + 10)
 
     assert quota.used(usage, window, midnight + 20) == 1
-    flying = quota.begin(KeyUsage(), [window], "a", 1, midnight - 10)
-    assert quota.used(flying, window, midnight + 5) == 1
+    in_flight = quota.begin(KeyUsage(), [window], "a", 1, midnight - 10)
+    assert quota.used(in_flight, window, midnight + 5) == 1
 
 
 def test_what_the_provider_counts_wins_over_our_own_count():

@@ -94,7 +94,7 @@ def test_an_order_of_the_next_owner_comes_with_everything_told_before_it():
     ((got, account),) = orders
     assert got == order
     usage = account.keys["polygon#1"].usage
-    assert (usage.flying, used(usage, DAY, NOON + 500)) == ((), 3)
+    assert (usage.in_flight, used(usage, DAY, NOON + 500)) == ((), 3)
     assert found.account("polygon") == account
 
 
