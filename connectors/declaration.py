@@ -370,7 +370,7 @@ def retry_after(answer: Answer) -> float | None:
     return float(text) if text.isdecimal() else None
 
 
-def quota_said(answer: Answer) -> tuple[float, float | None, int | None] | None:
+def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | None:
     """What `X-RateLimit-*` headers say of the key: calls left, the limit, and its reset in ms UTC; None without them.
 
     A reset is written in seconds since the epoch (Alpaca, Finnhub) or from now.

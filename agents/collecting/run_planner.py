@@ -85,8 +85,8 @@ class RunPlanner:
         found = [availability(self._desks[name], now) for name in names if name in owned]
         if others:
             calls = [CallCost(*row) for row in await self._rows(calls_sql(horizons(self._settings, others, now)))]
-            unsold = {tuple(row) for row in await self._rows(not_sold_sql(now - UNSOLD_MS))}
-            found += availabilities(self._settings, others, calls, unsold, now)
+            not_entitled = {tuple(row) for row in await self._rows(not_sold_sql(now - UNSOLD_MS))}
+            found += availabilities(self._settings, others, calls, not_entitled, now)
         return found
 
     async def _rows(self, sql: str) -> list[Any]:

@@ -13,7 +13,7 @@ from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Request, errors
-from connectors.declaration import quota_said
+from connectors.declaration import reported_quota
 from infra import clock, telemetry
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
@@ -119,7 +119,7 @@ def _told(
     if outcome is None or ended_at is None:
         return begun
     refusal = outcome.refusal
-    left, limit, resets_at = (quota_said(fetched.answer) if fetched else None) or (None, None, None)
+    left, limit, resets_at = (reported_quota(fetched.answer) if fetched else None) or (None, None, None)
     return begun.model_copy(
         update={
             "ended_at": ended_at,

@@ -94,9 +94,9 @@ class KeyPool:
         return permit
 
     @property
-    def unsold(self) -> frozenset[str]:
+    def not_entitled(self) -> frozenset[str]:
         """Endpoints that no plan of the keys sells."""
-        known = [key.usage.unsold for key in self.account.keys.values() if not key.usage.rejected]
+        known = [key.usage.not_entitled for key in self.account.keys.values() if not key.usage.rejected]
         return frozenset.intersection(*known) if known else frozenset()
 
     def begin(self, label: str, call_id: str, endpoint: str, weight: float, now: int) -> Began:
@@ -131,7 +131,7 @@ class KeyPool:
         waits = {
             label: wait
             for label, key in self.account.keys.items()
-            if endpoint not in key.usage.unsold
+            if endpoint not in key.usage.not_entitled
             and (wait := quota.wait_ms(key.usage, windows, weight, now)) < quota.NEVER
         }
         if not waits:

@@ -116,7 +116,7 @@ class Poller:
     async def _route(self, pool: KeyPool, request: PollRequest) -> Parked | None:
         """Find what to ask the provider, or say why it cannot be asked."""
         try:
-            skip = pool.unsold
+            skip = pool.not_entitled
             parts = [request.call] if request.page else pool.connector.split(request.call, skip)
             if len(parts) > 1:
                 await self._cut(request, parts)
@@ -227,7 +227,7 @@ class Poller:
 
     async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:
         """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
-        if pool.unsold and pool.connector.sells(request.call, pool.unsold):
+        if pool.not_entitled and pool.connector.sells(request.call, pool.not_entitled):
             await self._publish([request.child(0, page=None)])
             await self._done(request, "NotEntitled", reason=reason, children=1)
             return None

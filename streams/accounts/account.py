@@ -15,7 +15,7 @@ from streams.accounts import budget as budgets
 from streams.accounts import quota
 from streams.accounts.breaker import Breaker, BreakerPolicy
 from streams.accounts.budget import MICROS, Allowance, Budget
-from streams.accounts.quota import KeyUsage, Said, Window
+from streams.accounts.quota import KeyUsage, ReportedQuota, Window
 
 COOL_MS = 60_000
 """How long a key rests after a refusal that says neither how long nor belongs to a window."""
@@ -65,7 +65,7 @@ class Ended:
     retry_after_s: float | None = None
     resets_at: int | None = None
     slice_only: bool = False
-    said: Said | None = None
+    said: ReportedQuota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def ended(call: _Told) -> Ended | None:
     """What a call tells when it has ended; None before."""
     if call.outcome == RESERVED or call.ended_at is None:
         return None
-    said = None if call.said_left is None else Said(call.said_left, call.said_limit, call.said_resets_at)
+    said = None if call.said_left is None else ReportedQuota(call.said_left, call.said_limit, call.said_resets_at)
     return Ended(
         call_id=call.call_id,
         label=call.key_label,
@@ -213,7 +213,7 @@ def after_takeover(account: Account, terms: ProviderPolicy, now: int) -> Account
     Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
     """
     anew = {
-        label: replace(key, usage=replace(key.usage, rejected=False, unsold=frozenset()))
+        label: replace(key, usage=replace(key.usage, rejected=False, not_entitled=frozenset()))
         for label, key in account.keys.items()
     }
     found = replace(account, keys=anew, breaker=replace(account.breaker, probe=""))

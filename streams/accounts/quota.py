@@ -42,7 +42,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReportedQuota:
     """What a provider's answer says of the key's quota (`X-RateLimit-*`); `resets_at` in ms UTC."""
 
     left: float
@@ -55,7 +55,7 @@ class KeyUsage:
     """One key: calls under way, recent calls for the rolling windows, counts since each calendar window's start.
 
     `rest_until` (ms UTC) is set by a refusal: the key is not asked before; `rejected` takes it out for good.
-    `unsold` are the endpoints that its plan does not sell.
+    `not_entitled` are the endpoints that its plan does not sell.
     """
 
     in_flight: tuple[tuple[str, int, float], ...] = ()
@@ -67,7 +67,7 @@ class KeyUsage:
     rest_until: int = 0
     refused_in_a_row: int = 0
     rejected: bool = False
-    unsold: frozenset[str] = frozenset()
+    not_entitled: frozenset[str] = frozenset()
 
 
 def wait_ms(usage: KeyUsage, windows: Iterable[Window], weight: float, now: int) -> int:
@@ -93,7 +93,9 @@ def begin(usage: KeyUsage, windows: Iterable[Window], call_id: str, weight: floa
     return replace(usage, in_flight=(*usage.in_flight, (call_id, now, weight)), counted=counted)
 
 
-def end(usage: KeyUsage, windows: Sequence[Window], call_id: str, now: int, said: Said | None = None) -> KeyUsage:
+def end(
+    usage: KeyUsage, windows: Sequence[Window], call_id: str, now: int, said: ReportedQuota | None = None
+) -> KeyUsage:
     """Record that a call ended. One that crossed a calendar window's start counts in both windows.
 
     What the provider says of the key's quota wins over our own count. A call that is not known changes nothing.
@@ -188,7 +190,7 @@ def reject(usage: KeyUsage) -> KeyUsage:
 
 def unsell(usage: KeyUsage, endpoint: str) -> KeyUsage:
     """Remember that the key's plan does not sell `endpoint`."""
-    return replace(usage, unsold=usage.unsold | {endpoint})
+    return replace(usage, not_entitled=usage.not_entitled | {endpoint})
 
 
 def window_start(window: Window, now: int) -> int:
@@ -219,7 +221,7 @@ def thinned(recent: tuple[tuple[int, float, float], ...], now: int) -> tuple[tup
     return tuple(joined)
 
 
-def _corrected(usage: KeyUsage, windows: Iterable[Window], said: Said, started: int, now: int) -> KeyUsage:
+def _corrected(usage: KeyUsage, windows: Iterable[Window], said: ReportedQuota, started: int, now: int) -> KeyUsage:
     """Take over what the provider counts: strangers' calls are added, what it no longer counts is forgiven.
 
     It cannot know of calls that ended after this one was sent, and need not know of those under way.

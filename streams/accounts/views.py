@@ -72,7 +72,7 @@ def keys(provider: str, account: Account, terms: ProviderPolicy, now: int) -> li
                 used={_limit(window): quota.used(usage, window, now) for window in terms.windows},
                 resets_ms={_limit(window): _resets_ms(window, now) for window in terms.windows},
                 rests_ms=max(0, usage.rest_until - now),
-                not_sold=tuple(sorted(usage.unsold)),
+                not_sold=tuple(sorted(usage.not_entitled)),
                 **_statistics(asdict(key.statistics)),
             )
         )

@@ -45,7 +45,7 @@ def availabilities(
         for _, label, endpoint in (entry for entry in not_sold if entry[0] == name):
             lacking.setdefault(label, set()).add(endpoint)
         usages = {
-            label: replace(account.key(label).usage, unsold=frozenset(lacking.get(label, ())))
+            label: replace(account.key(label).usage, not_entitled=frozenset(lacking.get(label, ())))
             for label in labels(settings, connector(name))
         }
         found.append(

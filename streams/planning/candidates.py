@@ -104,15 +104,19 @@ def candidate(
         raise UnsupportedCall(f"{name}: no key, set {name.upper()}_KEYS")
     if all(usage.rejected for usage in availability.usages.values()):
         raise UnsupportedCall(f"{name} rejected every key: {', '.join(availability.usages)}")
-    if not connector.sells(call, availability.unsold):
+    if not connector.sells(call, availability.not_entitled):
         endpoint = connector.route(call).name
         raise UnsupportedCall(f"no plan of {name}'s keys sells its endpoint {endpoint!r}")
     spelled = [symbol for symbol in symbols if spells(connector, call.asset_class, symbol)]
     if symbols and not spelled:
         connector.symbols.spell(symbols[0], call.asset_class)
-    ranges, parts = _cut(connector, call.model_copy(update={"symbols": tuple(spelled[:1])}), gaps, availability.unsold)
+    ranges, parts = _cut(
+        connector, call.model_copy(update={"symbols": tuple(spelled[:1])}), gaps, availability.not_entitled
+    )
     keys = tuple(
-        usage for usage in availability.usages.values() if any(part.endpoint.name not in usage.unsold for part in parts)
+        usage
+        for usage in availability.usages.values()
+        if any(part.endpoint.name not in usage.not_entitled for part in parts)
     )
     batch = min(part.endpoint.batch for part in parts)
     made = Candidate(availability, call.asset_class, ranges, parts, batch, frozenset(spelled), keys)

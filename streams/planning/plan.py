@@ -68,9 +68,9 @@ class Availability:
     rank: int = 0
 
     @property
-    def unsold(self) -> frozenset[str]:
+    def not_entitled(self) -> frozenset[str]:
         """Endpoints that no key is sold."""
-        known = [usage.unsold for usage in self.usages.values() if not usage.rejected]
+        known = [usage.not_entitled for usage in self.usages.values() if not usage.rejected]
         return frozenset.intersection(*known) if known else frozenset()
 
 

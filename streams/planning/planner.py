@@ -185,7 +185,7 @@ class _Planner:
             whole = candidates.candidate(availability, call, gaps, (), self.now)
             parts = [part for part in whole.parts if not _closed(requirement, market, (part.call.start, part.call.end))]
             fresh = [part for part in parts if (availability.connector.name, part.call) not in self.asked]
-            availability.connector.request(whole.parts[0].call, availability.unsold)
+            availability.connector.request(whole.parts[0].call, availability.not_entitled)
         except UnsupportedCall:
             return None
         bounded = requirement.dataset == "quote" or all(
@@ -229,7 +229,7 @@ class _Planner:
 
     def _is_listed(self, requirement: Requirement, candidate: Candidate) -> bool:
         """Tell whether this plan asks the provider for that very list already: it holds several asset classes."""
-        http = candidate.availability.connector.request(requirement.call(()), candidate.availability.unsold)
+        http = candidate.availability.connector.request(requirement.call(()), candidate.availability.not_entitled)
         asked = (candidate.availability.connector.name, http.path, *sorted(http.params.items()))
         known = asked in self.listed
         self.listed.add(asked)

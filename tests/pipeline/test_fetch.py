@@ -133,11 +133,11 @@ async def test_a_wish_that_nobody_serves_is_told_without_a_call(pipeline_shared)
     bootstrap, received = pipeline_shared.bootstrap, Meter(pipeline_shared)
 
     odd = await get_quote("no symbol at all", bootstrap=bootstrap)
-    unsold = await fetch_ticker("EUR/USD", asset_class="forex", providers=["brightdata"], bootstrap=bootstrap)
+    not_entitled = await fetch_ticker("EUR/USD", asset_class="forex", providers=["brightdata"], bootstrap=bootstrap)
 
     assert odd.error.startswith("nobody can serve it: ")
-    assert unsold.error.startswith("nobody can serve it: brightdata does not serve forex bars 1d")
-    assert (odd.tried, unsold.tried) == ((), ())
+    assert not_entitled.error.startswith("nobody can serve it: brightdata does not serve forex bars 1d")
+    assert (odd.tried, not_entitled.tried) == ((), ())
     assert received() == 0
 
 

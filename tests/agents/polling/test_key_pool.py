@@ -156,14 +156,14 @@ def test_a_refused_session_of_a_keyless_provider_takes_nothing_out():
 def test_a_plan_that_does_not_sell_an_endpoint_is_remembered_per_key_and_endpoint():
     pool = pool_of(2)
     ask(pool, "NotEntitled", endpoint="snapshots")
-    assert pool.unsold == frozenset()
+    assert pool.not_entitled == frozenset()
 
     assert {ask(pool, endpoint="snapshots") for _ in range(3)} == {"polygon#2"}
     assert {ask(pool) for _ in range(4)} == {"polygon#1", "polygon#2"}
     ask(pool, "NotEntitled", endpoint="snapshots")
     with pytest.raises(NoKey, match="no plan of polygon's keys sells its endpoint 'snapshots'"):
         pool.next_permit("snapshots", 1, NOON)
-    assert pool.unsold == {"snapshots"}
+    assert pool.not_entitled == {"snapshots"}
 
 
 def test_a_slice_that_is_not_sold_is_not_held_against_the_endpoint():

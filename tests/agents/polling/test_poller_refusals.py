@@ -138,7 +138,7 @@ async def test_what_no_plan_sells_is_passed_on_without_another_call(scene):
         scene.outbox.sent.clear()
         await scene.receive(child.encode())
         child = scene.outbox.children[-1]
-    refused = scene.poller.pools["polygon"].unsold
+    refused = scene.poller.pools["polygon"].not_entitled
 
     scene.outbox.sent.clear()
     done = await scene.handle(QUOTES, ("polygon", "yahoo"))

@@ -101,7 +101,7 @@ def test_rejected_keys_and_unsold_endpoints_are_asked_anew_by_the_next_owner():
 
     usage = accounts.after_takeover(account, TERMS, NOON).key("polygon#1").usage
 
-    assert (usage.rejected, usage.unsold) == (False, frozenset())
+    assert (usage.rejected, usage.not_entitled) == (False, frozenset())
 
 
 def test_an_end_without_a_begin_tells_of_the_key_but_spends_nothing():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streams.accounts import quota
-from streams.accounts.quota import NEVER, KeyUsage, Said, Window
+from streams.accounts.quota import NEVER, KeyUsage, ReportedQuota, Window
 
 # zones that change their clocks at midnight, by half an hour, across the date line, or never
 ZONES = (
@@ -309,7 +309,7 @@ def test_refusals_rest_reject_and_narrow_a_key():
     assert quota.wait_ms(rested, [], 1, NOON) == 500
     assert quota.wait_ms(rested, [], 1, NOON + 500) == 0
     assert quota.wait_ms(quota.reject(KeyUsage()), [], 1, NOON) == NEVER
-    assert quota.unsell(quota.unsell(KeyUsage(), "bars"), "news").unsold == {"bars", "news"}
+    assert quota.unsell(quota.unsell(KeyUsage(), "bars"), "news").not_entitled == {"bars", "news"}
 
 
 @given(offset=st.timedeltas(timedelta(0), timedelta(days=1)))
@@ -349,11 +349,15 @@ def test_what_the_provider_counts_wins_over_our_own_count():
     for i in range(4):
         usage = called(usage, [window], str(i), NOON + i, NOON + i)
 
-    strangers = called(usage, [window], "s", NOON + 100, NOON + 200, Said(left=2, limit=10, resets_at=NOON + 30_000))
+    strangers = called(
+        usage, [window], "s", NOON + 100, NOON + 200, ReportedQuota(left=2, limit=10, resets_at=NOON + 30_000)
+    )
     assert quota.used(strangers, window, NOON + 200) == 8
     assert quota.used(strangers, window, NOON + 30_000) == 5
 
-    reset = called(usage, [window], "r", NOON + 100, NOON + 200, Said(left=9, limit=10, resets_at=NOON + 60_000))
+    reset = called(
+        usage, [window], "r", NOON + 100, NOON + 200, ReportedQuota(left=9, limit=10, resets_at=NOON + 60_000)
+    )
     assert quota.used(reset, window, NOON + 200) == 1
 
 
@@ -363,14 +367,14 @@ def test_the_provider_cannot_forgive_what_it_has_not_seen():
     usage = called(usage, [window], "later", NOON + 5, NOON + 10)
     usage = quota.begin(usage, [window], "flying", 1, NOON + 20)
 
-    usage = quota.end(usage, [window], "slow", NOON + 30, Said(left=9, limit=10))
+    usage = quota.end(usage, [window], "slow", NOON + 30, ReportedQuota(left=9, limit=10))
 
     assert quota.used(usage, window, NOON + 30) == 3
 
 
 def test_a_limit_of_the_provider_that_is_larger_than_ours_frees_no_more_than_ours():
     window = Window(5, "minute")
-    usage = called(KeyUsage(), [window], "a", NOON, NOON, Said(left=1199, limit=1200))
+    usage = called(KeyUsage(), [window], "a", NOON, NOON, ReportedQuota(left=1199, limit=1200))
 
     assert quota.wait_ms(usage, [window], 5, NOON) == 0
     assert quota.wait_ms(usage, [window], 6, NOON) == NEVER

@@ -80,11 +80,11 @@ async def test_the_last_word_of_a_week_says_whether_a_plan_sells_an_endpoint(sto
     )
     found = await look(store, given())
 
-    assert {label: usage.unsold for label, usage in found["polygon"].usages.items()} == {
+    assert {label: usage.not_entitled for label, usage in found["polygon"].usages.items()} == {
         "polygon#1": {"grouped_daily"},
         "polygon#2": set(),
     }
-    assert found["fmp"].unsold == frozenset()
+    assert found["fmp"].not_entitled == frozenset()
 
 
 async def test_money_spent_today_is_left_out_of_the_budget(store):

@@ -411,13 +411,13 @@ def test_a_weekend_is_nothing_to_ask_and_said_to_be():
 
 
 def test_an_endpoint_is_for_sale_until_every_key_is_known_not_to_be_sold_it():
-    unsold = {"finnhub#1": unsell(KeyUsage(), "stock_daily")}
-    one_left = {**unsold, "finnhub#2": KeyUsage()}
+    not_entitled = {"finnhub#1": unsell(KeyUsage(), "stock_daily")}
+    one_left = {**not_entitled, "finnhub#2": KeyUsage()}
 
     assert plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=one_left)).calls == {
         "finnhub": 1
     }
-    (lacking,) = plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=unsold)).unavailable
+    (lacking,) = plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=not_entitled)).unavailable
     assert lacking.reason == "nobody can serve it: no plan of finnhub's keys sells its endpoint 'stock_daily'"
 
 
