@@ -24,7 +24,7 @@ from streams.accounts import views
 from streams.accounts.account import Account
 from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window, window_start
-from streams.commands.console import load_settings, plainly, show
+from streams.commands.console import load_settings, one_line_errors, show
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, Order, new_id
 from streams.messaging.producer import Outbox
@@ -38,7 +38,7 @@ Told = Mapping[str, dict[str, Any]]
 @click.command()
 @click.argument("providers", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per key.")
-@plainly
+@one_line_errors
 def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
     """Tell what each key has used of its limits, how it fares, and when it is whole again.
 
@@ -75,7 +75,7 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
 @click.argument("providers", nargs=-1)
 @click.option("--reset", "to_reset", metavar="PROVIDER", help="Close this provider's breaker now.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per provider.")
-@plainly
+@one_line_errors
 def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool) -> None:
     """Tell each provider's circuit breaker: state, calls, failures, time until the next trial.
 
@@ -111,7 +111,7 @@ def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool)
 @click.command()
 @click.argument("providers", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per provider that costs money, and one for all.")
-@plainly
+@one_line_errors
 def budget(providers: tuple[str, ...], *, as_json: bool) -> None:
     """Tell what was spent today of each provider's money, and of all of it.
 

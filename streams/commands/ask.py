@@ -14,7 +14,7 @@ from infra.clock import now_ms
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.client.client import Client, Job, requests_for
-from streams.commands.console import fail, load_settings, make_call, moment, plainly, show
+from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
 from streams.messaging.messages import PollRequest
 from streams.planning import routing
 from streams.runtime import discovery
@@ -24,7 +24,7 @@ from streams.runtime.query import answer
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The whole state as one JSON object.")
-@plainly
+@one_line_errors
 def status(*, as_json: bool) -> None:
     """Tell what is running, how far behind it is, and what the store holds.
 
@@ -75,7 +75,7 @@ async def _status(settings: Settings) -> dict[str, Any]:
 @click.command()
 @click.argument("sql")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
-@plainly
+@one_line_errors
 def query(sql: str, *, as_json: bool) -> None:
     """Answer read-only SQL from the store, whether the pipeline runs or not.
 
@@ -102,7 +102,7 @@ def query(sql: str, *, as_json: bool) -> None:
 @click.option("--exchange", help="MIC, for a whole market.")
 @click.option("--force-fresh", is_flag=True, help="Call the provider even where a quote is younger than QUOTE_TTL_S.")
 @click.option("--within", "within_s", type=click.FloatRange(min=1), help="Seconds after which to give up.")
-@plainly
+@one_line_errors
 def poll(
     dataset: str,
     symbols: tuple[str, ...],

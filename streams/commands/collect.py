@@ -14,7 +14,7 @@ from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.collecting import runs
 from streams.collecting.declarations import OWN, load
-from streams.commands.console import fail, load_settings, plainly, show
+from streams.commands.console import fail, load_settings, one_line_errors, show
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.runtime import discovery
 from streams.runtime.query import rows
@@ -30,7 +30,7 @@ SHOWN = ("collector", "priority", "depends_on", "last_state", "last_ended", "cal
 )
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the run has ended.")
 @click.option("--json", "as_json", is_flag=True, help="The report, or one object per collector, as JSON.")
-@plainly
+@one_line_errors
 def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json: bool) -> None:
     """Let the running pipeline run a collector now; without a name, tell which there are and how each last ended.
 
@@ -62,7 +62,7 @@ def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per schedule.")
-@plainly
+@one_line_errors
 def schedule(*, as_json: bool) -> None:
     """Tell every schedule: its times and zone, when it last fired, when it fires next, and whether it is due.
 

@@ -31,7 +31,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def plainly(command: Callable[P, T]) -> Callable[P, T]:
+def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
     """Turn the errors that a user can cause into one line and a non-zero exit."""
 
     @wraps(command)

@@ -21,7 +21,7 @@ from infra.clickhouse import DATASET_TABLES
 from infra.ports import PortBusy
 from infra.settings import Settings
 from streams.client.client import Client, Job, requests_for
-from streams.commands.console import fail, load_settings, plainly, show
+from streams.commands.console import fail, load_settings, one_line_errors, show
 from streams.messaging.messages import PollDone
 from streams.runtime.discovery import usable
 from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack, ask_query
@@ -72,7 +72,7 @@ QUESTIONS = (
 
 @click.command()
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
-@plainly
+@one_line_errors
 def demo(*, sandbox: bool) -> None:
     """Start everything, collect real daily history, intraday bars and quotes, show what the store answers, stop.
 

@@ -17,7 +17,7 @@ from infra.clock import now_ms
 from infra.settings import Settings
 from streams.accounts import capacity as capacities
 from streams.accounts.quota import Window
-from streams.commands.console import fail, load_settings, make_call, moment, plainly, show
+from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
 from streams.planning.availability import availabilities, horizons
 from streams.planning.candidates import best_effort
 from streams.planning.coverage import covered_by, kinds_of, terms_of
@@ -45,7 +45,7 @@ SHOWN = 5
 @click.option("--provider", "providers", multiple=True, help="Only these; repeat. Default: all that have a key.")
 @click.option("--full", is_flag=True, help="Plan what is stored already, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@plainly
+@one_line_errors
 def plan(
     datasets: str,
     symbols: str | None,
@@ -83,7 +83,7 @@ def plan(
 @click.command()
 @click.argument("names", metavar="[PROVIDER]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with the formula of each figure.")
-@plainly
+@one_line_errors
 def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
     """Tell how many calls the configured keys allow in a minute, an hour, a session of 8 hours and a day.
 

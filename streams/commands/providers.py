@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from connectors import DATASETS, connector
-from streams.commands.console import fail, plainly, show
+from streams.commands.console import fail, one_line_errors, show
 from streams.planning import capabilities
 from streams.planning.capabilities import Capability
 
@@ -16,7 +16,7 @@ from streams.planning.capabilities import Capability
 @click.argument("names", metavar="[PROVIDER]...", nargs=-1)
 @click.option("--dataset", help="Only this dataset.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row, with history, costs and documentation.")
-@plainly
+@one_line_errors
 def providers(names: tuple[str, ...], *, dataset: str | None, as_json: bool) -> None:
     """Tell what each provider sells: datasets, asset classes, intervals, batch size, cost, plan.
 

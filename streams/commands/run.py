@@ -14,13 +14,13 @@ from infra import clock, telemetry
 from infra.child_process import ChildFailed
 from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
-from streams.commands.console import fail, load_settings, plainly
+from streams.commands.console import fail, load_settings, one_line_errors
 from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack
 
 
 @click.command()
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
-@plainly
+@one_line_errors
 def up(*, sandbox: bool) -> None:
     """Run everything embedded, as one process tree, until Ctrl-C.
 
@@ -69,7 +69,7 @@ async def _up(stack: Stack) -> int:
 
 
 @click.command()
-@plainly
+@one_line_errors
 def worker() -> None:
     """Run one worker against KAFKA_URL and CLICKHOUSE_URL (the same as `faust -A streams worker`)."""
     settings = load_settings()
@@ -84,7 +84,7 @@ def worker() -> None:
 @click.command()
 @click.option("--port", default=8999, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--limits/--no-limits", default=False, help="Hold every key to its plan's limits.")
-@plainly
+@one_line_errors
 def sandbox(*, port: int, limits: bool) -> None:
     """Serve the providers' APIs on loopback, over real daily bars and a seeded market."""
     from sandbox.errors import SandboxError  # noqa: PLC0415

@@ -23,7 +23,7 @@ from infra.clock import now_ms
 from infra.kafka.embedded import BrokerMissing
 from infra.ports import PortBusy
 from infra.settings import Settings
-from streams.commands.console import fail, load_settings, plainly, show
+from streams.commands.console import fail, load_settings, one_line_errors, show
 from streams.commands.plan import parts, symbols_of
 from streams.runtime.pipeline import PipelineGone
 from streams.runtime.process_tree import AlreadyRunning, PartEnded
@@ -55,7 +55,7 @@ CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
 """What a stop means where no process runs the session."""
 
 
-def sayable(command: Callable[P, None]) -> Callable[P, None]:
+def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what can go wrong with a session into one line and an exit code."""
 
     @wraps(command)
@@ -67,7 +67,7 @@ def sayable(command: Callable[P, None]) -> Callable[P, None]:
         except FAULTS as error:
             fail(str(error))
 
-    return plainly(run)
+    return one_line_errors(run)
 
 
 @click.group()
@@ -90,7 +90,7 @@ def session() -> None:
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
 @click.option("--clock-rate", type=click.FloatRange(1, 100_000), help="Rehearse so many times as fast; with --sandbox.")
 @click.option("--resume", "onward", is_flag=True, help="Go on with the mode's last session, if it has not ended.")
-@sayable
+@one_line_errors
 def start(
     *,
     mode: str | None,
@@ -131,7 +131,7 @@ def start(
 
 @session.command()
 @click.argument("name", default=LAST)
-@sayable
+@one_line_errors
 def resume(*, name: str) -> None:
     """Go on with a session: NAME is its id, `last`, or a checkpoint file. One that is paused goes on in its process.
 
@@ -169,7 +169,7 @@ def _go_on(folder: Folder) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@sayable
+@one_line_errors
 def stop(*, name: str) -> None:
     """End a session before its time; it cannot be resumed. Returns when it has ended.
 
@@ -187,7 +187,7 @@ def stop(*, name: str) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@sayable
+@one_line_errors
 def pause(*, name: str) -> None:
     """Let a session rest: nothing more is asked, and its time stands still, until `session resume`.
 
@@ -204,7 +204,7 @@ def pause(*, name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@sayable
+@one_line_errors
 def add(*, symbols: tuple[str, ...], name: str) -> None:
     """Collect more symbols in a session, from its next cycle on; `SPY:etf` names the asset class.
 
@@ -217,7 +217,7 @@ def add(*, symbols: tuple[str, ...], name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@sayable
+@one_line_errors
 def remove(*, symbols: tuple[str, ...], name: str) -> None:
     """Ask for symbols no more in a session, from its next cycle on. What is stored of them stays.
 
@@ -229,7 +229,7 @@ def remove(*, symbols: tuple[str, ...], name: str) -> None:
 
 @session.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per session.")
-@sayable
+@one_line_errors
 def list_sessions(*, as_json: bool) -> None:
     """All sessions, the oldest first.
 
@@ -254,7 +254,7 @@ def list_sessions(*, as_json: bool) -> None:
 @session.command("show")
 @click.argument("name", default=LAST)
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-@sayable
+@one_line_errors
 def show_session(*, name: str, as_json: bool) -> None:
     """What a session has brought so far, by source.
 
@@ -283,7 +283,7 @@ def show_session(*, name: str, as_json: bool) -> None:
 @click.argument("name", default=LAST)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="parquet", show_default=True)
 @click.option("--to", type=click.Path(path_type=Path), help="A folder; without it `export` in the session's own.")
-@sayable
+@one_line_errors
 def export(*, name: str, form: str, to: Path | None) -> None:
     """Write what a session collected into files, one for each source and dataset.
 

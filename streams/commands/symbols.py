@@ -12,7 +12,7 @@ from connectors.records import AssetClass
 from infra.clickhouse.universe import members_sql
 from infra.clock import now_ms
 from streams.collecting.universe import ASSET_CLASSES, ChangeInvalid, changes, keep
-from streams.commands.console import fail, load_settings, plainly, show
+from streams.commands.console import fail, load_settings, one_line_errors, show
 from streams.runtime.query import rows
 
 COLUMNS = ("symbol", "asset_class", "name", "exchange", "currency", "country", "active", "added", "sources")
@@ -32,7 +32,7 @@ def symbols() -> None:
 @symbols.command()
 @click.argument("named", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--asset-class", type=CLASSES, default="equity", show_default=True)
-@plainly
+@one_line_errors
 def add(named: tuple[str, ...], asset_class: AssetClass) -> None:
     """Add symbols to the universe, and to every list of symbols of their asset class.
 
@@ -46,7 +46,7 @@ def add(named: tuple[str, ...], asset_class: AssetClass) -> None:
 @symbols.command()
 @click.argument("named", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--asset-class", type=CLASSES, default="equity", show_default=True)
-@plainly
+@one_line_errors
 def remove(named: tuple[str, ...], asset_class: AssetClass) -> None:
     """Remove symbols from the universe and from every list: no run asks for them. What is stored stays.
 
@@ -60,7 +60,7 @@ def remove(named: tuple[str, ...], asset_class: AssetClass) -> None:
 @click.option("--asset-class", type=CLASSES, help="Only these.")
 @click.option("--search", help="The beginning of a symbol, or part of a name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per member.")
-@plainly
+@one_line_errors
 def list_members(asset_class: str | None, search: str | None, *, as_json: bool) -> None:
     """Tell the members of the universe: of all providers, with what was added, without what was removed.
 
