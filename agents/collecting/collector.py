@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
-from streams.messaging.cancellations import cancel, job_of
 
 from agents.collecting.resource_gauge import ResourceGauge
 from agents.collecting.run_planner import RunPlanner, patiently
@@ -26,6 +25,7 @@ from streams.collecting.dependencies import Ending, Readiness, retry_delay_s
 from streams.collecting.model import Collector as Declared
 from streams.collecting.model import Refresh
 from streams.messaging import topics
+from streams.messaging.cancellations import cancel, job_of
 from streams.messaging.dead_letters import unreadable
 from streams.messaging.listener import Hearing
 from streams.messaging.messages import CollectorRun, CollectRequest
@@ -45,7 +45,7 @@ class Overdue(Exception):
     """Requests have not ended, long after they had to."""
 
 
-class Collector:
+class CollectorRunner:
     """Serves `collect.requests`. `settled()` returns when what was received is in the store."""
 
     def __init__(

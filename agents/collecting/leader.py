@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agents.collecting.collector import Collector
+from agents.collecting.collector import CollectorRunner
 from agents.collecting.housekeeping import hooks
 from agents.collecting.run_planner import RunPlanner
 from agents.collecting.scheduler import Scheduler
@@ -54,7 +54,7 @@ class Leader:
         self._worker = worker
         self._on_fault = on_fault
         self._open = AsyncExitStack()
-        self._collector: Collector | None = None
+        self._collector: CollectorRunner | None = None
         self._scheduler: Scheduler | None = None
         self._leading: asyncio.Task[None] | None = None
         self.boxes: Mailboxes | None = None
@@ -64,7 +64,7 @@ class Leader:
         worker, bootstrap = self._worker, self._worker.settings.bootstrap
         hearing = await self._open.enter_async_context(Hearing(bootstrap, topics.POLL_DONE, patient=True))
         planning = RunPlanner(store, worker.settings, worker.pools, worker.ownership.owned)
-        self._collector = Collector(
+        self._collector = CollectorRunner(
             declared.collectors, planning, worker.outbox, store, hearing, partial(settled, bootstrap)
         )
         if scheduled(worker.settings):

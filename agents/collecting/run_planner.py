@@ -18,7 +18,7 @@ from streams.accounts import budget
 from streams.collecting.targets import Members, Target, targets
 from streams.planning import planner
 from streams.planning.availability import availabilities, horizons
-from streams.planning.coverage import covered_by, kinds_of, terms_of
+from streams.planning.coverage import covered_by, kinds_of, poll_shape
 from streams.planning.plan import Availability, Covered, Plan, Requirement
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class RunPlanner:
         answered = {}
         for requirement, since, final in ((target.requirement, target.since, target.final) for target in wanted):
             of = (requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment)
-            answered[terms_of(requirement)] = [
+            answered[poll_shape(requirement)] = [
                 await self._rows(answered_sql(*of, kinds, period=requirement.period, since=since, final=final))
                 for kinds in kinds_of(requirement)
             ]
@@ -105,7 +105,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 def availability(pool: KeyPool, now: int) -> Availability:
-    """What a desk's keys still allow."""
+    """What a key pool's keys still allow."""
     account, allowance = accounts.settled(pool.account, pool.terms, now), pool.terms.allowance
     left = None
     if allowance:
@@ -115,7 +115,7 @@ def availability(pool: KeyPool, now: int) -> Availability:
 
 
 def _open(target: Target, covered: Covered) -> Requirement | None:
-    """What is left of a wish; one without a range is wanted of those who have not answered it yet."""
+    """What is left of a requirement; one without a range is wanted of those who have not answered it yet."""
     requirement = target.requirement
     if requirement.start is not None or requirement.end is not None or requirement.of_each:
         return requirement

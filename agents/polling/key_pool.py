@@ -66,7 +66,7 @@ class KeyPool:
         declared = self.connector.endpoint(endpoint).usd
         return declared if self.price is None else self.price
 
-    def next_permitit(self, endpoint: str, weight: float, now: int, *, urgent: bool = True) -> Permit:
+    def next_permit(self, endpoint: str, weight: float, now: int, *, urgent: bool = True) -> Permit:
         """Choose the key that may be asked soonest; among those ready, the one with the most left, then in turns.
 
         Calls of bulk are spread out, no more than twice as fast as the limit in the long run.
@@ -161,7 +161,7 @@ class KeyPool:
 
 
 def open_key_pools(settings: Settings) -> Mapping[str, KeyPool]:
-    """One desk per provider, with the keys and on the terms that the settings give it."""
+    """One key pool per provider, with the keys and on the terms that the settings give it."""
     agreed = terms(settings)
     return {
         name: KeyPool(connector, labels(settings, connector), agreed[name], settings.price(name))

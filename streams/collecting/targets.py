@@ -27,7 +27,10 @@ CLOSED = time(16, 15)  # delayed feeds have the last trade then
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A wish, and what counts as its answer: polls from `since` on; those from `final` on up to their own end."""
+    """A requirement, and the polls that answer it.
+
+    Polls since `since` (ms UTC) count; those since `final` (ms UTC) count up to their own end.
+    """
 
     requirement: Requirement
     since: int
@@ -42,7 +45,7 @@ def targets(collector: Collector, members: Members, refresh: Refresh, at: int) -
     for wanted in collector.datasets:
         for asset_class, symbols in members.items():
             if not symbols and wanted.dataset != "assets":
-                continue  # a wish without symbols would be one for a whole market
+                continue  # a requirement without symbols would be one for a whole market
             requirement, final = _wish(wanted, asset_class, tuple(symbols), at)
             ranged = requirement.start is not None or requirement.end is not None
             yield Target(requirement, 0 if ranged and refresh == "incremental" else at, final)
@@ -68,7 +71,7 @@ def interval_start(interval: str, at: int) -> int:
 
 
 def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at: int) -> tuple[Requirement, int]:
-    """The wish, and from when on an answer is final: where nothing else tells, that of this very run is."""
+    """The requirement, and from when on an answer is final: where nothing else tells, that of this very run is."""
     final, end = at, at
     if wanted.interval == "1d" and asset_class in BY_SESSION:
         final, end = last_close(at)

@@ -26,7 +26,7 @@ from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window, window_start
 from streams.commands.console import load_settings, one_line_errors, show
 from streams.messaging import topics
-from streams.messaging.messages import OWNER_COMMAND, Order, new_id
+from streams.messaging.messages import OWNER_COMMAND, OwnerCommand, new_id
 from streams.messaging.producer import Outbox
 from streams.runtime import discovery
 from streams.runtime.process_tree import ask_status
@@ -190,7 +190,7 @@ async def _reset(settings: Settings, provider: str) -> None:
         pass  # a broker that is away is told in one line
     outbox = Outbox(bootstrap)
     await outbox.start()
-    order = Order(order="reset_breaker", provider=provider, order_id=new_id(), at=now_ms())
+    order = OwnerCommand(order="reset_breaker", provider=provider, order_id=new_id(), at=now_ms())
     try:
         await outbox.send(
             topics.API_CALLS, order.encode(), key=provider, partition=topics.mailbox(provider), headers=OWNER_COMMAND

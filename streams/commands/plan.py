@@ -20,7 +20,7 @@ from streams.accounts.quota import Window
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
 from streams.planning.availability import availabilities, horizons
 from streams.planning.candidates import best_effort
-from streams.planning.coverage import covered_by, kinds_of, terms_of
+from streams.planning.coverage import covered_by, kinds_of, poll_shape
 from streams.planning.plan import Availability, Covered, Plan, Requirement
 from streams.planning.planner import make
 from streams.planning.routing import routes
@@ -157,7 +157,7 @@ async def _look(
         return covered_by({}), availabilities(settings, names, (), (), now)
     answered = {}
     for requirement in () if full else requirements:
-        answered[terms_of(requirement)] = [
+        answered[poll_shape(requirement)] = [
             await rows(
                 settings,
                 answered_sql(
@@ -172,7 +172,7 @@ async def _look(
 
 
 def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Requirement:
-    """Make a wish of what the user wrote, or end with what was wrong."""
+    """Make a requirement of what the user wrote, or end with what was wrong."""
     if dataset != "bars":
         given = {**given, "interval": None, "adjustment": None}
     make_call(dataset=dataset, symbols=symbols, **given)

@@ -27,8 +27,7 @@ from streams.commands.console import fail, load_settings, one_line_errors, show
 from streams.commands.plan import parts, symbols_of
 from streams.runtime.pipeline import PipelineGone
 from streams.runtime.process_tree import AlreadyRunning, PartEnded
-from streams.sessions import options as wish
-from streams.sessions import units
+from streams.sessions import options, units
 from streams.sessions.checkpoint import CheckpointRefused
 from streams.sessions.export import FORMATS, export_to
 from streams.sessions.folder import LAST, Folder, NoSuchSession, SessionCommand, SessionManifest, adopt, every
@@ -55,7 +54,7 @@ CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
 """What a stop means where no process runs the session."""
 
 
-def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
+def session_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what can go wrong with a session into one line and an exit code."""
 
     @wraps(command)
@@ -90,7 +89,7 @@ def session() -> None:
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
 @click.option("--clock-rate", type=click.FloatRange(1, 100_000), help="Rehearse so many times as fast; with --sandbox.")
 @click.option("--resume", "onward", is_flag=True, help="Go on with the mode's last session, if it has not ended.")
-@one_line_errors
+@session_errors
 def start(
     *,
     mode: str | None,
@@ -116,7 +115,7 @@ def start(
         _go_on(unended)
         return
     settings = _settings(clock_rate or 0, round(time.time() * 1000))
-    spec = wish.make(
+    spec = options.make(
         now_ms(),
         mode=mode,
         hours=hours,
@@ -131,7 +130,7 @@ def start(
 
 @session.command()
 @click.argument("name", default=LAST)
-@one_line_errors
+@session_errors
 def resume(*, name: str) -> None:
     """Go on with a session: NAME is its id, `last`, or a checkpoint file. One that is paused goes on in its process.
 
@@ -169,7 +168,7 @@ def _go_on(folder: Folder) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@one_line_errors
+@session_errors
 def stop(*, name: str) -> None:
     """End a session before its time; it cannot be resumed. Returns when it has ended.
 
@@ -187,7 +186,7 @@ def stop(*, name: str) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@one_line_errors
+@session_errors
 def pause(*, name: str) -> None:
     """Let a session rest: nothing more is asked, and its time stands still, until `session resume`.
 
@@ -204,7 +203,7 @@ def pause(*, name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@one_line_errors
+@session_errors
 def add(*, symbols: tuple[str, ...], name: str) -> None:
     """Collect more symbols in a session, from its next cycle on; `SPY:etf` names the asset class.
 
@@ -217,7 +216,7 @@ def add(*, symbols: tuple[str, ...], name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@one_line_errors
+@session_errors
 def remove(*, symbols: tuple[str, ...], name: str) -> None:
     """Ask for symbols no more in a session, from its next cycle on. What is stored of them stays.
 
@@ -229,7 +228,7 @@ def remove(*, symbols: tuple[str, ...], name: str) -> None:
 
 @session.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per session.")
-@one_line_errors
+@session_errors
 def list_sessions(*, as_json: bool) -> None:
     """All sessions, the oldest first.
 
@@ -254,7 +253,7 @@ def list_sessions(*, as_json: bool) -> None:
 @session.command("show")
 @click.argument("name", default=LAST)
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-@one_line_errors
+@session_errors
 def show_session(*, name: str, as_json: bool) -> None:
     """What a session has brought so far, by source.
 
@@ -283,7 +282,7 @@ def show_session(*, name: str, as_json: bool) -> None:
 @click.argument("name", default=LAST)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="parquet", show_default=True)
 @click.option("--to", type=click.Path(path_type=Path), help="A folder; without it `export` in the session's own.")
-@one_line_errors
+@session_errors
 def export(*, name: str, form: str, to: Path | None) -> None:
     """Write what a session collected into files, one for each source and dataset.
 
@@ -357,7 +356,7 @@ def _change(what: Literal["add", "remove"], symbols: tuple[str, ...], name: str)
     folder = Folder.find(load_settings().data_dir, name)
     if folder.session().state in FINAL:
         fail(f"session {folder.id} is {folder.session().state}: start another one")
-    found = wish.assets(symbols)
+    found = options.assets(symbols)
     units.check(replace(folder.manifest().spec, symbols=found))
     for asset in found:
         folder.order(SessionCommand(what=what, symbol=asset.symbol, asset_class=asset.asset_class))

@@ -1,4 +1,4 @@
-"""What one provider can do for a wish, at which cost, and how providers share symbols so that all end soonest. Pure."""
+"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One HTTP call of an offer, and the rows that each symbol is likely to bring."""
+    """One HTTP call of a candidate, and the rows that each symbol is likely to bring."""
 
     call: Call
     endpoint: Endpoint
@@ -48,7 +48,7 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """How a provider would serve a wish: `ranges` asked of `batch` symbols at once (0: a whole market), as `parts`."""
+    """How a provider would serve a requirement: `ranges` for `batch` symbols a call (0: a whole market), as `parts`."""
 
     availability: Availability
     asset_class: AssetClass
@@ -83,7 +83,7 @@ class Candidate:
         return sum(part.pages(symbols) * (part.endpoint.usd if price is None else price) for part in self.parts)
 
     def of(self, parts: Sequence[PlannedCall]) -> Candidate:
-        """The offer of these parts only."""
+        """The candidate of these parts only."""
         return replace(self, parts=tuple(parts))
 
 
@@ -133,7 +133,7 @@ def spells(connector: Connector, asset_class: AssetClass, symbol: str) -> bool:
 
 
 def spelling_fault(candidate: Candidate, symbol: str) -> str:
-    """Why the provider of an offer cannot serve a symbol."""
+    """Why the provider of a candidate cannot serve a symbol."""
     try:
         candidate.availability.connector.symbols.spell(symbol, candidate.asset_class)
     except UnsupportedCall as error:
@@ -142,7 +142,7 @@ def spelling_fault(candidate: Candidate, symbol: str) -> str:
 
 
 def by_ability(found: Sequence[Candidate], symbols: Iterable[str]) -> dict[tuple[Candidate, ...], list[str]]:
-    """The symbols, together with those that the same offers can serve."""
+    """The symbols, together with those that the same candidates can serve."""
     groups: dict[tuple[Candidate, ...], list[str]] = {}
     for symbol in symbols:
         groups.setdefault(tuple(candidate for candidate in found if symbol in candidate.spelled), []).append(symbol)
@@ -161,7 +161,7 @@ def cost(candidate: Candidate, symbols: int) -> tuple[int, float, float]:
 
 
 def finish(found: Sequence[Candidate], symbols: int, loads: Mapping[str, Load], now: int) -> int:
-    """Ms, in whole minutes, after which the offers together can have asked for so many symbols."""
+    """Ms, in whole minutes, after which the candidates together can have asked for so many symbols."""
 
     def enough(minutes: int) -> bool:
         return sum(_room(candidate, loads, now, minutes * MINUTE_MS) for candidate in found) >= symbols
@@ -170,9 +170,9 @@ def finish(found: Sequence[Candidate], symbols: int, loads: Mapping[str, Load], 
 
 
 def share(found: Sequence[Candidate], symbols: int, loads: Mapping[str, Load], now: int) -> dict[Candidate, int]:
-    """How many symbols each offer serves so that all end soonest, and in that time with the fewest calls.
+    """How many symbols each candidate serves so that all end soonest, and in that time with the fewest calls.
 
-    Offers of single symbols share them in proportion to what their keys still allow; a batch is not torn for that.
+    Candidates of single symbols share them in proportion to what their keys still allow; a batch is not torn for that.
     Who takes several calls for one symbol stands back, unless that lasts more than a day and twice as long.
     """
     within = finish(found, symbols, loads, now)

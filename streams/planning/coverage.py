@@ -1,4 +1,4 @@
-"""What the store holds of a wish already: the ranges that polls have answered. Pure; times in ms UTC."""
+"""What the store holds of a requirement already: the ranges that polls have answered. Pure; times in ms UTC."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from connectors.declaration import KINDS
 from streams.planning.plan import Covered, Requirement, market_of
 
-ProviderPolicy = tuple[str, str, str | None, str | None, str | None, str | None]
+PollShape = tuple[str, str, str | None, str | None, str | None, str | None]
 Answered = tuple[str, str, int, int]
 """Symbol ("" a whole market), exchange ("" the usual one), start, end."""
 Ranges = Sequence[tuple[int, int]]
 
 
-def terms_of(requirement: Requirement) -> ProviderPolicy:
-    """What a poll must have asked, beside symbols and range, to count for a wish."""
+def poll_shape(requirement: Requirement) -> PollShape:
+    """What a poll must have asked, beside symbols and range, to count for a requirement."""
     return (
         requirement.dataset,
         requirement.asset_class,
@@ -26,7 +26,7 @@ def terms_of(requirement: Requirement) -> ProviderPolicy:
 
 
 def kinds_of(requirement: Requirement) -> tuple[tuple[str | None, ...], ...]:
-    """For each kind that the wish consists of, the kinds of polls that answer it; None is a poll that named none.
+    """Return, for each kind of the requirement, the kinds of polls that answer it; None is a poll without a kind.
 
     Only where a dataset is the sum of its kinds does a poll without a kind answer each of them.
     """
@@ -36,15 +36,18 @@ def kinds_of(requirement: Requirement) -> tuple[tuple[str | None, ...], ...]:
     return tuple((kind, None) for kind in whole) or ((None,),)
 
 
-def covered_by(found: Mapping[ProviderPolicy, Sequence[Iterable[Answered]]]) -> Covered:
-    """Give `covered(wish, symbol)` of what polls have answered: for each wish's terms, by `kinds_of`, the ranges."""
-    known = {terms: [_by_place(rows) for rows in by_kind] for terms, by_kind in found.items()}
+def covered_by(found: Mapping[PollShape, Sequence[Iterable[Answered]]]) -> Covered:
+    """Return `covered(requirement, symbol)`: the ranges that polls have answered.
+
+    `found` holds the answered polls of each shape, one group for each kind of `kinds_of`.
+    """
+    known = {shape: [_by_place(rows) for rows in by_kind] for shape, by_kind in found.items()}
 
     def covered(requirement: Requirement, symbol: str) -> Ranges:
         market = market_of(symbol, requirement.asset_class) or ""
         by_kind = [
             joined([*places.get((symbol, ""), ()), *places.get(("", market), ())])
-            for places in known.get(terms_of(requirement), ())
+            for places in known.get(poll_shape(requirement), ())
         ]
         ranges: Ranges = by_kind[0] if by_kind else ()
         for others in by_kind[1:]:

@@ -13,7 +13,7 @@ from streams.accounts.quota import KeyUsage, Window
 Range = tuple[int | None, int | None]
 EVER = 2**62
 SHARES = frozenset({"equity", "etf"})
-Covered = Callable[["Wish", str], Sequence[tuple[int, int]]]
+Covered = Callable[["Requirement", str], Sequence[tuple[int, int]]]
 Slip = tuple[str, ...]
 
 

@@ -41,8 +41,9 @@ def make(
     now: int,
     routes: Routes = NO_ROUTES,
 ) -> Plan:
-    """Plan the calls for `requirements`; `covered(wish, symbol)` are the ranges already answered ("" for a whole market).
+    """Plan the calls for `requirements`.
 
+    `covered(requirement, symbol)` are the ranges already answered; the symbol "" stands for a whole market.
     `routes` decide between providers that are equal otherwise.
     """
     planner = _Planner(tuple(availabilities), covered, now)
@@ -83,7 +84,7 @@ class _Planner:
         return Plan(tuple(self.requests), work, tuple(self.unavailable), self.stored)
 
     def add(self, requirement: Requirement) -> None:
-        """Plan one wish: symbols of the same market that miss the same ranges together."""
+        """Plan one requirement: symbols of the same market that miss the same ranges together."""
         groups: dict[tuple[str | None, tuple[Range, ...]], list[str]] = {}
         for symbol in dict.fromkeys(requirement.symbols or ("",)):
             market = market_of(symbol, requirement.asset_class)
@@ -203,7 +204,7 @@ class _Planner:
         self._load(whole, whole.calls(0), whole.weight(0), whole.usd(0))
 
     def _add_market(self, requirement: Requirement, gaps: tuple[Range, ...]) -> None:
-        """A wish for a whole market: one provider serves all of it, or each gives its own.
+        """A requirement for a whole market: one provider serves all of it, or each gives its own.
 
         Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
         """
@@ -244,7 +245,7 @@ class _Planner:
     def _take(
         self, requirement: Requirement, best: list[Candidate], able: Sequence[Candidate], symbols: list[str]
     ) -> None:
-        """Share symbols out among the best offers; all who are able stand behind on the slips."""
+        """Share symbols out among the best candidates; all who are able stand behind on the slips."""
         if best[0].paid:
             best = sorted(best, key=lambda candidate: candidate.usd(1))[:1]
             count = min(len(symbols), self._affordable(best[0], len(symbols)))

@@ -1,6 +1,6 @@
 """What a session asks of whom: its spec becomes units of work, and what a source may still be asked, its pauses. Pure.
 
-A unit is one HTTP call with its further pages. Each source's come in the order of `OWNER_COMMAND`: what is worth most first.
+A unit is one HTTP call with its further pages. Each source's come in the order of `ORDER`: what is worth most first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.planning.candidates import spells
 from streams.sessions.spec import MINUTE_MS, Asset, InvalidSpec, Spec
 from streams.sessions.state import unit_id
 
-OWNER_COMMAND = (
+ORDER = (
     *("bars", "quote", "profile", "actions", "earnings"),
     *("news", "statements", "metrics", "recommendations", "insider"),
 )
@@ -48,7 +48,7 @@ def check(spec: Spec) -> None:
     asset_classes = [asset.asset_class for asset in spec.symbols]
     for what, names, known in (
         ("source", spec.sources, tuple(connectors())),
-        ("dataset", spec.datasets, OWNER_COMMAND),
+        ("dataset", spec.datasets, ORDER),
         ("asset class", asset_classes, get_args(AssetClass)),
     ):
         if unknown := [name for name in names if name not in known]:
@@ -64,7 +64,7 @@ def once(source: str, assets: Sequence[Asset], datasets: Iterable[str], started:
     today = started // DAY_MS * DAY_MS
     return [
         unit
-        for dataset in OWNER_COMMAND
+        for dataset in ORDER
         if dataset in wanted
         for unit in _units(source, assets, {**_terms(dataset), **_span(dataset, today)}, {})
     ]

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiokafka.errors import MessageSizeTooLargeError
 from pydantic import SecretStr
 
-from agents.collecting.collector import Collector
+from agents.collecting.collector import CollectorRunner
 from agents.collecting.run_planner import RunPlanner
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, open_key_pools
@@ -365,7 +365,7 @@ class Stage:
         self.tasks = []
 
     def another(self):
-        return Collector(
+        return CollectorRunner(
             self.declared,
             self.planning,
             self.pollers,

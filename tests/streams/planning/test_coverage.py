@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.clickhouse.queries import HAS_POLLS, answered_sql
-from streams.planning.coverage import common, covered_by, joined, kinds_of, terms_of
+from streams.planning.coverage import common, covered_by, joined, kinds_of, poll_shape
 from streams.planning.plan import Requirement
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -58,7 +58,7 @@ async def covered(store, requirement, symbol, *polls):
         ).rows
         for kinds in kinds_of(requirement)
     ]
-    return list(covered_by({terms_of(requirement): answered})(requirement, symbol))
+    return list(covered_by({poll_shape(requirement): answered})(requirement, symbol))
 
 
 async def test_a_migrated_store_knows_of_polls(store):

@@ -237,7 +237,7 @@ def test_a_whole_market_is_not_waited_for_over_days_where_asking_by_name_is_fast
 
 
 @pytest.mark.parametrize(
-    ("wish", "supplied"),
+    ("requirement", "supplied"),
     [
         (Requirement("earnings", LISTED[:300], start=MONDAY, end=MONDAY + DAY), availability("fmp")),
         (Requirement("actions", LISTED[:300], kind="dividend", end=MONDAY + DAY), availability("fmp")),

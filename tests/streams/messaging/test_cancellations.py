@@ -4,8 +4,8 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
-from streams.messaging.cancellations import Cancellations, job_of
 
+from streams.messaging.cancellations import Cancellations, job_of
 from streams.messaging.messages import Cancellation
 
 WORKS = st.sampled_from(["s-1", "s-2", "daily_prices.close.17", "", "s"])
