@@ -1,4 +1,4 @@
-"""What can be asked of whom, told by the connectors' declarations alone. Pure; knows no key and no quota."""
+"""Which provider can be asked what, from the connectors' declarations alone. Pure; knows no key and no quota."""
 
 from __future__ import annotations
 
