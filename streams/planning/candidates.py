@@ -29,8 +29,11 @@ class Load:
     """What is planned on a provider so far."""
 
     calls: int = 0
+    """HTTP calls."""
     weight: float = 0
+    """Use of the quotas, in calls or credits."""
     usd: float = 0
+    """Dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,11 @@ class PlannedCall:
     """One HTTP call of a candidate, and the rows that each symbol is likely to bring."""
 
     call: Call
+    """The call, for one symbol of the batch."""
     endpoint: Endpoint
+    """The endpoint that serves it."""
     rows: float
+    """Rows that each symbol is likely to have."""
 
     def pages(self, symbols: int) -> int:
         """Answers of the call; one where the declaration states no number of rows."""
@@ -51,13 +57,19 @@ class Candidate:
     """How a provider would serve a requirement: `ranges` for `batch` symbols a call (0: a whole market), as `parts`."""
 
     availability: Availability
+    """The provider and what is left of its quotas."""
     asset_class: AssetClass
+    """Asset class of the symbols."""
     ranges: tuple[Range, ...]
+    """Ranges [start, end) in ms UTC that its calls cover."""
     parts: tuple[PlannedCall, ...]
+    """HTTP calls for one batch of symbols."""
     batch: int
+    """Most symbols of a call; 0 for a whole market."""
     spelled: frozenset[str]
     """The symbols that it can serve."""
     keys: tuple[KeyUsage, ...]
+    """Use of the keys that may make these calls."""
 
     @property
     def paid(self) -> bool:

@@ -30,7 +30,9 @@ class Normalized:
     """What one answer became: the records that keep every rule, and the rows that do not."""
 
     records: list[AnyRecord]
+    """Records that keep every rule."""
     rejects: list[Reject]
+    """Rows that break one."""
 
 
 def judge(outcome: Outcome) -> Normalized:

@@ -43,8 +43,11 @@ class Loaded:
     """What a folder's checkpoints say. `refused` tells what was wrong with the current one; "" when it was used."""
 
     session: Session
+    """The session of the checkpoint."""
     from_previous: bool = False
+    """True where the previous checkpoint was used."""
     refused: str = ""
+    """Reason why the current checkpoint was refused; empty when it was used."""
 
 
 def write(folder: Path, session: Session) -> None:

@@ -39,8 +39,11 @@ class Unit:
     """One call of one source. `id` is the same whenever the same session is laid out."""
 
     id: str
+    """Id of the unit; the same in every layout of the session."""
     source: str
+    """Name of the provider."""
     call: Call
+    """What is asked."""
 
 
 def check(spec: Spec) -> None:
