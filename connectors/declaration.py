@@ -385,7 +385,7 @@ def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | N
     return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
 
 
-EPOCH_S = 1_000_000_000
+EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span
 
 
 def _count(text: str) -> float | None:

@@ -14,7 +14,7 @@ from connectors.items import Item
 from connectors.reading import Reading, objects
 from connectors.records import FiscalPeriod, Statement
 
-MONTH_DAYS = 30.4
+MONTH_DAYS = 30.4  # mean length of a month
 StatementKind = Literal["income", "balance", "cash_flow"]
 SECTIONS: tuple[tuple[str, StatementKind, Mapping[str, str]], ...] = (
     ("ic", "income", INCOME),

@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError,
 
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
-ANSWER_S = 10.0
-RETRY_S = 0.1
+ANSWER_S = 10.0  # a loaded broker answers within seconds
+RETRY_S = 0.1  # a start waits for the listener, not for this
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
 

@@ -21,7 +21,7 @@ from streams.collecting.schedule import Schedule
 from streams.planning.capabilities import matrix
 
 UNIT_DAYS = {"d": 1, "w": 7, "mo": 31, "y": 366}  # the longest of each, so that what is asked for is reached
-LONGEST_DAYS = 100 * UNIT_DAYS["y"]
+LONGEST_DAYS = 100 * UNIT_DAYS["y"]  # no market data is older
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 Refresh = Literal["incremental", "full"]
 

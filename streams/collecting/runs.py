@@ -15,7 +15,7 @@ from streams.messaging.messages import CollectorRun, CollectRequest, new_id
 from streams.runtime.handover import posting, require_pipeline
 from streams.runtime.query import Ask
 
-UPCOMING = 3
+UPCOMING = 3  # fire times that a person wants to see
 
 
 class UnknownCollector(ValueError):
