@@ -28,6 +28,11 @@ def results(reading: Reading) -> list[Any]:
     return found
 
 
+def spelled(code: Any) -> Any:
+    """Polygon writes most currency codes in small letters (`usd`), some in capitals, and no minor units."""
+    return code.upper() if isinstance(code, str) else code
+
+
 def follow(reading: Reading) -> Iterator[Item]:
     """`next_url` names another host and lacks the key: only its path and query are used."""
     if url := text(reading.json.get("next_url")):
