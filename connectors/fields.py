@@ -96,7 +96,7 @@ def _finite(value: float) -> float | None:
     try:
         result = float(value)
     except OverflowError:
-        raise FieldError("number", "integer is too large for a float") from None
+        raise FieldError("number", "a number is too large") from None
     return result if math.isfinite(result) else None
 
 

@@ -64,7 +64,7 @@ class Reading:
         try:
             return orjson.loads(self.answer.body)
         except orjson.JSONDecodeError as error:
-            raise errors.MalformedPayload(f"body is not JSON: {error}") from None
+            raise errors.MalformedPayload(f"body is not JSON from line {error.lineno}, column {error.colno}") from None
 
     @cached_property
     def text(self) -> str:
@@ -186,8 +186,7 @@ def broken_rule(error: Exception) -> tuple[str, str]:
         case errors.FieldError():
             return error.rule, error.reason
         case ValidationError():
-            first = error.errors(include_url=False)[0]
-            return "field", f"{'.'.join(map(str, first['loc']))} {_unfit(first['type'], first['input'])}"
+            return "field", first_fault(error)
         case ArithmeticError():
             zero = isinstance(error, ZeroDivisionError)
             return ("ratio", "a divisor is zero") if zero else ("number", "a number is too large")
@@ -197,5 +196,11 @@ def broken_rule(error: Exception) -> tuple[str, str]:
     return "shape", "a list is shorter than documented" if short else "a value is not of the documented shape"
 
 
-def _unfit(fault: str, value: Any) -> str:
-    return "is absent" if value is None or fault == "missing" else f"cannot be {shown(value)}"
+def first_fault(error: ValidationError) -> str:
+    """Say of a record or message that is no valid one which field is at fault, and what it was."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the value"
+    if first["type"] == "json_invalid":
+        return f"{where} is no JSON"
+    absent = first["input"] is None or first["type"] == "missing"
+    return f"{where} is absent" if absent else f"{where} cannot be {shown(first['input'])}"

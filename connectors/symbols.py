@@ -73,8 +73,11 @@ _NOTATIONS = tuple(
         (r"-", "."),
     )
 )
-_PARTS = re.compile(r"(?:\.(?:[A-Z]|PR[A-Z]?|WS|RT|WI|WD|CL|CV|EC|PP|SD|TEST)){0,4}")
-"""Class, preferred, warrants, rights, when issued, when distributed, called, convertible, …, in the order of CMS."""
+_PARTS = re.compile(r"(?:\.(?:[A-Z]|PR[A-Z]?|WS(?:\.[A-Z])?|RT))?(?:\.(?:WI|WD|CL|CV|EC|PP|SD|TEST)){0,2}")
+"""Class, unit, preferred, warrants or rights; then when issued, when distributed, called, convertible, ….
+
+Each part may be missing.
+"""
 _TESTS = re.compile(r"[A-Z]?TEST|Z[A-Z]ZZT|ZVZZC|ZTST|ZBZX|ZXYZ|ZEXIT|ZIEXT|ZXIET|ZVV|ZZK|ZZV|CBO|CBX|IBO|IGZ")
 """Tickers with which the exchanges test, https://www.nasdaqtrader.com/Trader.aspx?id=TestingFacility."""
 

@@ -62,7 +62,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
         return f"{spelling[:3]}/{spelling[3:]}", "forex"
     if asset_class in SHARES and re.fullmatch(r"[A-Za-z0-9._-]{1,24}", spelling):
         return us_share(spelling) or spelling, asset_class
-    raise errors.FieldError("symbol", f"{spelling:.40} is no {asset_class} symbol of a known form")
+    raise errors.FieldError("symbol", f"{read.shown(spelling)} is no {asset_class} symbol of a known form")
 
 
 # -- requests --------------------------------------------------------------------------------------------------------

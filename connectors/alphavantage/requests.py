@@ -11,7 +11,7 @@ from connectors import errors
 from connectors.alphavantage.names import INTRADAY, LISTED
 from connectors.calls import DAY_MS, Call
 from connectors.declaration import Build
-from connectors.fields import NEW_YORK, local_date, utc_date
+from connectors.fields import NEW_YORK, local_date, shown, utc_date
 from connectors.reading import Reading
 from connectors.records import AssetClass
 from connectors.symbols import FOREX, PAIR, is_us, listing, split_listing, us_share
@@ -60,12 +60,12 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
             raise errors.OutOfScope(f"{match[1]} is another coin here than on exchanges")
         return f"{match[1]}{'-' if crypto else '/'}{match[2]}", "crypto" if crypto else "forex"
     if re.fullmatch("[A-Z-]+:[A-Z]{3}", spelling):
-        raise errors.OutOfScope(f"{spelling:.20} lists a share a second time, on another exchange of the US")
+        raise errors.OutOfScope(f"{shown(spelling)} lists a share a second time, on another exchange of the US")
     match = re.fullmatch(r"([A-Z0-9&-]+)\.([A-Z]{3})", spelling)
     venue = venue_by("alphavantage", match[2]) if match else None
     symbol = listing(match[1], venue) if match and venue else _us(spelling)
     if symbol is None:
-        raise errors.FieldError("symbol", f"{spelling:.40} is no ticker of a known form")
+        raise errors.FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
     return symbol, asset_class
 
 

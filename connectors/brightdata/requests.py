@@ -113,7 +113,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
         return symbol, shares
     if found := _canonical_at(name, market, shares):
         return found
-    raise errors.FieldError("symbol", f"{spelling:.40} is no symbol of a known form")
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no symbol of a known form")
 
 
 def _canonical_at(name: str, market: str, shares: AssetClass) -> tuple[str, AssetClass] | None:

@@ -165,7 +165,7 @@ def _document(reading: Reading, document: Row, spelling: str) -> Iterator[Item]:
     A filtered answer gives no profile: it lacks the sections that half of its fields come from.
     """
     if not document.keys() & names.SECTIONS:
-        raise errors.FieldError("shape", f"a document has {sorted(document)[:5]}, no section that is known")
+        raise errors.FieldError("shape", f"a document has {field.shown(sorted(document))}, no section that is known")
     general = _section(document, "General")
     stated = field.text(general.get("Type"))
     if stated and stated.lower() not in names.ASSET_TYPES:
@@ -188,7 +188,7 @@ def parse_fundamentals(reading: Reading) -> Iterator[Item]:
     """An instrument without a document is answered with an empty one."""
     body = reading.json
     if not isinstance(body, (dict, list)) or (isinstance(body, list) and body):
-        raise errors.MalformedPayload(f"expected one document, was {type(body).__name__}")
+        raise errors.MalformedPayload(f"expected one document, was {field.kind(body)}")
     if body:
         yield from _document(reading, body, reading.params["symbol"])
 

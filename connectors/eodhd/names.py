@@ -10,6 +10,7 @@ from typing import Literal
 from connectors.calls import Call
 from connectors.coins import NUMBERS, TICKERS
 from connectors.errors import FieldError, OutOfScope, UnsupportedCall, UnsupportedSymbol
+from connectors.fields import shown
 from connectors.records import AssetClass, FiscalPeriod
 from connectors.symbols import FOREX, PAIR, dashed, listing, split_listing, us_share
 from connectors.venues import BY_MIC, us_exchange, venue_by
@@ -159,12 +160,12 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     if suffix == "CC" and (coins := PAIR.fullmatch(code)):
         base = coins["base"]
         if base in NUMBERS:
-            raise OutOfScope(f"{spelling:.30} may be any of several coins of that ticker")
+            raise OutOfScope(f"{shown(spelling)} may be any of several coins of that ticker")
         return f"{TICKERS.get(base, base)}-{coins['quote']}", "crypto"
     if re.search(r"_OLD\d*$", code):
-        raise OutOfScope(f"{spelling:.40} is the code of a company whose ticker another one bears now")
+        raise OutOfScope(f"{shown(spelling)} is the code of a company whose ticker another one bears now")
     if not _TICKER.fullmatch(code) or suffix in {"FOREX", "CC"}:
-        raise FieldError("symbol", f"{spelling:.40} is no ticker of a known form")
+        raise FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
     if suffix in {"INDX", "COMM"}:
         return (f"^{code}", "index") if suffix == "INDX" else (code, "commodity")
     if suffix == "EUFUND":
@@ -173,7 +174,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     venue = venue_by("eodhd", suffix)
     symbol = us_share(code) if suffix in US_NAMES else listing(code, venue) if venue else None
     if symbol is None:
-        raise FieldError("symbol", f"{spelling:.40} is no ticker of a known form, or of an exchange of unknown MIC")
+        raise FieldError("symbol", f"{shown(spelling)} is no ticker of a known form, or of an exchange of unknown MIC")
     return symbol, kind
 
 

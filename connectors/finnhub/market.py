@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors import errors
 from connectors.calls import DAY_MS
-from connectors.fields import cells, iso_date, millis, minor, number, period_start, price, scaled, text, times
+from connectors.fields import cells, iso_date, millis, minor, number, period_start, price, scaled, shown, text, times
 from connectors.finnhub.names import ASSET_TYPES, DAILY, RESOLUTIONS, SHARES
 from connectors.items import BarColumns, Item, LeftOut
 from connectors.reading import Reading
@@ -34,7 +34,7 @@ def candles(reading: Reading) -> Iterator[Item]:
     if body["s"] == "no_data" or not body["t"]:
         return
     if body["s"] != "ok":
-        raise errors.MalformedPayload(f"status of the candles was {body['s']!r:.40}, neither ok nor no_data")
+        raise errors.MalformedPayload(f"status of the candles was {shown(body['s'])}, neither ok nor no_data")
     stamps = body["t"]
     interval = RESOLUTIONS[reading.params["resolution"]]
     envelope = reading.of(reading.params.get("symbol"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from connectors.errors import FieldError, UnsupportedSymbol
+from connectors.fields import shown
 from connectors.records import AssetClass
 from connectors.symbols import FOREX, PAIR, is_us, split_listing, split_pair, suffixed, unsuffixed, us_share
 from connectors.venues import venue_by
@@ -88,7 +89,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     elif asset_class in {"forex", "crypto"}:
         found = _forex(spelling) if asset_class == "forex" else _crypto(spelling)
     if found is None:
-        raise FieldError("symbol", f"{spelling:.40} is no symbol of a known form or venue")
+        raise FieldError("symbol", f"{shown(spelling)} is no symbol of a known form or venue")
     return found
 
 

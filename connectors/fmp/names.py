@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors.errors import FieldError, UnsupportedSymbol
-from connectors.fields import text
+from connectors.fields import shown, text
 from connectors.records import AssetClass, Envelope
 from connectors.symbols import FOREX, PAIR, split_listing, suffixed, unsuffixed
 from connectors.venues import us_exchange
@@ -79,7 +79,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     else:
         found = unsuffixed(spelling)
     if found is None:
-        raise FieldError("symbol", f"{spelling:.40} is no {asset_class} of a known form or venue")
+        raise FieldError("symbol", f"{shown(spelling)} is no {asset_class} of a known form or venue")
     return found, asset_class
 
 

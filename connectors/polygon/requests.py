@@ -9,7 +9,7 @@ from types import MappingProxyType
 from connectors import errors
 from connectors.calls import DAY_MS, Call
 from connectors.declaration import Build
-from connectors.fields import utc_date
+from connectors.fields import shown, utc_date
 from connectors.polygon.names import MARKETS, SPANS
 from connectors.reading import Reading
 from connectors.records import AssetClass
@@ -133,7 +133,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     # the retired lists write a preferred share AAIC-B
     if not colon and (symbol := us_share(re.sub("-(?=[A-Z]?$)", "p", spelling))):
         return symbol, asset_class
-    raise errors.FieldError("symbol", f"{spelling:.40} is no ticker of a known form")
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from connectors.fields import (
     period_start,
     price,
     scaled,
+    shown,
     times,
 )
 from connectors.items import BarColumns, Item, Missing
@@ -53,7 +54,7 @@ def _bars(reading: Reading, chart: dict[str, Any]) -> Iterator[BarColumns]:
     series = chart["indicators"]["quote"][0] | (chart["indicators"].get("adjclose") or [{}])[0]
     interval = INTERVALS.get(meta["dataGranularity"])
     if interval is None:
-        raise MalformedPayload(f"asked for {reading.call.interval} bars, was {meta['dataGranularity']!r:.20}")
+        raise MalformedPayload(f"asked for {reading.call.interval} bars, was {shown(meta['dataGranularity'])}")
     ts = times(stamps, "s")
     kept = list(range(len(ts)))
     if interval in DATED:
@@ -113,7 +114,7 @@ def _zone(meta: Mapping[str, Any]) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, TypeError, ValueError, OSError):  # OSError: the name of a folder, or too long for a file
-        raise MalformedPayload(f"exchangeTimezoneName {name!r:.40} is no time zone") from None
+        raise MalformedPayload(f"exchangeTimezoneName {shown(name)} is no time zone") from None
 
 
 def _actions(reading: Reading, chart: dict[str, Any]) -> Iterator[Item]:

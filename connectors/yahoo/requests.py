@@ -10,7 +10,7 @@ from connectors import errors
 from connectors.calls import DAY_MS, Call
 from connectors.coins import NUMBERS, PLAIN, TICKERS
 from connectors.declaration import NO_RECORDS, NoRecords
-from connectors.fields import period_start
+from connectors.fields import period_start, shown
 from connectors.reading import Reading
 from connectors.records import INTERVAL_MS, AssetClass
 from connectors.symbols import FOREX, INDEX, PAIR, QUOTE_COINS, suffixed, unsuffixed
@@ -123,14 +123,14 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     if (match := PAIR.fullmatch(spelling)) and (asset_class == "crypto" or match["quote"] in QUOTE_COINS):
         base = TICKERS.get(match["base"], match["base"])
         if _coin(base) != match["base"]:
-            raise errors.OutOfScope(f"{spelling:.30} is a coin that exchanges know under no or another ticker")
+            raise errors.OutOfScope(f"{shown(spelling)} is a coin that exchanges know under no or another ticker")
         return f"{base}-{match['quote']}", "crypto"
     kind = asset_class if asset_class in {*SHARES, "index"} else "equity"
     if match := re.fullmatch(rf"({MORNINGSTAR})-?\.?", spelling):  # a separator without a tail is ignored, as of shares
         return match[1], kind
     if symbol := unsuffixed(spelling):
         return symbol, kind
-    raise errors.FieldError("symbol", f"{spelling:.40} is no symbol of a known form or venue")
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no symbol of a known form or venue")
 
 
 def _coin(ticker: str) -> str | None:
