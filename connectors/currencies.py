@@ -54,7 +54,7 @@ _NAMED = MappingProxyType(
 
 
 def unit(code: str) -> tuple[str, float]:
-    """Give (ISO 4217 code, factor that brings a price in `code` to it): `GBX` -> (`GBP`, 0.01), `USD` -> (`USD`, 1).
+    """Return (ISO 4217 code, factor that brings a price in `code` to it): `GBX` -> (`GBP`, 0.01), `USD` -> (`USD`, 1).
 
     Bloomberg writes a minor unit with a small last letter: `ZAr`, `ILs`, `KWd`. Raises `FieldError` (rule `currency`).
     """

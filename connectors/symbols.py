@@ -45,8 +45,8 @@ QUOTE_COINS = (
 class Symbols:
     """Maps symbols both ways.
 
-    `spell(symbol, asset_class)` gives the provider's spelling or raises `UnsupportedSymbol`;
-    `canonical(spelling, asset_class)` gives (symbol, asset class), the asset class being the one asked
+    `spell(symbol, asset_class)` returns the provider's spelling or raises `UnsupportedSymbol`;
+    `canonical(spelling, asset_class)` returns (symbol, asset class), the asset class being the one asked
     for, or raises `FieldError`.
     """
 

@@ -18,7 +18,7 @@ from connectors.symbols import FOREX, PAIR, is_us, listing, split_listing, us_sh
 from connectors.venues import venue_by
 
 COMPACT = 100  # rows of outputsize=compact
-NEWS_ROWS = 1000
+NEWS_ROWS = 1000  # the most that one answer has
 WORDS: Mapping[str, type[errors.Refusal]] = MappingProxyType(
     {
         "apikey is invalid|api key is for demo": errors.KeyRejected,

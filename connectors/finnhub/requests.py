@@ -16,7 +16,7 @@ from connectors.symbols import split_listing
 from connectors.venues import BY_MIC
 
 LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
-LONGEST_WINDOW_S = 60.0
+LONGEST_WINDOW_S = 60.0  # its longest window is a minute
 
 
 def one(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
