@@ -10,7 +10,7 @@ from types import MappingProxyType
 from connectors import errors
 from connectors.alphavantage.names import INTRADAY, LISTED
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.fields import NEW_YORK, local_date, utc_date
 from connectors.reading import Reading
 from connectors.records import AssetClass

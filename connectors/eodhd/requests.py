@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from connectors import errors
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.eodhd.names import PERIODS, exchange_code
 from connectors.fields import period_start, utc_date
 from connectors.reading import Reading

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from connectors import errors
 from connectors.calls import DAY_MS, Answer, Call
-from connectors.declaration import Build, retry_after
+from connectors.declaration import retry_after
+from connectors.endpoints import Build
 from connectors.fields import period_start, utc_date
 from connectors.finnhub.market import HALF_DAY_MS
 from connectors.finnhub.names import DAILY, INTRADAY

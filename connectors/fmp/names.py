@@ -12,6 +12,9 @@ from connectors.fields import text
 from connectors.records import AssetClass, Envelope
 from connectors.symbols import FOREX, PAIR, dashed, split_listing, undashed, us_exchange
 
+DOCS = "https://site.financialmodelingprep.com/developer/docs/stable"
+
+EQUITY: tuple[AssetClass, ...] = ("equity",)
 SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 UNADJUSTED: tuple[AssetClass, ...] = ("crypto", "forex", "commodity", "index")
 ALL: tuple[AssetClass, ...] = (*SHARES, *UNADJUSTED)

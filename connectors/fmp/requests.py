@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from connectors import errors
 from connectors.calls import Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.fields import NEW_YORK, local_date, utc_date
 from connectors.fmp.names import INTRADAY, SHARES
 from connectors.reading import Reading

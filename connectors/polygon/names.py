@@ -1,4 +1,4 @@
-"""How Polygon names things: intervals, markets, asset types, statement items, paths. Data only."""
+"""How Polygon names things: intervals, markets, asset types, statement items. Data only."""
 
 from __future__ import annotations
 
@@ -137,43 +137,3 @@ FLAT: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """The retired v2 has one flat object with all statements and many ratios: only these belong to a statement."""
-
-ENDPOINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "aggregates": (
-            "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{first}/{last}",
-            "stocks/get_v2_aggs_ticker__stocksticker__range__multiplier___timespan___from___to",
-        ),
-        "grouped_daily": (
-            "/v2/aggs/grouped/locale/{locale}/market/{market}/{day}",
-            "stocks/get_v2_aggs_grouped_locale_us_market_stocks__date",
-        ),
-        "previous_close": ("/v2/aggs/ticker/{ticker}/prev", "stocks/get_v2_aggs_ticker__stocksticker__prev"),
-        "open_close": ("/v1/open-close/{ticker}/{day}", "stocks/get_v1_open-close__stocksticker___date"),
-        "snapshots": (
-            "/v2/snapshot/locale/{locale}/markets/{market}/tickers",
-            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers",
-        ),
-        "snapshot": (
-            "/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}",
-            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers__stocksticker",
-        ),
-        "universal_snapshot": ("/v3/snapshot", "stocks/get_v3_snapshot"),
-        "last_trade": ("/v2/last/trade/{ticker}", "stocks/get_v2_last_trade__stocksticker"),
-        "last_quote": ("/v2/last/nbbo/{ticker}", "stocks/get_v2_last_nbbo__stocksticker"),
-        "last_crypto": ("/v1/last/crypto/{base}/{quote}", "crypto/get_v1_last_crypto__from___to"),
-        "last_forex": ("/v1/last_quote/currencies/{base}/{quote}", "forex/get_v1_last_quote_currencies__from___to"),
-        "dividends": ("/v3/reference/dividends", "stocks/get_v3_reference_dividends"),
-        "dividends_v2": ("/v2/reference/dividends/{ticker}", "stocks/get_v3_reference_dividends"),
-        "splits": ("/v3/reference/splits", "stocks/get_v3_reference_splits"),
-        "splits_v2": ("/v2/reference/splits/{ticker}", "stocks/get_v3_reference_splits"),
-        "financials": ("/vX/reference/financials", "stocks/get_vx_reference_financials"),
-        "financials_v2": ("/v2/reference/financials/{ticker}", "stocks/get_vx_reference_financials"),
-        "news": ("/v2/reference/news", "stocks/get_v2_reference_news"),
-        "ticker_details": ("/v3/reference/tickers/{ticker}", "stocks/get_v3_reference_tickers__ticker"),
-        "company": ("/v1/meta/symbols/{ticker}/company", "stocks/get_v3_reference_tickers__ticker"),
-        "tickers": ("/v3/reference/tickers", "stocks/get_v3_reference_tickers"),
-        "tickers_v2": ("/v2/reference/tickers", "stocks/get_v3_reference_tickers"),
-    }
-)
-"""Path of each endpoint, and its page below the documentation (a retired one's is its successor's)."""

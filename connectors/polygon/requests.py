@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from connectors import errors
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.fields import utc_date
 from connectors.polygon.names import MARKETS, SPANS
 from connectors.reading import Reading

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from connectors import errors
 from connectors.calls import Request
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import text
 from connectors.items import Item, Next
 from connectors.reading import Reading
