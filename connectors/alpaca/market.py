@@ -116,6 +116,7 @@ def snapshots(reading: Reading) -> Iterator[Item]:
 
 
 def trades(reading: Reading) -> Iterator[Item]:
+    """Read the latest trades of shares and coins, one object by symbol: price, time, no sides."""
     latest = _by_symbol(reading.json["trades"])
     yield from reading.rows(latest, lambda item: _quote(reading, item[0], item[1], {}, {}, {}))
 

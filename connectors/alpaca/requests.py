@@ -76,11 +76,13 @@ def _range(call: Call) -> dict[str, str]:
 
 
 def bars(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the symbols in one list, RFC 3339 times and the largest page: 10,000 rows over all symbols."""
     timeframe = SPANS[call.interval or "1d"]
     return {"symbols": ",".join(spelled), "timeframe": timeframe, **_range(call), "limit": "10000", "sort": "asc"}
 
 
 def stock_bars(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send `bars` and how prices are adjusted; without it Alpaca gives raw ones."""
     asked = {ours: theirs for theirs, ours in ADJUSTMENTS.items()}[call.adjustment or "raw"]
     return {**bars(call, spelled), "adjustment": asked}
 
@@ -92,10 +94,12 @@ def bars_of(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def latest(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the symbols alone: a snapshot or a latest trade has no range."""
     return {"symbols": ",".join(spelled)}
 
 
 def rates(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the currency pairs, spelled `EURUSD`."""
     return {"currency_pairs": ",".join(spelled)}
 
 
@@ -118,6 +122,7 @@ def news(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def universe(call: Call, _: Spelled) -> Mapping[str, str]:
+    """Send the asset class in Alpaca's words; instruments that no longer trade are left out."""
     return {"status": "active", "asset_class": "crypto" if call.asset_class == "crypto" else "us_equity"}
 
 

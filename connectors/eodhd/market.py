@@ -47,6 +47,7 @@ def _frame(envelope: Envelope, interval: str, ts: list[int | None], rows: list[R
 
 
 def parse_eod(reading: Reading) -> Iterator[Item]:
+    """Read days, weeks or months: raw prices beside `adjusted_close`, volumes adjusted for splits."""
     rows, strays = objects(table(reading, "date", "close"))
     yield from strays
     if rows:
@@ -56,6 +57,7 @@ def parse_eod(reading: Reading) -> Iterator[Item]:
 
 
 def parse_intraday(reading: Reading) -> Iterator[Item]:
+    """Read bars within the day: raw prices, stamped with UTC seconds."""
     rows, strays = objects(table(reading, "timestamp", "close"))
     yield from strays
     if rows:
@@ -70,6 +72,8 @@ def _listed(reading: Reading, row: Row) -> Envelope:
 
 
 def parse_bulk(reading: Reading) -> Iterator[Item]:
+    """Read one day of an exchange, a frame of one bar for each listing."""
+
     def frame(row: Row) -> BarColumns:
         return _frame(_listed(reading, row), "1d", days([row["date"]]), [row])
 
@@ -99,6 +103,7 @@ def _quote(reading: Reading, row: Row) -> Quote | None:
 
 
 def parse_live(reading: Reading) -> Iterator[Item]:
+    """Read delayed quotes: one object, or a list when several symbols were asked; `NA` is absent."""
     body = reading.json
     listed = known(body if isinstance(body, list) else [body], "code", "close")
     yield from reading.rows(listed, lambda row: _quote(reading, row))
@@ -126,6 +131,7 @@ def _us_quote(reading: Reading, row: Row) -> Quote:
 
 
 def parse_us_quotes(reading: Reading) -> Iterator[Item]:
+    """Read delayed US quotes by symbol, stamped in milliseconds."""
     yield from reading.rows(values(reading.json["data"]), lambda row: _us_quote(reading, row))
 
 
@@ -159,21 +165,25 @@ def _split(envelope: Envelope, row: Row) -> Action:
 
 
 def parse_dividends(reading: Reading) -> Iterator[Item]:
+    """Read the dividends of one symbol, from JSON or CSV; the CSV has adjusted amounts only."""
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(table(reading, "date"), lambda row: _dividend(envelope, row))
 
 
 def parse_splits(reading: Reading) -> Iterator[Item]:
+    """Read the splits of one symbol, from JSON or CSV: new over old."""
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(table(reading, "date"), lambda row: _split(envelope, row))
 
 
 def parse_bulk_dividends(reading: Reading) -> Iterator[Item]:
+    """Read the dividends of an exchange with this ex-date."""
     rows = table(reading, "code", "date", "dividend")
     yield from reading.rows(rows, lambda row: _dividend(_listed(reading, row), row))
 
 
 def parse_bulk_splits(reading: Reading) -> Iterator[Item]:
+    """Read the splits of an exchange on this day."""
     rows = table(reading, "code", "date", "split")
     yield from reading.rows(rows, lambda row: _split(_listed(reading, row), row))
 
@@ -202,4 +212,5 @@ def _asset(reading: Reading, row: Row) -> Item:
 
 
 def parse_assets(reading: Reading) -> Iterator[Item]:
+    """Read the listings of an exchange; bonds, rates and notes are left out."""
     yield from reading.rows(table(reading, "code", "type"), lambda row: _asset(reading, row))

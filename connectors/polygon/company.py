@@ -124,6 +124,7 @@ parse_tickers = each(_asset)
 
 
 def parse_tickers_v2(reading: Reading) -> Iterator[Item]:
+    """Read the retired list of tickers, whose pages are counted."""
     body = reading.json
     yield from reading.rows(body["tickers"], lambda row: _asset(reading, row))
     if body["page"] * body["perPage"] < body["count"]:

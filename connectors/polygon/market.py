@@ -61,6 +61,7 @@ def _frame(reading: Reading, ticker: str | None, rows: list[Row]) -> BarColumns:
 
 
 def parse_aggregates(reading: Reading) -> Iterator[Item]:
+    """Read the bars of one ticker, stamped in ms; `adjusted` says whether for splits."""
     rows, strays = objects(results(reading))
     yield from strays
     if rows:
@@ -142,6 +143,7 @@ def _snapshot(reading: Reading, row: Row) -> Quote | None:
 
 
 def parse_snapshots(reading: Reading) -> Iterator[Item]:
+    """Read snapshots of several tickers, or the one of a ticker: sizes of shares count round lots."""
     body = reading.json
     rows = body["tickers"] if "tickers" in body else [body["ticker"]]
     yield from reading.rows(rows, lambda row: _snapshot(reading, row))

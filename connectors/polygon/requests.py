@@ -45,6 +45,7 @@ def aggregates(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def one_day(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send one date, for a ticker or a market. Raises `UnsupportedCall` for a longer range."""
     if call.start is None or call.end is None or call.end - call.start > DAY_MS:
         raise errors.UnsupportedCall("polygon answers one day here: give a start and an end at most one day later")
     locale, _, market = MARKETS[call.asset_class]
@@ -53,25 +54,30 @@ def one_day(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def snapshots(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the market in the path, and the tickers unless all are meant."""
     locale, market, _ = MARKETS[call.asset_class]
     return {"locale": locale, "market": market, **({"tickers": ",".join(spelled)} if spelled else {})}
 
 
 def snapshot_of(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the market and the ticker in the path."""
     locale, market, _ = MARKETS[call.asset_class]
     return {"locale": locale, "market": market, "ticker": spelled[0]}
 
 
 def universal_of(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the tickers of any market, with the largest page."""
     return {"ticker.any_of": ",".join(spelled), "limit": "250"}
 
 
 def pair(call: Call, _: Spelled) -> Mapping[str, str]:
+    """Send both sides of a pair in the path."""
     base, quote = re.split("[-/]", call.symbols[0])
     return {"base": base, "quote": quote}
 
 
 def ticker(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the ticker in the path."""
     return {"ticker": spelled[0]}
 
 
@@ -93,6 +99,7 @@ def listed(date_name: str, limit: int = 1000) -> Build:
 
 
 def universe(call: Call, _: Spelled) -> Mapping[str, str]:
+    """Send the market, and the type where a class is a part of one; active tickers only."""
     kind = {"type": "ETF"} if call.asset_class == "etf" else {}
     return {"market": MARKETS[call.asset_class][2], **kind, "active": "true", "limit": "1000"}
 
