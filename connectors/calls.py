@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval
+from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval, Period
 
 DAY_MS = 86_400_000
 
@@ -32,7 +32,8 @@ class Call(BaseModel):
     end: int | None = None
     kind: str | None = None
     """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
-    period: Literal["annual", "quarterly"] | None = None
+    period: Period | None = None
+    """None takes what the provider gives by default: years, at some quarters too, never the last twelve months."""
     exchange: str | None = None
     query: str | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -94,14 +95,14 @@ class Auth:
         return any("{secret}" in text for text in self.headers.values())
 
     def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Give (query parameters, headers) that carry `key`. They must never be logged."""
+        """Return (query parameters, headers) that carry `key`. They must never be logged."""
         ident, _, secret = key.partition(":")
         parts = {"key": key, "id": ident, "secret": secret, "token": secret or key}
         headers = {name: text.format(**parts) for name, text in self.headers.items()}
         return ({self.query: key} if self.query else {}), headers
 
     def address(self, request: Request, key: str) -> Request:
-        """Give the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
+        """Return the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
         ident, paired, _ = key.partition(":")
         if not (self.account and paired):
             return request

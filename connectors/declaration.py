@@ -137,27 +137,28 @@ class Connector:
             raise errors.DeclarationError(f"{self.name}: host of unknown endpoint {sorted(unknown)[0]!r}")
 
     def endpoint(self, name: str) -> Endpoint:
-        """Give the endpoint of that name. Raises `UnsupportedCall`."""
+        """Return the endpoint of that name. Raises `UnsupportedCall`."""
         for endpoint in self.endpoints:
             if endpoint.name == name:
                 return endpoint
         raise errors.UnsupportedCall(f"{self.name} has no endpoint {name!r}")
 
     def route(self, call: Call, skip: frozenset[str] = frozenset()) -> Endpoint:
-        """Give the endpoint that serves `call`: the first declared, but for those named in `skip`.
+        """Return the endpoint that serves `call`: the first declared, but for those named in `skip`.
 
         Raises `UnsupportedCall`, saying what is sold.
         """
         for endpoint in self.endpoints:
             if endpoint.name not in skip and endpoint.serves(call):
                 return endpoint
-        asked = " ".join(filter(None, (call.asset_class, call.dataset, call.kind, call.interval, call.adjustment)))
+        named = (call.asset_class, call.dataset, call.kind, call.period, call.interval, call.adjustment)
+        asked = " ".join(filter(None, named))
         scope = "" if call.symbols else " of a whole market"
         sold = sorted(f"{e.dataset}({' '.join((*e.asset_classes, *e.intervals))})" for e in self.endpoints if e.routed)
         raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
 
     def sells(self, call: Call, skip: frozenset[str] = frozenset()) -> bool:
-        """Tell whether an endpoint other than those named in `skip` serves `call`."""
+        """Return whether an endpoint other than those named in `skip` serves `call`."""
         return any(endpoint.name not in skip and endpoint.serves(call) for endpoint in self.endpoints)
 
     def split(self, call: Call, skip: frozenset[str] = frozenset()) -> list[Call]:

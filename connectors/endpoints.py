@@ -15,7 +15,7 @@ from connectors import errors
 from connectors.calls import Call
 from connectors.items import Item
 from connectors.reading import Reading
-from connectors.records import Adjustment, AssetClass
+from connectors.records import Adjustment, AssetClass, Period
 
 Parse = Callable[[Reading], Iterator[Item]]
 """Reads an answer: yields what it holds."""
@@ -45,6 +45,8 @@ class Endpoint:
     """Those on sale; the first is the default."""
     kinds: tuple[str, ...] = ()
     """Those on sale; empty where a call's kind does not matter."""
+    periods: tuple[Period, ...] = ("annual", "quarterly")
+    """Those on sale, of a dataset that has fiscal periods; a call that names none asks those who sell years."""
     match: Mapping[str, str] = field(default_factory=dict)
     """Query parameters that tell endpoints of one path apart: always sent, and looked for in a URL."""
     batch: int = 1
@@ -70,7 +72,7 @@ class Endpoint:
     """False: read but never asked (a retired shape, or one that another endpoint makes needless)."""
 
     def serves(self, call: Call) -> bool:
-        """Tell whether this endpoint can be asked `call`."""
+        """Return whether this endpoint can be asked `call`."""
         return (
             self.routed
             and self.dataset == call.dataset
@@ -78,6 +80,7 @@ class Endpoint:
             and (call.interval is None or call.interval in self.intervals)
             and (call.adjustment is None or not self.adjustments or call.adjustment in self.adjustments)
             and (call.kind is None or not self.kinds or call.kind in self.kinds)
+            and (call.period or "annual") in self.periods
             and bool(call.symbols) == (self.batch > 0)
         )
 
@@ -103,6 +106,7 @@ class Facts(TypedDict, total=False):
     intervals: Mapping[str, str]
     adjustments: tuple[Adjustment, ...]
     kinds: tuple[str, ...]
+    periods: tuple[Period, ...]
     match: Mapping[str, str]
     batch: int
     span_ms: Mapping[str, int]
@@ -135,7 +139,7 @@ def endpoint(name: str, *shared: Facts, **own: Unpack[Facts]) -> Endpoint:
 
 
 def with_market(one: Endpoint, name: str) -> tuple[Endpoint, Endpoint]:
-    """Give an endpoint of given symbols, and `name`: the same path asked without any, for a whole market."""
+    """Return an endpoint of given symbols, and `name`: the same path asked without any, for a whole market."""
     return one, replace(one, name=name, batch=0, latest=False)
 
 

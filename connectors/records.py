@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 AssetClass = Literal["equity", "etf", "fund", "crypto", "forex", "commodity", "index"]
 Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1mo"]
 Adjustment = Literal["raw", "split", "total"]
+Period = Literal["annual", "quarterly", "ttm"]
+"""What a call asks of: fiscal years, fiscal quarters, the last twelve months."""
 FiscalPeriod = Literal["FY", "Q1", "Q2", "Q3", "Q4", "H1", "H2", "TTM", "Q"]
 
 Millis = Annotated[int, Field(ge=-62_135_596_800_000, le=253_402_300_799_999, description="ms since the epoch, UTC")]

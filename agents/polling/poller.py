@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, NoKey, Permit
@@ -20,6 +19,7 @@ from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics
+from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
 from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
@@ -76,7 +76,7 @@ class Poller:
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
-        Gives what to wait for instead, when nobody can serve the request for a while.
+        Returns what to wait for instead, when nobody can serve the request for a while.
         """
         try:
             if is_cancellation(event):
@@ -176,7 +176,7 @@ class Poller:
         return None
 
     async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
-        """Wait for a key that may be asked now; gives what there is to wait for instead when that takes too long."""
+        """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
         pool.urgent += request.urgent
         try:
             while True:

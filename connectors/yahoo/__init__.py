@@ -129,6 +129,7 @@ CONNECTOR = Connector(
             parse=parse_statements,
             asset_classes=("equity",),
             kinds=tuple(STATEMENTS),
+            periods=("annual", "quarterly", "ttm"),
             history="4 years, 5 quarters",
             docs=DATA_DOCS,
         ),

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from connectors import DATASETS, connectors
-from connectors.records import Adjustment, AssetClass, Interval
+from connectors.records import Adjustment, AssetClass, Interval, Period
 from streams.collecting.schedule import Schedule
 from streams.planning.capabilities import matrix
 
@@ -69,7 +69,7 @@ class Wanted:
     interval: Interval | None = None
     adjustment: Adjustment | None = None
     kind: str | None = None
-    period: Literal["annual", "quarterly"] | None = None
+    period: Period | None = None
     history: Annotated[timedelta | None, BeforeValidator(_duration)] = None
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs of the collectors, for whoever stands outside the pipeline: asks for one and hears its report, tells of all."""
+"""Runs of the collectors, seen from outside the pipeline: request a run, wait for its report, list all runs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def submit(bootstrap: str, asked: CollectRequest) -> None:
 
 
 async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
-    """Ask the pipeline for a run and give its report when it has ended. Raises `BrokerUnreachable`."""
+    """Request a run from the pipeline and return its report when it has ended. Raises `BrokerUnreachable`."""
     await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
     async with Hearing(bootstrap, topics.COLLECT_DONE, patient=False) as hearing:
         with hearing.about(asked.run_id) as inbox:
@@ -97,7 +97,7 @@ async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
 
 
 async def standings(declared: Declarations, ask: Ask) -> list[Standing]:
-    """Tell of every collector, in their order, how its last run ended."""
+    """Return every collector, in their order, with the end of its last run."""
     last = {row[0]: row for row in await ask(LAST_RUNS)}
     found = []
     for each in declared.collectors.values():
@@ -111,14 +111,14 @@ async def standings(declared: Declarations, ask: Ask) -> list[Standing]:
 
 
 async def timetables(declared: Declarations, ask: Ask, now: int) -> list[Timetable]:
-    """Tell the times of every schedule as of `now`: those of the collectors, then those of the worker's own jobs."""
+    """Return the times of every schedule as of `now`: those of the collectors, then those of the worker's own jobs."""
     seen = {name: (at, bool(fired)) for name, at, fired in await ask(FIRES)}
     every = [timing.schedule for collector in declared.collectors.values() for timing in collector.timings]
     return [timetable(each, *seen.get(each.name, (None, False)), now) for each in (*every, *declared.schedules)]
 
 
 def timetable(schedule: Schedule, seen: int | None, fired: bool, now: int) -> Timetable:
-    """Tell the times of a schedule that was last `seen` (ms UTC) when it `fired`, or when it was first met."""
+    """Return the times of a schedule that was last `seen` (ms UTC) when it `fired`, or when it was first met."""
     upcoming, at = [], now
     for _ in range(UPCOMING):
         at = next_after(schedule, at)

@@ -34,7 +34,7 @@ BAR_SERIES = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades", 
 
 
 def bars_of(frame: dict[str, Any]) -> list[Bar]:
-    """Give the single bars of a decoded frame, oldest first."""
+    """Return the single bars of a decoded frame, oldest first."""
     n = len(frame["ts"])
     columns = [frame[name] or [None] * n for name in BAR_SERIES]
     common = {name: value for name, value in frame.items() if name not in BAR_SERIES}

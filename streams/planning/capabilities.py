@@ -1,4 +1,4 @@
-"""What can be asked of whom, told by the connectors' declarations alone. Pure; knows no key and no quota."""
+"""Which provider can be asked what, from the connectors' declarations alone. Pure; knows no key and no quota."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class Capability:
 
     `batch` is the most symbols of one call, 0 a whole market without naming any; `rows` the most rows of one answer.
     A call costs `cost` and, for each of its symbols, `cost_per_symbol` of the key's limits, and `usd` dollars.
-    Empty `kinds`, `intervals` or `adjustments` say that the dataset has none, or that one call brings all.
+    Empty `kinds`, `intervals` or `adjustments` say that the dataset has none, or that one call brings all. `periods`
+    are named where the last twelve months (`ttm`) are among them; elsewhere years and quarters are what there is.
     """
 
     provider: str
@@ -23,6 +24,7 @@ class Capability:
     asset_classes: tuple[str, ...]
     kinds: tuple[str, ...]
     intervals: tuple[str, ...]
+    periods: tuple[str, ...]
     adjustments: tuple[str, ...]
     batch: int
     rows: int | None
@@ -82,6 +84,7 @@ def _capability(connector: Connector, endpoint: Endpoint) -> Capability:
         asset_classes=endpoint.asset_classes,
         kinds=endpoint.kinds,
         intervals=tuple(name for name in INTERVAL_MS if name in endpoint.intervals),
+        periods=endpoint.periods if "ttm" in endpoint.periods else (),
         adjustments=endpoint.adjustments,
         batch=endpoint.batch,
         rows=endpoint.rows,

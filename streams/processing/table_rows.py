@@ -87,7 +87,7 @@ def _bars(value: bytes, _: Mapping[str, bytes]) -> Columns:
 
 
 def bar_rows(frame: Mapping[str, Any]) -> Columns:
-    """Give the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
+    """Return the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
     try:
         n = len(frame["ts"])
         found: Columns = {name: list(repeat(frame[name], n)) for name in SCALARS}

@@ -39,7 +39,7 @@ class SessionBusy(NoSuchSession):
 
 
 class SessionCommand(BaseModel):
-    """What somebody else wants of a running session; `add` and `remove` name a symbol."""
+    """A command to a running session from another process; `add` and `remove` name a symbol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,7 +92,7 @@ class Folder:
 
     @classmethod
     def find(cls, data_dir: Path, name: str) -> Folder:
-        """Give the folder of a session's id, or of the `last` one. Raises `NoSuchSession`."""
+        """Return the folder of a session by its id, or of the `last` one. Raises `NoSuchSession`."""
         known = every(data_dir)
         if name == LAST and known:
             return known[-1]
@@ -143,7 +143,7 @@ class Folder:
         return "interrupted" if dead else session.state
 
     def write_summary(self, session: Session, now: int) -> dict[str, Any]:
-        """Keep its figures as of now, and give them."""
+        """Write its figures as of now, and return them."""
         found = summary(session, now)
         _replace(self.path / SUMMARY, orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return found
@@ -160,7 +160,7 @@ class Folder:
             os.close(lock)
 
     def owned(self) -> bool:
-        """Tell whether a process runs it."""
+        """Return whether a process runs it."""
         try:
             with self.owning():
                 return False
@@ -194,7 +194,7 @@ def every(data_dir: Path) -> list[Folder]:
 
 
 def adopt(data_dir: Path, path: Path) -> Folder:
-    """Give the folder of a session whose checkpoint file is `path`, made anew where it has none here.
+    """Return the folder of a session whose checkpoint file is `path`, made anew where it has none here.
 
     Raises `CheckpointRefused`, also where the folder holds a later checkpoint of it.
     """

@@ -1,4 +1,4 @@
-"""The units of a session that are under way, and what became of those that ended. Knows no clock and no pipeline."""
+"""The units of a session in flight, and the outcomes of those that ended. Knows no clock and no pipeline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Attempt:
 
     @property
     def outcome(self) -> str:
-        """What became of it: its first failure, else `records`."""
+        """The outcome: the first failure, otherwise `records`."""
         failures = self.job.failures
         return failures[0].outcome if failures else SUCCESS
 
@@ -70,7 +70,7 @@ class InFlight:
         self.job_id = job_of(self.session_id)
 
     def begin(self, unit: Unit, deadline: int | None, now: int) -> Attempt:
-        """Make an attempt at a unit: its request id tells it from earlier ones, whose late reports mean nothing."""
+        """Make an attempt at a unit. Its request id differs from earlier ones, whose late reports are ignored."""
         request = PollRequest(
             request_id=f"{self.session_id}-{unit.id}.{now:x}",
             job_id=self.job_id,
@@ -85,7 +85,7 @@ class InFlight:
         return attempt
 
     def note(self, report: PollDone) -> Attempt | None:
-        """Take in a report; gives the attempt that has ended by it."""
+        """Apply a report, and return the attempt that it ends."""
         root = report.request_id.partition("/")[0]
         attempt = self.underway.get(root)
         if attempt is None or not attempt.job.note(report) or not attempt.job.finished:
@@ -99,7 +99,7 @@ class InFlight:
         return attempt
 
     def may_try_again(self, attempt: Attempt) -> bool:
-        """Tell whether another attempt at its unit may bring what this one did not."""
+        """Return whether another attempt at its unit may bring what this one did not."""
         return attempt.outcome in PASSING and self.tries[attempt.unit.id] < TRIES
 
     def busy(self, source: str) -> bool:

@@ -1,7 +1,6 @@
 """What a collection session is to collect, from whom and for how long, and the usual ones ready made. Pure data.
 
-Only the form of names is checked here: whether a provider, dataset or asset class exists is told by the
-connectors, where calls are made of them.
+Only the form of names is checked here. The connectors decide whether a provider, dataset or asset class exists.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ class Preset:
 
 
 def preset(mode: str, session_id: str, started_by: str = "") -> Spec:
-    """Give the ready-made session of a mode. Raises `InvalidSpec` for one that has none."""
+    """Return the ready-made session of a mode. Raises `InvalidSpec` for one that has none."""
     for name, found in PRESETS.items():
         if name == mode:
             return Spec(session_id, name, found.duration_ms, found.symbols, found.sources, found.datasets, started_by)

@@ -5,8 +5,8 @@ running --Paused--> paused --Resumed--> running          Failed leads to failed
 running --Interrupted--> interrupted --Resumed--> running
 
 Only runs use up a session's duration. A run begins by Started or Resumed with the time that is left, and is over when
-the session leaves running and stopping. A run that was killed counts up to the last event before: what came later is
-unknown, so it is given again.
+the session leaves running and stopping. A run that was killed counts up to the last event before: later time is
+unknown and does not count as used.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """Somebody wants an early end."""
+    """An early end is requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Session:
 
 
 def unit_id(source: str, terms: Mapping[str, Any]) -> str:
-    """Give the stable id of a unit of work: one source, one dataset, its symbols, their range.
+    """Return the stable id of a unit of work: one source, one dataset, its symbols, their range.
 
     `terms` are a call's fields as JSON values. An absent field and the order of symbols make no difference.
     """
@@ -220,7 +220,7 @@ def unit_id(source: str, terms: Mapping[str, Any]) -> str:
 
 
 def advance(session: Session, event: Event, now: int) -> Session:
-    """Give the session after `event`. A clock that stepped back counts as standing still. Raises `ForbiddenEvent`."""
+    """Return the session after `event`. A clock that stepped back counts as standing still. Raises `ForbiddenEvent`."""
     allowed = TRANSITIONS[session.state]
     if type(event) not in allowed:
         names = ", ".join(sorted(kind.__name__ for kind in allowed))

@@ -5,7 +5,7 @@ from typing import get_type_hints
 
 import pytest
 
-from connectors import DeclarationError, Endpoint, Facts, endpoint
+from connectors import Call, DeclarationError, Endpoint, Facts, UnsupportedCall, connector, endpoint
 from connectors.endpoints import with_market
 
 
@@ -49,3 +49,26 @@ def test_the_market_is_asked_at_the_same_path_without_symbols():
     one = endpoint("quote", DAILY, dataset="quote", batch=50, latest=True)
 
     assert with_market(one, "all_quotes") == (one, replace(one, name="all_quotes", batch=0, latest=False))
+
+
+def income(period=None):
+    return Call(dataset="statements", symbols=("AAPL",), kind="income", period=period)
+
+
+@pytest.mark.parametrize("provider", ["fmp", "yahoo"])
+def test_the_last_twelve_months_are_asked_where_they_are_sold(provider):
+    assert connector(provider).sells(income("ttm"))
+
+
+@pytest.mark.parametrize("provider", ["alphavantage", "eodhd", "finnhub"])
+def test_the_last_twelve_months_are_refused_where_nobody_sells_them(provider):
+    assert connector(provider).sells(income("annual"))
+    with pytest.raises(UnsupportedCall, match="does not serve equity statements income ttm"):
+        connector(provider).route(income("ttm"))
+
+
+def test_a_call_without_a_period_never_falls_on_the_last_twelve_months():
+    fmp = connector("fmp")
+
+    assert fmp.route(income()).name == "income_statement"
+    assert not fmp.sells(income(), frozenset({"income_statement"}))
