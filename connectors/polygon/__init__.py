@@ -1,259 +1,30 @@
-"""Polygon.io, now called Massive: US shares, currencies, crypto and indices. Documentation: https://polygon.io/docs.
+"""Massive, formerly Polygon.io: US shares, currencies, crypto, indices. Documentation: https://massive.com/docs.
 
 Bars are stamped with their start in ms (a stock's day starts at midnight New York, but the previous day and the
 grouped day are stamped at the close; crypto and forex days start at 00:00 UTC, weeks on Sunday); trades and quotes of
-shares are in ns. Prices are adjusted for splits unless `adjusted=false`, never for dividends.
+shares are in ns. Prices are adjusted for splits unless `adjusted=false`, never for dividends. The old host
+`api.polygon.io` answers alike.
 """
 
 from __future__ import annotations
 
-from connectors.calls import DAY_MS, Auth, Limit
+from connectors.calls import Auth, Limit
 from connectors.declaration import Connector
-from connectors.endpoints import Facts, endpoint, with_market
-from connectors.polygon import company, market
 from connectors.polygon import requests as ask
-from connectors.polygon.names import PAIRS, SHARES, SPANS
-from connectors.records import AssetClass
+from connectors.polygon.company_endpoints import COMPANIES
+from connectors.polygon.market_endpoints import MARKET
+from connectors.polygon.names import DOCS
 from connectors.symbols import Symbols
-
-DOCS = "https://polygon.io/docs"
-TRADED: tuple[AssetClass, ...] = (*SHARES, *PAIRS)
-ALL: tuple[AssetClass, ...] = (*TRADED, "index")
-BARS = Facts(dataset="bars", asset_classes=ALL, intervals=SPANS, adjustments=("split", "raw"))
-DAILY = BARS | Facts(asset_classes=TRADED, intervals={"1d": SPANS["1d"]})
-LATEST = Facts(dataset="quote", latest=True)
-SNAPSHOT = LATEST | Facts(asset_classes=TRADED, plan="starter")
-DIVIDENDS = Facts(dataset="actions", kinds=("dividend",), parse=market.parse_dividends)
-SPLITS = Facts(dataset="actions", kinds=("split",), parse=market.parse_splits)
-UNASKED = Facts(routed=False)
-"""Retired versions, and parts of what others hold: read when somebody else asked."""
 
 CONNECTOR = Connector(
     name="polygon",
-    title="Polygon.io (Massive)",
-    base_url="https://api.polygon.io",
+    title="Massive (formerly Polygon.io)",
+    base_url="https://api.massive.com",
     docs=DOCS,
     auth=Auth(headers={"Authorization": "Bearer {key}"}),
     symbols=Symbols(spell=ask.spell, canonical=ask.canonical),
     limits=(Limit(calls=5, per="minute"),),
     refusal=ask.refusal,
     mailbox=8,
-    endpoints=(
-        endpoint(
-            "aggregates",
-            BARS,
-            path="/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{first}/{last}",
-            build=ask.aggregates,
-            parse=market.parse_aggregates,
-            rows=50_000,
-            history="2 years on the free plan, since 2003 on paid ones",
-            docs=f"{DOCS}/stocks/get_v2_aggs_ticker__stocksticker__range__multiplier___timespan___from___to",
-        ),
-        endpoint(
-            "grouped_daily",
-            DAILY,
-            path="/v2/aggs/grouped/locale/{locale}/market/{market}/{day}",
-            build=ask.one_day,
-            parse=market.parse_grouped,
-            batch=0,
-            span_ms={"1d": DAY_MS},
-            docs=f"{DOCS}/stocks/get_v2_aggs_grouped_locale_us_market_stocks__date",
-        ),
-        endpoint(
-            "previous_close",
-            DAILY,
-            UNASKED,
-            path="/v2/aggs/ticker/{ticker}/prev",
-            build=ask.ticker,
-            parse=market.parse_aggregates,
-            docs=f"{DOCS}/stocks/get_v2_aggs_ticker__stocksticker__prev",
-        ),
-        endpoint(
-            "open_close",
-            DAILY,
-            UNASKED,
-            path="/v1/open-close/{ticker}/{day}",
-            build=ask.one_day,
-            parse=market.parse_open_close,
-            docs=f"{DOCS}/stocks/get_v1_open-close__stocksticker___date",
-        ),
-        *with_market(
-            endpoint(
-                "snapshots",
-                SNAPSHOT,
-                path="/v2/snapshot/locale/{locale}/markets/{market}/tickers",
-                build=ask.snapshots,
-                parse=market.parse_snapshots,
-                batch=250,
-                docs=f"{DOCS}/stocks/get_v2_snapshot_locale_us_markets_stocks_tickers",
-            ),
-            "all_snapshots",
-        ),
-        endpoint(
-            "universal_snapshot",
-            SNAPSHOT,
-            path="/v3/snapshot",
-            build=ask.universal_of,
-            parse=market.parse_universal,
-            asset_classes=ALL,
-            batch=250,
-            docs=f"{DOCS}/stocks/get_v3_snapshot",
-        ),
-        endpoint(
-            "snapshot",
-            SNAPSHOT,
-            UNASKED,
-            path="/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}",
-            build=ask.snapshot_of,
-            parse=market.parse_snapshots,
-            docs=f"{DOCS}/stocks/get_v2_snapshot_locale_us_markets_stocks_tickers__stocksticker",
-        ),
-        endpoint(
-            "last_trade",
-            LATEST,
-            path="/v2/last/trade/{ticker}",
-            build=ask.ticker,
-            parse=market.parse_last,
-            plan="developer",
-            docs=f"{DOCS}/stocks/get_v2_last_trade__stocksticker",
-        ),
-        endpoint(
-            "last_quote",
-            LATEST,
-            path="/v2/last/nbbo/{ticker}",
-            build=ask.ticker,
-            parse=market.parse_last,
-            plan="advanced",
-            docs=f"{DOCS}/stocks/get_v2_last_nbbo__stocksticker",
-        ),
-        endpoint(
-            "last_crypto",
-            LATEST,
-            path="/v1/last/crypto/{base}/{quote}",
-            build=ask.pair,
-            parse=market.parse_last_pair,
-            asset_classes=("crypto",),
-            plan="starter",
-            docs=f"{DOCS}/crypto/get_v1_last_crypto__from___to",
-        ),
-        endpoint(
-            "last_forex",
-            LATEST,
-            path="/v1/last_quote/currencies/{base}/{quote}",
-            build=ask.pair,
-            parse=market.parse_last_pair,
-            asset_classes=("forex",),
-            plan="starter",
-            docs=f"{DOCS}/forex/get_v1_last_quote_currencies__from___to",
-        ),
-        *with_market(
-            endpoint(
-                "dividends",
-                DIVIDENDS,
-                path="/v3/reference/dividends",
-                build=ask.listed("ex_dividend_date"),
-                rows=1000,
-                docs=f"{DOCS}/stocks/get_v3_reference_dividends",
-            ),
-            "all_dividends",
-        ),
-        *with_market(
-            endpoint(
-                "splits",
-                SPLITS,
-                path="/v3/reference/splits",
-                build=ask.listed("execution_date"),
-                rows=1000,
-                docs=f"{DOCS}/stocks/get_v3_reference_splits",
-            ),
-            "all_splits",
-        ),
-        endpoint(
-            "dividends_v2",
-            DIVIDENDS,
-            UNASKED,
-            path="/v2/reference/dividends/{ticker}",
-            build=ask.ticker,
-            docs=f"{DOCS}/stocks/get_v3_reference_dividends",
-        ),
-        endpoint(
-            "splits_v2",
-            SPLITS,
-            UNASKED,
-            path="/v2/reference/splits/{ticker}",
-            build=ask.ticker,
-            docs=f"{DOCS}/stocks/get_v3_reference_splits",
-        ),
-        endpoint(
-            "financials",
-            dataset="statements",
-            path="/vX/reference/financials",
-            build=ask.listed("period_of_report_date", 100),
-            parse=company.parse_filings,
-            rows=100,
-            docs=f"{DOCS}/stocks/get_vx_reference_financials",
-        ),
-        endpoint(
-            "financials_v2",
-            UNASKED,
-            dataset="statements",
-            path="/v2/reference/financials/{ticker}",
-            build=ask.ticker,
-            parse=company.parse_flat_filings,
-            docs=f"{DOCS}/stocks/get_vx_reference_financials",
-        ),
-        *with_market(
-            endpoint(
-                "news",
-                dataset="news",
-                path="/v2/reference/news",
-                build=ask.listed("published_utc"),
-                parse=company.parse_news,
-                asset_classes=TRADED,
-                rows=1000,
-                docs=f"{DOCS}/stocks/get_v2_reference_news",
-            ),
-            "all_news",
-        ),
-        endpoint(
-            "ticker_details",
-            dataset="profile",
-            path="/v3/reference/tickers/{ticker}",
-            build=ask.ticker,
-            parse=company.parse_profile,
-            latest=True,
-            docs=f"{DOCS}/stocks/get_v3_reference_tickers__ticker",
-        ),
-        endpoint(
-            "company",
-            UNASKED,
-            dataset="profile",
-            path="/v1/meta/symbols/{ticker}/company",
-            build=ask.ticker,
-            parse=company.parse_profile,
-            latest=True,
-            docs=f"{DOCS}/stocks/get_v3_reference_tickers__ticker",
-        ),
-        endpoint(
-            "tickers",
-            dataset="assets",
-            path="/v3/reference/tickers",
-            build=ask.universe,
-            parse=company.parse_tickers,
-            asset_classes=ALL,
-            batch=0,
-            rows=1000,
-            docs=f"{DOCS}/stocks/get_v3_reference_tickers",
-        ),
-        endpoint(
-            "tickers_v2",
-            UNASKED,
-            dataset="assets",
-            path="/v2/reference/tickers",
-            build=ask.universe,
-            parse=company.parse_tickers_v2,
-            batch=0,
-            docs=f"{DOCS}/stocks/get_v3_reference_tickers",
-        ),
-    ),
+    endpoints=(*MARKET, *COMPANIES),
 )

@@ -1,4 +1,4 @@
-"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://polygon.io/docs.
+"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://massive.com/docs.
 
 Retired shapes (v1 and v2 of the reference paths) are read, never asked.
 """

@@ -10,7 +10,7 @@ from connectors import errors
 from connectors.calls import DAY_MS, Call
 from connectors.endpoints import Build
 from connectors.fields import utc_date
-from connectors.polygon.names import MARKETS, SPANS
+from connectors.polygon.names import MARKETS, SPANS, TIMEFRAMES
 from connectors.reading import Reading
 from connectors.records import AssetClass
 from connectors.symbols import split_pair
@@ -81,21 +81,26 @@ def ticker(_: Call, spelled: Spelled) -> Mapping[str, str]:
     return {"ticker": spelled[0]}
 
 
-def listed(date_name: str, limit: int = 1000) -> Build:
-    """Lists take `ticker`, a range `<date>.gte`, `<date>.lt` and, for statements, `timeframe`."""
+def listed(date_name: str, limit: int = 1000, ticker_name: str = "ticker") -> Build:
+    """Lists take a ticker, a range `<date>.gte`, `<date>.lt` and, for statements, `timeframe`."""
 
     def build(call: Call, spelled: Spelled) -> Mapping[str, str]:
-        params = {"ticker": spelled[0]} if spelled else {}
+        params = {ticker_name: spelled[0]} if spelled else {}
         if call.start is not None:
             params[f"{date_name}.gte"] = utc_date(call.start)
         if call.end is not None:
             # the end's own day belongs to the range unless the end is its midnight
             params[f"{date_name}.lt"] = utc_date(call.end + DAY_MS - 1)
         if call.period:
-            params["timeframe"] = call.period
+            params["timeframe"] = TIMEFRAMES[call.period]
         return {**params, "limit": str(limit)}
 
     return build
+
+
+def changes(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the ticker in the path, and the only type of event there is."""
+    return {"ticker": spelled[0], "types": "ticker_change"}
 
 
 def universe(call: Call, _: Spelled) -> Mapping[str, str]:

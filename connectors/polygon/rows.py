@@ -32,7 +32,7 @@ def follow(reading: Reading) -> Iterator[Item]:
     """`next_url` names another host and lacks the key: only its path and query are used."""
     if url := text(reading.json.get("next_url")):
         parts = urlsplit(url)
-        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
+        path = re.sub(r"^.*?(?=/(v[\dX]+|stocks)/)", "", parts.path)
         yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
 
 

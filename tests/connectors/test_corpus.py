@@ -32,7 +32,6 @@ MISREAD = {  # case -> what is not read right yet
     "brightdata/bloomberg_quote--NPN_SJ-minor-unit": "ZAr is not known as a minor unit",
     "brightdata/error--200-status-header-407-auth": "the status header is not read beside a code",
     "eodhd/symbols--CO-class-shares": "class shares outside the US keep EODHD's hyphen",
-    "polygon/dividends--stocks-v1-2026": "the endpoint of 2026 is not known",
 }
 
 if not CORPUS.is_dir():

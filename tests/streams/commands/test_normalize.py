@@ -152,7 +152,7 @@ def test_a_recorded_refusal_exits_3_and_a_malformed_one_4(recorded):
         (("polygon", "bars", "--symbol", "AAPL", "--asset-class", "bond", "-"), "asset_class was 'bond'"),
         (("polygon", "bars", "--symbol", "A A P L", "-"), "polygon cannot spell the equity 'A A P L'"),
         (("polygon", "bars", "--symbol", "BTC-USD", "--asset-class", "forex", "-"), "'BTC-USD'"),
-        (("polygon", "insider", "--symbol", "AAPL", "-"), "polygon does not serve equity insider"),
+        (("polygon", "earnings", "--symbol", "AAPL", "-"), "polygon does not serve equity earnings"),
         ((*DAILY, "--header", "Retry-After", "-"), "--header 'Retry-After' is not NAME=VALUE"),
         ((*DAILY, "--param", "=1", "-"), "--param '=1' is not NAME=VALUE"),
         ((*DAILY, "--url", "https://example.org/weather", "-"), "is no endpoint of polygon that we know"),
