@@ -1,4 +1,4 @@
-"""Alpaca market data: US shares and ETFs, crypto, currency rates. Documentation: https://docs.alpaca.markets.
+"""Alpaca market data: US shares and ETFs, crypto, currency rates, indices. Documentation: https://docs.alpaca.markets.
 
 Times are RFC 3339 in UTC with up to nanoseconds. A stock's day, week and month are stamped with midnight New York, a
 crypto day with midnight Chicago: it is filed under the UTC date of that stamp. Bars are raw unless `adjustment` asks
@@ -7,7 +7,7 @@ otherwise, and the answer does not say which they are: the request decides.
 
 from __future__ import annotations
 
-from connectors.alpaca import company, market
+from connectors.alpaca import actions, company, market
 from connectors.alpaca import requests as ask
 from connectors.alpaca.requests import SHARES, SPANS, canonical, refusal, spell
 from connectors.calls import Auth, Limit
@@ -67,14 +67,24 @@ CONNECTOR = Connector(
             asset_classes=("forex",),
             docs=f"{DOCS}/latestrates",
         ),
+        endpoint(
+            "index_values",
+            LATEST,
+            path="/v1beta1/indices/latest/values",
+            build=ask.index_values,
+            parse=market.index_values,
+            asset_classes=("index",),
+            plan="index data",
+            docs="https://docs.alpaca.markets/us/changelog",
+        ),
         *with_market(
             endpoint(
                 "actions",
                 dataset="actions",
                 path="/v1/corporate-actions",
                 build=ask.actions,
-                parse=market.actions,
-                kinds=("split", "dividend"),
+                parse=actions.actions,
+                kinds=("split", "dividend", "spin_off", "symbol_change"),
                 batch=100,
                 rows=1000,
                 docs=f"{DOCS}/corporateactions-1",
