@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connectors.calls import DAY_MS
 from connectors.eodhd import names
-from connectors.eodhd.rows import Row, known, money, table, values
+from connectors.eodhd.rows import Row, known, money, table, values, within
+from connectors.errors import UnknownSymbol
 from connectors.fields import (
     cells,
     currency,
@@ -19,8 +21,9 @@ from connectors.fields import (
     scaled,
     text,
     times,
+    utc_date,
 )
-from connectors.items import BarColumns, Item, LeftOut
+from connectors.items import BarColumns, Item, LeftOut, Missing
 from connectors.reading import Reading, objects
 from connectors.records import Action, Asset, Envelope, Quote
 
@@ -48,8 +51,9 @@ def _frame(envelope: Envelope, interval: str, ts: list[int | None], rows: list[R
 
 def parse_eod(reading: Reading) -> Iterator[Item]:
     """Read days, weeks or months: raw prices beside `adjusted_close`, volumes adjusted for splits."""
-    rows, strays = objects(table(reading, "date", "close"))
-    yield from strays
+    found, strays = objects(table(reading, "date", "close"))
+    rows, others = within(reading, found, "date")
+    yield from (*strays, *others)
     if rows:
         interval = reading.call.interval or "1d"
         ts = [period_start(day, interval) for day in days(row.get("date") for row in rows)]
@@ -58,8 +62,9 @@ def parse_eod(reading: Reading) -> Iterator[Item]:
 
 def parse_intraday(reading: Reading) -> Iterator[Item]:
     """Read bars within the day: raw prices, stamped with UTC seconds."""
-    rows, strays = objects(table(reading, "timestamp", "close"))
-    yield from strays
+    found, strays = objects(table(reading, "timestamp", "close"))
+    rows, others = within(reading, found, "timestamp")
+    yield from (*strays, *others)
     if rows:
         ts = times([row.get("timestamp") for row in rows], "s")
         yield _frame(reading.of(reading.params["symbol"]), reading.call.interval or "1h", ts, rows)
@@ -79,15 +84,33 @@ def parse_bulk(reading: Reading) -> Iterator[Item]:
 
     # some listings come twice
     once = {str(row): row for row in table(reading, "code", "date", "close")}
-    yield from reading.rows(list(once.values()), frame)
+    found, strays = objects(list(once.values()))
+    rows, others = within(reading, found, "date")
+    yield from (*strays, *others)
+    yield from reading.rows(rows, frame)
 
 
-def _quote(reading: Reading, row: Row) -> Quote | None:
+FROZEN_MS = 30 * DAY_MS
+"""Older values are those of a code that is no more: no exchange closes so long, few listings trade so rarely."""
+
+
+def _frozen(reading: Reading, envelope: Envelope, ts: int | None) -> Missing | None:
+    """A code that was delisted or renamed is answered with its last values for ever: it is unknown."""
+    if ts is None or reading.answer.observed_at - ts <= FROZEN_MS:
+        return None
+    symbol = envelope["symbol"]
+    said = f"eodhd's last value of {symbol} is of {utc_date(ts)}: it was delisted or renamed"
+    return Missing(symbol, UnknownSymbol(said))
+
+
+def _quote(reading: Reading, row: Row) -> Quote | Missing | None:
     """An unknown symbol is answered with "NA" in every field."""
     if (last := price(row["close"])) is None:
         return None
     envelope = reading.of(row["code"])
     ts, volume = millis(row.get("timestamp"), "s"), number(row.get("volume"))
+    if gone := _frozen(reading, envelope, ts):
+        return gone
     return Quote(
         **envelope,
         ts=reading.answer.observed_at if ts is None else ts,
@@ -109,13 +132,16 @@ def parse_live(reading: Reading) -> Iterator[Item]:
     yield from reading.rows(listed, lambda row: _quote(reading, row))
 
 
-def _us_quote(reading: Reading, row: Row) -> Quote:
+def _us_quote(reading: Reading, row: Row) -> Quote | Missing:
     """Sizes are left out: whether they count shares or round lots is not documented."""
     last = price(row.get("lastTradePrice"))
     traded, quoted = millis(row.get("lastTradeTime"), "ms"), millis(row.get("bidTime"), "ms")
     ts = quoted if last is None else traded
+    envelope = reading.of(row["symbol"])
+    if gone := _frozen(reading, envelope, ts):
+        return gone
     return Quote(
-        **reading.of(row["symbol"]),
+        **envelope,
         ts=reading.answer.observed_at if ts is None else ts,
         ts_estimated=ts is None,
         price=last,
