@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from connectors import errors
 from connectors.calls import Request
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import kind, shown, text
 from connectors.items import Item, Next
 from connectors.reading import Reading
@@ -37,7 +37,7 @@ def follow(reading: Reading) -> Iterator[Item]:
     """`next_url` names another host and lacks the key: only its path and query are used."""
     if url := text(reading.json.get("next_url")):
         parts = urlsplit(url)
-        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
+        path = re.sub(r"^.*?(?=/(v[\dX]+|stocks)/)", "", parts.path)
         yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
 
 

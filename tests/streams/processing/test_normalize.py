@@ -18,7 +18,8 @@ NOW = 1_780_000_000_000
 RAW = (topics.RAW_RESPONSES, 3, 42)
 BARS = Call(dataset="bars", symbols=("AAPL",), interval="1d")
 FAULTY = """
-from connectors.declaration import Connector, Endpoint
+from connectors.declaration import Connector
+from connectors.endpoints import Endpoint
 from connectors.symbols import Symbols
 from connectors.calls import Auth
 
