@@ -10,15 +10,18 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import httpx
 
+from agents.polling.redaction import Redactor
 from connectors import Answer, Connector, Request
 from connectors.calls import LONGEST_REQUEST, is_path
 from connectors.errors import InvalidRequest, ProviderUnavailable
@@ -37,8 +40,9 @@ TOKEN = re.compile(r"\S{1,64}")  # a page of text instead is a refusal
 TOKEN_BYTES = 4_096  # what a session's token may be read of: the robot page that comes instead is cut here
 HANDSHAKE_S = 10.0  # a session takes two small answers; the rest of the call's time is the call's
 HANDSHAKE_REDIRECTS = 3  # from the page that sets the cookies to the one that asks for consent, and back
+THREADS = 2  # of their own, since the store's statements may fill those of the loop
 LAST_PORT = 65_535
-SHORTEST_SECRET = 8  # shorter keys ("demo") are no secrets, and words of bodies
+INLINE = 65_536  # bytes that are searched for keys on the loop, in a millisecond; more are left to a thread
 ELSEWHERE = ""
 """The connections to hosts that are no provider's: the name of none."""
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
@@ -93,12 +97,14 @@ class Transport:
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._sessions: dict[str, _Session] = {}
         self._opening: dict[str, asyncio.Lock] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="transport")
 
     async def close(self) -> None:
         """Close every connection."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def fetch(self, connector: Connector, request: Request, key: str) -> Fetched:
         """Send one request and read its answer in full.
@@ -112,24 +118,26 @@ class Transport:
         """
         request = connector.auth.address(request, key)
         started_at, clock = now_ms(), time.perf_counter()
-        secrets = _worth_hiding(key, *key.split(":"))
+        base = self._base(connector, request.endpoint)
+        secrets = [key, _userinfo(base)]
         try:
             async with asyncio.timeout(self._timeout_s):
                 outgoing = await self._outgoing(connector, request, key, secrets)
-                received = await self._exchange(connector, outgoing, secrets)
+                received = await self._exchange(connector, outgoing, _redactor(*secrets))
         except FAILURES as error:
-            reason = _redact(f"{type(error).__name__}: {error}", secrets)
-            raise ProviderUnavailable(f"{connector.name} {request.path}: {reason}") from None
+            reason = _redactor(*secrets).text(f"{connector.name} {request.path}: {type(error).__name__}: {error}")
+            raise ProviderUnavailable(reason) from None
         latency = round((time.perf_counter() - clock) * 1000)
+        redactor = _redactor(*secrets)
         answer = Answer(
             status=received.status,
-            headers={name: _redact(value, secrets) for name, value in received.headers.items()},
-            body=_redact_bytes(received.body, secrets),
+            headers={redactor.text(name): redactor.text(value) for name, value in received.headers.items()},
+            body=await self._redacted(received.body, redactor),
             observed_at=started_at + latency,
         )
         return Fetched(
             answer=answer,
-            url=_redact(_shown(self._base(connector, request.endpoint), request), secrets),
+            url=redactor.text(_shown(base, request)),
             started_at=started_at,
             latency_ms=latency,
             redirect=_redirected(connector, request, received),
@@ -147,7 +155,7 @@ class Transport:
         if handshake and request.endpoint in handshake.endpoints:
             session = await self._session(connector)
             params[handshake.token_param] = session.token
-            secrets += _worth_hiding(session.token, *session.cookies.values())
+            secrets += [session.token, *session.cookies.values()]
         outgoing = self._client(connector.name).build_request(
             request.method,
             url.copy_merge_params(params) if params else url,
@@ -158,7 +166,7 @@ class Transport:
             session.cookies.set_cookie_header(outgoing)
         return outgoing
 
-    async def _exchange(self, connector: Connector, outgoing: httpx.Request, secrets: list[str]) -> _Received:
+    async def _exchange(self, connector: Connector, outgoing: httpx.Request, redactor: Redactor) -> _Received:
         """Send one request; where another host holds the answer, fetch it there without anything of ours."""
         received = await self._receive(self._client(connector.name), outgoing, self._body_limit)
         target = received.target
@@ -168,7 +176,7 @@ class Transport:
             "is no https URL"
             if target.scheme != "https"
             else "repeats the key"
-            if _redact(str(target), secrets) != str(target)
+            if redactor.finds(str(target))
             else "answers a POST"
             if outgoing.method != "GET"
             else None
@@ -181,6 +189,11 @@ class Transport:
         if found.target is not None:
             raise ProviderUnavailable(f"{connector.name} redirects to another host, which redirects again")
         return found
+
+    async def _redacted(self, body: bytes, redactor: Redactor) -> bytes:
+        if len(body) <= INLINE:
+            return redactor.body(body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, redactor.body, body)
 
     async def _receive(self, client: httpx.AsyncClient, outgoing: httpx.Request, limit: int) -> _Received:
         async with _sent(client, outgoing) as response:
@@ -282,6 +295,11 @@ def _address(base: str, request: Request) -> httpx.URL:
     return found
 
 
+def _userinfo(base: str) -> str:
+    """`user:password` of a base URL, as its owner wrote them before they were escaped."""
+    return unquote(base.partition("://")[2].partition("/")[0].rpartition("@")[0])
+
+
 def _target(response: httpx.Response) -> httpx.URL | None:
     """Where a response redirects to. Raises `httpx.InvalidURL`."""
     if not response.has_redirect_location:
@@ -331,18 +349,7 @@ def _kept(headers: Any) -> dict[str, str]:
     }
 
 
-def _worth_hiding(*texts: str) -> list[str]:
-    return [text for text in texts if len(text) >= SHORTEST_SECRET]
-
-
-def _redact(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return text
-
-
-def _redact_bytes(body: bytes, secrets: list[str]) -> bytes:
-    """Some providers repeat the key in their refusals."""
-    for secret in secrets:
-        body = body.replace(secret.encode(), b"***").replace(quote(secret, safe="").encode(), b"***")
-    return body
+@lru_cache(maxsize=256)
+def _redactor(*secrets: str) -> Redactor:
+    """The forms of a key are worked out once."""
+    return Redactor(*secrets)

@@ -3,9 +3,12 @@
 import asyncio
 import base64
 import gzip
+import html
+import re
 import ssl
 import zlib
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import brotli
 import orjson
@@ -13,7 +16,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from agents.polling.transport import AGENT, Transport
+from agents.polling.transport import AGENT, INLINE, Transport
 from connectors import Connector, Endpoint, Request
 from connectors.calls import Auth, Handshake
 from connectors.errors import InvalidRequest, ProviderUnavailable
@@ -202,6 +205,41 @@ async def test_a_key_that_the_provider_repeats_is_kept_nowhere(serve, auth):
     assert KEY not in kept
     assert QUOTED not in kept
     assert "sesame" not in kept
+
+
+PASSWORD = "sword fish/1"
+ECHOES = {
+    "as it is": lambda secret: secret,
+    "in JSON": lambda secret: orjson.dumps(secret).decode().replace("/", "\\/"),
+    "in a URL": lambda secret: quote(secret, safe="").lower(),
+    "in a page": lambda secret: html.escape(secret).replace("/", "&#x2F;"),
+    "in base64": lambda secret: base64.b64encode(f"key={secret}!".encode()).decode(),
+    "shouted": lambda secret: secret.upper(),
+}
+
+
+@pytest.mark.parametrize("spell", ECHOES.values(), ids=list(ECHOES))
+@pytest.mark.parametrize("secret", [KEY, f"someone:{PASSWORD}", PASSWORD, "crumb-of-s1-and-more", "s1-and-more"])
+async def test_what_is_secret_is_kept_in_no_spelling(serve, secret, spell):
+    echo = spell(secret)
+
+    async def repeat(request):
+        if request.path == "/":
+            return web.Response(headers={"Set-Cookie": "session=s1-and-more; Path=/"})
+        if request.path == "/token":
+            return web.Response(text="crumb-of-s1-and-more")
+        named = f"X-Brd-{echo}" if re.fullmatch(r"[\w-]+", echo) else "X-Brd-Error"
+        headers = {"X-Ratelimit-Key": echo, named: "1"}
+        return web.Response(body=b" " * (INLINE - 4) + echo.encode(), headers=headers)
+
+    server = await serve(repeat)
+    base = server.url.replace("//", f"//someone:{quote(PASSWORD, safe='')}@")
+    auth = Auth(query="apikey", handshake=BY_SESSION.handshake)
+    kept = await fetch(base, auth)
+
+    assert kept.answer.body.strip() in {b"***", b'"***"'} or spell is ECHOES["in base64"]
+    assert echo.strip('"').encode() not in kept.answer.body
+    assert echo.strip('"') not in repr((kept.answer.headers, kept.url))
 
 
 async def test_either_half_of_a_key_is_hidden(serve):
