@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from pydantic import ValidationError
 
 from connectors import errors
-from connectors.calls import Answer, Auth, Call, Limit, Request
+from connectors.calls import LONGEST_REQUEST, Answer, Auth, Call, Limit, Request, is_path
 from connectors.endpoints import Endpoint
 from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
 from connectors.reading import UNREADABLE, Reading, broken_rule
@@ -39,7 +39,7 @@ class Outcome:
     """What one answer became: records (possibly none) or exactly one refusal.
 
     `missing` are single symbols' refusals in a batch, `next` the following page, `left_out` rows outside
-    the asset classes.
+    the asset classes. `cut_off` says why a following page that the answer names is not asked; empty otherwise.
     """
 
     items: tuple[AnyRecord | BarColumns, ...] = ()
@@ -48,6 +48,7 @@ class Outcome:
     next: Request | None = None
     left_out: int = 0
     refusal: errors.Refusal | None = None
+    cut_off: str = ""
 
     @property
     def name(self) -> str:
@@ -67,6 +68,7 @@ STATUS: Mapping[int, type[errors.Refusal]] = MappingProxyType(
         410: errors.InvalidRequest,
         413: errors.InvalidRequest,
         414: errors.InvalidRequest,
+        **dict.fromkeys((301, 302, 303, 307, 308), errors.Redirected),
         422: errors.InvalidRequest,
         429: errors.RateLimited,
     }
@@ -195,13 +197,30 @@ class Connector:
         given = {**endpoint.match, **endpoint.build(call, spelled)}
         fields = set(re.findall(r"\{(\w+)\}", endpoint.path))
         path = endpoint.path.format(**{name: quote(given[name], safe=":,=^.-") for name in fields})
-        return Request(
+        asked = Request(
             endpoint=endpoint.name,
             path=path,
             params={name: value for name, value in given.items() if name not in fields},
             method=endpoint.method,
             body=endpoint.body(call, spelled) if endpoint.body else None,
         )
+        return self.admit(asked)
+
+    def admit(self, request: Request, known: str = "") -> Request:
+        """Give back a request that asks an endpoint at its own path, or at the `known` path of the request before.
+
+        Raises `UnsupportedCall` for any other: what a provider names as the next page travels with a key.
+        """
+        endpoint = self.endpoint(request.endpoint)
+        own = request.path == known or (is_path(request.path) and endpoint.pattern.fullmatch(request.path))
+        if not own or request.method != endpoint.method:
+            asked = f"{request.method} {request.path!r:.80}"
+            raise errors.UnsupportedCall(
+                f"{self.name}.{endpoint.name} is {endpoint.method} {endpoint.path}, not {asked}"
+            )
+        if request.size > LONGEST_REQUEST:
+            raise errors.UnsupportedCall(f"{self.name}.{endpoint.name}: a request of {request.size} characters")
+        return request
 
     def find(self, method: str, url: str, params: Mapping[str, str] = NOTHING) -> Request | None:
         """Recognise one of our endpoints in a URL, whatever its host; None when it is none of ours."""
@@ -227,8 +246,9 @@ class Connector:
                 request=request,
                 answer=answer,
                 request_id=request_id,
+                pattern=self.endpoint(request.endpoint).pattern if request.endpoint else None,
             )
-            return self._outcome(reading)
+            return self._admitted(request, self._outcome(reading))
         except errors.Refusal as refusal:
             return Outcome(refusal=refusal)
         except errors.OutOfScope:
@@ -236,6 +256,18 @@ class Connector:
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
             reason = str(error) if isinstance(error, errors.ConnectorError) else broken_rule(error)[1]
             return Outcome(refusal=errors.MalformedPayload(f"{request.endpoint or 'answer'}: {reason}"))
+
+    def _admitted(self, request: Request, found: Outcome) -> Outcome:
+        """Judge where the answer sends us on: rows stay without their next page, a job without its poll is broken."""
+        if isinstance(found.refusal, errors.Pending) and found.refusal.poll:
+            self.admit(found.refusal.poll)
+        if found.next is None:
+            return found
+        try:
+            self.admit(found.next, known=request.path)
+        except errors.UnsupportedCall as error:
+            return replace(found, next=None, cut_off=f"next page: {error}")
+        return found
 
     def fields(self, request: Request) -> Mapping[str, str]:
         """Query parameters and path fields of a request, by name."""
