@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from connectors import Call
 from streams.messaging.messages import PollDone, PollRequest, new_id
-
-ENDED_WELL = frozenset({"records", "cached", "Cut"})
+from streams.messaging.outcomes import ENDED_WELL
 
 
 @dataclass(slots=True)
