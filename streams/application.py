@@ -19,8 +19,11 @@ class Tapestream(faust.App):  # type: ignore[misc]
     """Faust's app with three moments of ours: before anything starts, before it stops, after it stopped."""
 
     opening: Step
+    """Runs before anything starts."""
     draining: Step
+    """Runs before anything stops."""
     closing: Step
+    """Runs after everything stopped."""
 
     async def on_start(self) -> None:
         """Open what the actors need, before any of them runs."""

@@ -1,4 +1,4 @@
-"""Runs collectors for whoever leads: finds what is missing, has it fetched within bounds, tries again, and reports.
+"""Runs collectors on the leader: finds what is missing, requests it within bounds, retries, and reports.
 
 Every request ends in a report. Runs that depend on each other follow each other; others go side by side.
 """
@@ -219,7 +219,7 @@ class CollectorRunner:
                     await overdue
 
     async def _again(self, declared: Declared, tally: Tally, deadline: int) -> list[Any]:
-        """Wait before the next try and give what it asks; nothing when there is none, and what failed is told."""
+        """Wait before the next attempt and return its requests; none when there is no next attempt."""
         failed, tally.retry = tally.retry, []
         delay_s = retry_delay_s(declared.retry, tally.attempts, self._chance())
         if failed and tally.attempts < declared.retry.attempts and self._now() + delay_s * 1000 < deadline:

@@ -35,7 +35,7 @@ UNSOLD_MS = 7 * 86_400_000
 
 
 class RunPlanner:
-    """Plans with the desks of the providers that this worker owns; of the others the store tells what is left."""
+    """Plans with the key pools of the providers of this worker; the store has the remaining capacity of the others."""
 
     def __init__(
         self, store: Store, settings: Settings, pools: Mapping[str, KeyPool], owned: Callable[[], Iterable[str]]

@@ -1,4 +1,4 @@
-"""Submits the requests of a run, so many at once for each provider, and follows each with all that it causes."""
+"""Submits the requests of a run, with a bound per provider, and follows each with its children."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Asked = tuple[Call, Slip]
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
+    """The result of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
 
     `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up: as
     large a share of all as `bearable` is no failure.

@@ -38,7 +38,7 @@ class Ledger:
         await self.tell(call, partition)
 
     async def tell(self, call: ApiCall, partition: int) -> None:
-        """Report a call to whoever folds the provider's account."""
+        """Publish a call to the components that fold the provider's account."""
         await self._outbox.send(topics.API_CALLS, call.encode(), key=call.provider, partition=partition)
 
     async def close(self) -> None:

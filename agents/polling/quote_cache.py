@@ -84,7 +84,7 @@ class Quotes:
         return found
 
     def forget_old(self, now: int) -> int:
-        """Drop what is too old to be used; gives how many."""
+        """Drop what is too old to be used; returns how many."""
         before = sum(map(len, self._last.values()))
         for key, known in list(self._last.items()):
             kept = {source: record for source, record in known.items() if now - record["observed_at"] < self._ttl_ms}

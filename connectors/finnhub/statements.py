@@ -49,7 +49,7 @@ def _statement(
 
 
 def _concepts(facts: Any) -> tuple[dict[str, Any], str | None]:
-    """Give (values by concept without its taxonomy, the currency of the first amount).
+    """Return (values by concept without its taxonomy, the currency of the first amount).
 
     The facts are a list; the documentation shows an object.
     """

@@ -104,7 +104,7 @@ class ApacheKafka:
         return self._running().rss()
 
     async def wait(self) -> int:
-        """Wait until it ends, whoever ended it, and return its exit code."""
+        """Wait until it ends for any reason, and return its exit code."""
         return await self._running().wait()
 
     async def start(self) -> Self:
@@ -222,7 +222,7 @@ def stop(folder: Path) -> None:
 @main.command()
 @click.pass_obj
 def status(folder: Path) -> None:
-    """Tell whether one is running; exits with 3 when none is."""
+    """Return whether one is running; exits with 3 when none is."""
     running = _recorded(folder)
     click.echo(f"Apache Kafka {_told(running)}" if running else "Apache Kafka is not running")
     if running is None:

@@ -66,7 +66,7 @@ async def connected(bootstrap: str, within_s: float | None = None) -> AsyncItera
     """A client that has the cluster's metadata; closed at the end of the block.
 
     `within_s` is for who waits for a broker that may still be starting. Without it a server has to accept a connection
-    within 3 s, and may then take 10 s to answer: whoever forgot to start the pipeline is told soon.
+    within 3 s, and may then take 10 s to answer: a pipeline that was not started is reported soon.
 
     Raises:
         BrokerUnreachable: no server answered in time, or it was lost during the block.

@@ -60,7 +60,7 @@ class EmbeddedBroker:
         return self._running().rss()
 
     async def wait(self) -> int:
-        """Wait until it ends, whoever ended it, and return its exit code."""
+        """Wait until it ends for any reason, and return its exit code."""
         return await self._running().wait()
 
     async def start(self) -> Self:

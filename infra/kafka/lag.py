@@ -27,10 +27,15 @@ class PartitionLag:
     """Offsets of one partition: the first kept, the group's commit (None before its first), the end."""
 
     topic: str
+    """Name of the topic."""
     partition: int
+    """Number of the partition."""
     start: int
+    """First offset that is kept."""
     committed: int | None
+    """Offset that the group committed; None before its first commit."""
     end: int
+    """Offset after the last record."""
 
     @property
     def behind(self) -> int:

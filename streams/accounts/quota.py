@@ -126,7 +126,7 @@ def end(
 def land(
     usage: KeyUsage, windows: Sequence[Window], now: int, *, only: Container[str] | None = None, longest_ms: int = 0
 ) -> KeyUsage:
-    """Record that calls under way ended by now at the latest: all, or these; nobody is left to tell how.
+    """Record that calls under way ended by now at the latest: all, or these. Their outcomes are unknown.
 
     One that has been under way for less than `longest_ms` may still reach the provider, and goes on counting.
     """

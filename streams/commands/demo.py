@@ -146,7 +146,7 @@ def _sells(declared: Connector, call: Call) -> bool:
 
 
 def _daily_calls(declared: Connector) -> Iterator[Call]:
-    """Daily history as traded where the provider sells it so, otherwise as it gives it."""
+    """Daily history as traded where the provider sells that, otherwise with its default adjustment."""
     first, last = (_ms(datetime.fromisoformat(f"{day}T00:00:00+00:00")) for day in HISTORY)
     for share in SHARES:
         call = Call(dataset="bars", symbols=(share,), interval="1d", start=first, end=last, adjustment="raw")
