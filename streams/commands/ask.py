@@ -17,6 +17,7 @@ from infra.settings import Settings
 from streams.client.client import Client, Job, requests_for
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
 from streams.messaging.messages import PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.planning import routing
 from streams.runtime import discovery
 from streams.runtime.process_tree import ask_status
@@ -153,7 +154,7 @@ def _answered(job: Job) -> str:
     found: dict[tuple[str, str], int] = {}
     for report in job.done.values():
         if report.records:
-            who = (report.provider, " (known already)" if report.outcome == "cached" else "")
+            who = (report.provider, " (known already)" if report.outcome == PollOutcome.CACHED else "")
             found[who] = found.get(who, 0) + report.records
     return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
 

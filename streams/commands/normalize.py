@@ -10,6 +10,7 @@ import click
 import orjson
 
 from connectors import DATASETS, Answer, Request, connector
+from connectors.errors import MalformedPayload
 from infra.clock import now_ms
 from streams.commands.console import fail, one_line_errors
 from streams.processing import replay
@@ -89,7 +90,7 @@ def _print(result: replay.Result) -> int:
             if (value := getattr(result.refusal, name, None)) is not None
         }
         click.echo(orjson.dumps(line))
-        return MALFORMED if result.outcome == "MalformedPayload" else REFUSED
+        return MALFORMED if isinstance(result.refusal, MalformedPayload) else REFUSED
     for record in result.records():
         click.echo(orjson.dumps(record, default=str))
     for symbol, refusal in result.missing.items():

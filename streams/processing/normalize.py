@@ -99,7 +99,7 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> tuple[li
     except UnsupportedCall as error:
         return [], [_letter(meta, raw, "normalize", "unsupported", str(error))]
     if isinstance(outcome.refusal, MalformedPayload):
-        return [], [_letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)]
+        return [], [_letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)]
     normalized = judge(outcome)
     return normalized.records, [
         dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects
