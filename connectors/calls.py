@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval
+from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval, Period
 
 DAY_MS = 86_400_000
 LONGEST_REQUEST = 16_384
@@ -38,7 +38,8 @@ class Call(BaseModel):
     end: int | None = None
     kind: str | None = None
     """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
-    period: Literal["annual", "quarterly"] | None = None
+    period: Period | None = None
+    """None takes what the provider gives by default: years, at some quarters too, never the last twelve months."""
     exchange: str | None = None
     query: str | None = None
     limit: int | None = Field(default=None, ge=1)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -21,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 GIB = 2**30
 OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER")
 """What the variables of each provider are called: `POLYGON_KEYS`, …"""
+RENAMED = MappingProxyType({"polygon": "massive"})
+"""Providers by what they call themselves now: `MASSIVE_KEYS` counts where there is no `POLYGON_KEYS`."""
 KEY = re.compile(r"[!-~]+")
 BREAKER = re.compile(r"([1-9][0-9]{0,3})/([0-9]{1,6}(?:\.[0-9]+)?)(?:/([1-9][0-9]{0,3}))?")
 
@@ -183,8 +186,10 @@ class Settings(BaseModel):
         return int(found[1]), float(found[2]), int(found[3] or 1)
 
     def _value(self, provider: str, what: str) -> str:
-        found = self.provider_values.get(f"{provider}_{what}".upper())
-        return found.get_secret_value() if found else ""
+        for name in filter(None, (provider, RENAMED.get(provider))):
+            if found := self.provider_values.get(f"{name}_{what}".upper()):
+                return found.get_secret_value()
+        return ""
 
 
 def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -168,7 +168,7 @@ async def test_the_last_provider_is_waited_for_to_the_moment(scene):
 @pytest.mark.parametrize(
     "call",
     [
-        Call(dataset="insider", symbols=("KO",)),
+        Call(dataset="recommendations", symbols=("KO",)),
         Call(dataset="bars", symbols=("not a symbol",), interval="1d"),
     ],
 )
