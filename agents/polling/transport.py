@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -24,13 +25,14 @@ log = telemetry.get(__name__)
 
 KEPT_HEADERS = frozenset(
     {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
+    | {"deprecation", "sunset"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
 MAX_REDIRECTS = 5
 TOKEN = re.compile(r"\S{1,64}")  # a page of text instead is a refusal
 SHORTEST_SECRET = 8  # shorter keys ("demo") are no secrets, and words of bodies
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
-"""Yahoo answers browsers only; the others do not care."""
+AGENT = f"tapestream/{version('tapestream')}"
+"""Who calls, as every provider is told."""
 
 
 @dataclass(frozen=True, slots=True)
