@@ -19,7 +19,7 @@ from connectors import errors
 from connectors.calls import Answer, Auth, Call, Limit, Request
 from connectors.endpoints import Endpoint
 from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
-from connectors.reading import UNREADABLE, Reading
+from connectors.reading import UNREADABLE, Reading, broken_rule
 from connectors.records import DATASETS, AnyRecord
 from connectors.symbols import Symbols
 
@@ -231,9 +231,11 @@ class Connector:
             return self._outcome(reading)
         except errors.Refusal as refusal:
             return Outcome(refusal=refusal)
+        except errors.OutOfScope:
+            return Outcome(left_out=1)
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
-            reason = f"{request.endpoint or 'answer'}: {type(error).__name__}: {error}"
-            return Outcome(refusal=errors.MalformedPayload(reason))
+            reason = str(error) if isinstance(error, errors.ConnectorError) else broken_rule(error)[1]
+            return Outcome(refusal=errors.MalformedPayload(f"{request.endpoint or 'answer'}: {reason}"))
 
     def fields(self, request: Request) -> Mapping[str, str]:
         """Query parameters and path fields of a request, by name."""
@@ -249,7 +251,8 @@ class Connector:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
         found = _sorted(endpoint.parse(reading))
-        return self._unknown(reading.call, found) if endpoint.latest else found
+        found = self._unknown(reading.call, found) if endpoint.latest else found
+        return replace(found, rejects=(*found.rejects, *reading.doubts.values())) if reading.doubts else found
 
     def _unknown(self, call: Call, found: Outcome) -> Outcome:
         """A latest-value query: a symbol without a value is unknown; a single one makes that the whole outcome."""
@@ -324,7 +327,7 @@ def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | N
     return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
 
 
-EPOCH_S = 1_000_000_000
+EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span
 
 
 def _count(text: str) -> float | None:

@@ -45,10 +45,10 @@ from streams.processing.track_calls import CallTracker
 log = telemetry.get(__name__)
 
 STORED = frozenset(TABLES)
-OWNED_S = 5.0
+OWNED_S = 5.0  # Kafka assigns partitions within a heartbeat or two
 DRAIN_S = 10.0  # of the 15 s that a stop may take
-MAILBOX_HIGH = 1_000
-NORMALIZE_WINDOW = 16
+MAILBOX_HIGH = 1_000  # events in memory for each provider
+NORMALIZE_WINDOW = 16  # answers in memory; each may be as large as the body limit
 
 
 class Worker:

@@ -19,7 +19,7 @@ UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""
 PASSING = frozenset({"RateLimited", "QuotaExhausted", "ProviderUnavailable", "Busy", "Open", "Pending"})
 """Why a request stays unserved that may be served at another try."""
-TOLD = 3
+TOLD = 3  # examples of failures in a report
 Asked = tuple[Call, Slip]
 
 

@@ -23,7 +23,7 @@ from streams.messaging.producer import MAX_MESSAGE
 log = telemetry.get(__name__)
 
 Record = dict[str, Any]
-RETRY_S = 1.0
+RETRY_S = 1.0  # a broker that restarts is back within seconds
 
 
 class Quotes:

@@ -17,7 +17,7 @@ from connectors.alpaca.requests import follow
 from connectors.items import Item, LeftOut
 from connectors.reading import Reading
 from connectors.records import Action
-from connectors.symbols import US_SHARE
+from connectors.symbols import us_share
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def _of_the_us(reading: Reading, read_row: Callable[[Reading, Row], Item], row: 
 
 def _dividend(reading: Reading, row: Row) -> Action:
     """Rows say their currency since June 2026; before, a foreign dividend's is unknown."""
-    unit = read.currency(row.get("currency")) or (None if row.get("foreign") else "USD")
+    unit = reading.currency(row["currency"]) if row.get("currency") else None if row.get("foreign") else "USD"
     return Action(
         **reading.of(row["symbol"]),
         kind="dividend",
@@ -103,7 +103,7 @@ def _per(new: Any, old: Any) -> float | None:
 
 
 def _tickers(*symbols: str) -> bool:
-    return all(US_SHARE.fullmatch(symbol) for symbol in symbols)
+    return all(us_share(symbol) is not None for symbol in symbols)
 
 
 KINDS: Mapping[str, Callable[[Reading, Row], Item]] = MappingProxyType(

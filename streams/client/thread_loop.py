@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-LOOK_S = 0.5
+LOOK_S = 0.5  # how soon a thread notices the end of its pipeline
 
 
 class NotRunning(RuntimeError):

@@ -27,7 +27,9 @@ class Readiness:
     """Whether a collector may run now, and otherwise why not."""
 
     decision: Literal["run", "wait", "skip"]
+    """`run`, `wait` or `skip`."""
     reason: str = ""
+    """Reason for waiting or skipping."""
 
 
 def order(collectors: Iterable[Collector]) -> tuple[Collector, ...]:

@@ -15,7 +15,7 @@ from streams.messaging.messages import CollectorRun, CollectRequest, new_id
 from streams.runtime.handover import posting, require_pipeline
 from streams.runtime.query import Ask
 
-UPCOMING = 3
+UPCOMING = 3  # fire times that a person wants to see
 
 
 class UnknownCollector(ValueError):
@@ -27,18 +27,31 @@ class Standing:
     """A collector and how its last run ended; None where it never ran."""
 
     collector: str
+    """Name of the collector."""
     priority: int
+    """Rank among collectors that may run; the lower goes first."""
     depends_on: tuple[str, ...]
+    """Names of the collectors that it depends on."""
     last_state: str | None = None
+    """`done`, `failed` or `skipped`."""
     last_reason: str | None = None
+    """Reason of that end; empty when done."""
     last_cause: str | None = None
+    """`schedule:<name>`, `dependency:<collector>` or `command`."""
     last_refresh: str | None = None
+    """`incremental` or `full`."""
     last_started: datetime | None = None
+    """Begin of the run, UTC."""
     last_ended: datetime | None = None
+    """End of the run, UTC."""
     units: int | None = None
+    """Requests submitted."""
     calls: int | None = None
+    """HTTP calls made."""
     records: int | None = None
+    """Records received."""
     rejects: int | None = None
+    """Rows rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +59,17 @@ class Timetable:
     """A schedule: when it last fired (None: never), its next three times, and whether one that was missed is owed."""
 
     schedule: str
+    """Name of the schedule: `<collector>/<timing>`, or that of a maintenance job."""
     cron: str
+    """Five cron fields."""
     zone: str
+    """IANA zone of the fields."""
     last_fired: datetime | None
+    """Last fire time, UTC; None for never."""
     next: tuple[datetime, ...]
+    """The next three fire times, UTC."""
     due: bool
+    """True when a missed time is owed."""
 
 
 def require_declared(collector: str, declared: Declarations) -> None:

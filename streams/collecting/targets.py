@@ -33,8 +33,11 @@ class Target:
     """
 
     requirement: Requirement
+    """What is wanted."""
     since: int
+    """Answers from this moment on count, ms UTC."""
     final: int
+    """Answers from this moment on count up to their own end, ms UTC."""
 
 
 def targets(collector: Collector, members: Members, refresh: Refresh, at: int) -> Iterator[Target]:

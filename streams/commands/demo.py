@@ -40,7 +40,7 @@ DATED = {"news": 30, "earnings": 100}
 """Datasets that are asked by date: calendar days back; a quarter holds an earnings report."""
 INTRADAY = {"1m": 4, "5m": 5, "1h": 20}
 """Interval to calendar days back."""
-SETTLE_S = 120.0
+SETTLE_S = 120.0  # for a slow and busy machine
 AGREEMENT = (
     "WITH splits AS (SELECT symbol, groupUniqArray((ex_date, assumeNotNull(ratio))) AS list FROM actions "
     "WHERE kind = 'split' AND source = 'polygon' GROUP BY symbol) "

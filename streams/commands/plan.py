@@ -31,7 +31,7 @@ from streams.runtime.query import rows
 SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
 UNSOLD_MS = 7 * 86_400_000
 """How long a key's plan is taken not to sell what it once refused: it may have been changed."""
-SHOWN = 5
+SHOWN = 5  # reasons printed; `--json` has all of them
 
 
 @click.command()

@@ -44,7 +44,7 @@ FAULTS = (
     *(AlreadyRunning, BrokerMissing, ChildFailed, PartEnded, PipelineGone, PortBusy),
     *(CheckpointRefused, NoSuchSession, NothingToCollect, OSError),
 )
-OBEYED_S = 60.0
+OBEYED_S = 60.0  # a session applies a command within a second, or has ended
 CLEAR = "\r\033[K"
 CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
     **dict.fromkeys(("planned", "paused"), (StopAsked(), Ended())),

@@ -1,4 +1,14 @@
-"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure."""
+"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure.
+
+Sharing is a makespan problem: n symbols, each served by one of several providers, whose capacity within a time t is a
+step function of t (`streams.accounts.capacity`). The best finish T is the least t whose capacities sum to n. Bisection
+finds it (`finish`), because the sum never falls. Within T any distribution that respects the capacities ends in time.
+The one with the fewest calls is taken: candidates with many symbols a call are filled first. Candidates of one kind
+share in proportion to their capacities, which keeps every key busy until T instead of emptying one key first.
+
+Whole symbols are dealt by rounding the cumulative share up, not each share by itself: the parts then sum to n, and no
+part differs from its exact share by one symbol or more.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, inf
-from typing import TYPE_CHECKING
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
 from streams.accounts import capacity
 from streams.accounts.quota import KeyUsage
-
-if TYPE_CHECKING:
-    from streams.planning.plan import Availability, Range
+from streams.planning.plan import Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7
@@ -29,8 +36,11 @@ class Load:
     """What is planned on a provider so far."""
 
     calls: int = 0
+    """HTTP calls."""
     weight: float = 0
+    """Use of the quotas, in calls or credits."""
     usd: float = 0
+    """Dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +48,11 @@ class PlannedCall:
     """One HTTP call of a candidate, and the rows that each symbol is likely to bring."""
 
     call: Call
+    """The call, for one symbol of the batch."""
     endpoint: Endpoint
+    """The endpoint that serves it."""
     rows: float
+    """Rows that each symbol is likely to have."""
 
     def pages(self, symbols: int) -> int:
         """Answers of the call; one where the declaration states no number of rows."""
@@ -51,13 +64,19 @@ class Candidate:
     """How a provider would serve a requirement: `ranges` for `batch` symbols a call (0: a whole market), as `parts`."""
 
     availability: Availability
+    """The provider and what is left of its quotas."""
     asset_class: AssetClass
+    """Asset class of the symbols."""
     ranges: tuple[Range, ...]
+    """Ranges [start, end) in ms UTC that its calls cover."""
     parts: tuple[PlannedCall, ...]
+    """HTTP calls for one batch of symbols."""
     batch: int
+    """Most symbols of a call; 0 for a whole market."""
     spelled: frozenset[str]
     """The symbols that it can serve."""
     keys: tuple[KeyUsage, ...]
+    """Use of the keys that may make these calls."""
 
     @property
     def paid(self) -> bool:

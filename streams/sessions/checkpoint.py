@@ -27,7 +27,7 @@ NEW = "checkpoint.new.json"
 """What is being written: never read, as only its new name says that it is whole."""
 
 FORMAT = "tapestream.checkpoint"
-VERSION = 1
+VERSION = 1  # of the form of a checkpoint file; another one is refused
 _BEGINNING = re.compile(rb'\{"format":"tapestream\.checkpoint","version":(\d{1,9}),')
 _PAYLOAD = b',"payload":'
 _END = b"}\n"
@@ -43,8 +43,11 @@ class Loaded:
     """What a folder's checkpoints say. `refused` tells what was wrong with the current one; "" when it was used."""
 
     session: Session
+    """The session of the checkpoint."""
     from_previous: bool = False
+    """True where the previous checkpoint was used."""
     refused: str = ""
+    """Reason why the current checkpoint was refused; empty when it was used."""
 
 
 def write(folder: Path, session: Session) -> None:

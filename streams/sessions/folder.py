@@ -44,8 +44,11 @@ class SessionCommand(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     what: What
+    """The command."""
     symbol: str = ""
+    """Canonical symbol of `add` and `remove`."""
     asset_class: str = "equity"
+    """Asset class of the symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,17 @@ class SessionManifest:
     """What a session is, and who ran it last. `rate` and `anchor` are its clock's, `changes` those of symbols."""
 
     spec: Spec
+    """The task."""
     pid: int = 0
+    """Process that ran it last; 0 for none."""
     sandbox: bool = False
+    """True where the sandbox answers."""
     rate: float = 1
+    """Factor by which its clock runs faster than time."""
     anchor: int = 0
+    """Moment from which its clock runs, ms UTC."""
     changes: tuple[SessionCommand, ...] = ()
+    """Symbols added and removed, in order."""
 
     @property
     def assets(self) -> tuple[Asset, ...]:
@@ -80,6 +89,7 @@ class Folder:
     """The folder of one session."""
 
     path: Path
+    """The folder on disk."""
 
     @classmethod
     def create(cls, data_dir: Path, manifest: SessionManifest) -> Folder:

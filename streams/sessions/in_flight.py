@@ -25,9 +25,13 @@ class Attempt:
     """One try at a unit, from its submission at `since` (ms UTC) on."""
 
     request: PollRequest
+    """The submitted request."""
     unit: Unit
+    """The unit."""
     since: int
+    """Time of submission, ms UTC."""
     job: Job
+    """The request with its children."""
 
     @property
     def outcome(self) -> str:
@@ -53,10 +57,13 @@ class InFlight:
     """What a run of session `session_id` has under way (by request id), what ended, and how often each was tried."""
 
     session_id: str
+    """Id of the session."""
     underway: dict[str, Attempt] = field(default_factory=dict)
+    """Attempts in flight, by request id."""
     ended: list[Attempt] = field(default_factory=list)
     """Ended, and not known to be stored yet."""
     tries: dict[str, int] = field(default_factory=dict)
+    """Attempts of each unit, by its id."""
     skipped_in_cycles: set[tuple[str, str]] = field(default_factory=set)
     """(source, terms of a call) that need not be asked in a later cycle."""
     job_id: str = ""

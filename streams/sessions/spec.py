@@ -14,7 +14,7 @@ from typing import Literal, get_args
 Mode = Literal["production", "focused", "test", "custom"]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-LONGEST_MS = 366 * 24 * HOUR_MS
+LONGEST_MS = 366 * 24 * HOUR_MS  # a year: longer is a typing error
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.&/-]{0,31}")
@@ -31,7 +31,9 @@ class Asset:
     """One thing to collect: its canonical symbol, and the asset class that always travels beside it."""
 
     symbol: str
+    """Canonical symbol."""
     asset_class: str = "equity"
+    """Its asset class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,19 @@ class Spec:
     """
 
     id: str
+    """Id of the session; its folder and jobs have it as name."""
     mode: Mode
+    """Preset that it was made from."""
     duration_ms: int
+    """Running time, ms; pauses and interruptions do not count."""
     symbols: tuple[Asset, ...]
+    """What is collected."""
     sources: tuple[str, ...]
+    """Names of the providers."""
     datasets: tuple[str, ...]
+    """Names of the datasets."""
     started_by: str = ""
+    """Who started it: a command, a program or a timer."""
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):
@@ -88,9 +97,13 @@ class Preset:
     """A `Spec` without its id."""
 
     duration_ms: int
+    """Running time, ms."""
     symbols: tuple[Asset, ...]
+    """What is collected."""
     sources: tuple[str, ...]
+    """Names of the providers."""
     datasets: tuple[str, ...]
+    """Names of the datasets."""
 
 
 def preset(mode: str, session_id: str, started_by: str = "") -> Spec:

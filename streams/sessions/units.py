@@ -39,8 +39,11 @@ class Unit:
     """One call of one source. `id` is the same whenever the same session is laid out."""
 
     id: str
+    """Id of the unit; the same in every layout of the session."""
     source: str
+    """Name of the provider."""
     call: Call
+    """What is asked."""
 
 
 def check(spec: Spec) -> None:
@@ -101,7 +104,7 @@ def interval_ms(told: Mapping[str, Any], weight: float, usd: float, remaining_ms
     return None if cycles < 1 else max(SHORTEST_MS, min(LONGEST_MS, round(remaining_ms / cycles)))
 
 
-_MANY = 1e12
+_MANY = 1e12  # stands for no limit
 
 
 def _room(key: Mapping[str, Any], remaining_ms: int) -> float:
