@@ -6,6 +6,7 @@ from itertools import pairwise
 import orjson
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from agents.polling.poller import PENDING_S
 from connectors import Call, Connector, Endpoint, Request, connector
@@ -168,7 +169,7 @@ async def test_the_last_provider_is_waited_for_to_the_moment(scene):
 @pytest.mark.parametrize(
     "call",
     [
-        Call(dataset="insider", symbols=("KO",)),
+        Call(dataset="earnings", symbols=("KO",)),
         Call(dataset="bars", symbols=("not a symbol",), interval="1d"),
     ],
 )
@@ -295,3 +296,28 @@ async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
     assert (done.outcome, done.children) == ("Pending", 1)
     assert (child.page.request(), child.slip) == (poll, ("yahoo",))
     assert scene.time.slept == [PENDING_S]
+
+
+# -- endpoints that will go ------------------------------------------------------------------------------------------
+
+
+async def test_an_endpoint_s_end_is_logged_once_and_again_when_it_is_moved(answering):
+    said = {"Deprecation": "@1771372800"}
+
+    async def leave(_):
+        return web.json_response({"status": "OK"}, headers=said)
+
+    scene = await answering(leave)
+    with capture_logs() as told:
+        await scene.handle()
+        await scene.handle()
+        said["Sunset"] = "Fri, 09 Oct 2026 00:00:00 GMT"
+        await scene.handle()
+
+    ends = [line for line in told if line["event"] == "endpoint.deprecated"]
+    assert [(line["provider"], line["endpoint"], line["since"], line.get("sunset")) for line in ends] == [
+        ("polygon", "aggregates", "2026-02-18", None),
+        ("polygon", "aggregates", "2026-02-18", "2026-10-09"),
+    ]
+    (_, _, raw) = scene.outbox.to(topics.RAW_RESPONSES)
+    assert RawMeta.decode(raw.headers["meta"]).headers["sunset"] == said["Sunset"]
