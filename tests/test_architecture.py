@@ -31,7 +31,7 @@ PURE = [
 ]
 HARMLESS = {
     *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
-    *("functools", "hashlib", "html"),
+    *("email", "functools", "hashlib", "html"),
     *(
         "io",
         "itertools",

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
 from itertools import islice
 from ssl import SSLContext
 from urllib.parse import quote, unquote, urlencode
@@ -33,6 +34,7 @@ log = telemetry.get(__name__)
 
 KEPT_HEADERS = frozenset(
     {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
+    | {"deprecation", "sunset"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
 MOST_HEADERS, LONGEST_HEADER = 64, 2_048  # kept of one answer, in characters each: they travel beside every raw body
@@ -47,8 +49,8 @@ LAST_PORT = 65_535
 INLINE = 65_536  # bytes that are decoded and searched for keys on the loop, in two milliseconds; threads take more
 ELSEWHERE = ""
 """The connections to hosts that are no provider's: the name of none."""
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
-"""Yahoo answers browsers only; the others do not care."""
+AGENT = f"tapestream/{version('tapestream')}"
+"""The User-Agent of every request to a provider."""
 
 
 @dataclass(frozen=True, slots=True)
