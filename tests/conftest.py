@@ -100,7 +100,7 @@ def _container():
 
 
 USER, PASSWORD = "trader", "s3cret/word"
-SETTINGS = ("max_execution_time", "max_result_rows", "readonly")
+SETTINGS = ("max_execution_time", "max_result_rows", "max_result_bytes", "max_memory_usage", "readonly")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
