@@ -37,5 +37,5 @@ def real_s(ms: int) -> float:
 
 
 async def sleep(seconds: float) -> None:
-    """Wait until so many seconds have passed by this clock."""
+    """Wait for a number of seconds by this clock."""
     await asyncio.sleep(seconds / _clock.rate)

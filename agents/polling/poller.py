@@ -91,7 +91,7 @@ class Poller:
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
-        Gives what to wait for instead, when the request stays in its mailbox.
+        Returns what to wait for instead, when the request stays in its mailbox.
         """
         try:
             if is_cancellation(event):
@@ -190,7 +190,7 @@ class Poller:
                 return Wait(at)
 
     async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
-        """Wait for a key that may be asked now; gives what there is to wait for instead when that takes too long."""
+        """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
         pool.urgent += request.urgent
         try:
             while True:

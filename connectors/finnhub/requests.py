@@ -15,7 +15,7 @@ from connectors.reading import Reading
 from connectors.symbols import BY_MIC, split_listing
 
 LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
-LONGEST_WINDOW_S = 60.0
+LONGEST_WINDOW_S = 60.0  # its longest window is a minute
 
 
 def one(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:

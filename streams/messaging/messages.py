@@ -26,7 +26,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     def encode(self) -> bytes:
-        """Give the record's value."""
+        """Return the record's value."""
         return orjson.dumps(self.model_dump(mode="python"))
 
     @classmethod
@@ -68,7 +68,7 @@ class Page(Message):
         )
 
     def request(self) -> Request:
-        """Give the connector's request again."""
+        """Return the connector's request again."""
         return Request(endpoint=self.endpoint, path=self.path, params=self.params, method=self.method, body=self.body)
 
 
@@ -98,7 +98,7 @@ class PollRequest(Message):
         return self.slip[0]
 
     def child(self, number: int, **changes: Any) -> PollRequest:
-        """Give a request that this one causes; its id is the same whenever this one is handled again."""
+        """Return a request that this one causes; its id is the same whenever this one is handled again."""
         return self.model_copy(update={"request_id": f"{self.request_id}/{number}", "not_before": None, **changes})
 
 
@@ -238,8 +238,7 @@ OWNER_COMMAND = {"kind": b"order"}
 class RawMeta(Message):
     """What travels in the `meta` header of a raw response; the record's value is the body as received.
 
-    The end of the request `due` is reported by whoever makes records of the answer. Without it the end was reported: the
-    answer was a refusal.
+    The end of the request `due` is reported where the records are made. Without it, as after a refusal, it has been.
     """
 
     call_id: str

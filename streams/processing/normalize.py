@@ -32,7 +32,9 @@ class Normalized:
     """What one answer became: the records that keep every rule, and the rows that do not."""
 
     records: list[AnyRecord]
+    """Records that keep every rule."""
     rejects: list[Reject]
+    """Rows that break one."""
 
 
 def judge(outcome: Outcome) -> Normalized:
@@ -58,7 +60,7 @@ def dead_row(row: Any) -> str | None:
 
 
 def encode(record: AnyRecord) -> bytes:
-    """Give the record's value on its `market.*` topic."""
+    """Return the record's value on its `market.*` topic."""
     return orjson.dumps(record.__dict__)
 
 
