@@ -26,7 +26,7 @@ PURE = [
 ]
 HARMLESS = {
     *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
-    *("functools", "hashlib", "html"),
+    *("contextlib", "functools", "hashlib", "html"),
     *(
         "io",
         "itertools",
@@ -41,7 +41,7 @@ HARMLESS = {
         "urllib",
         "zoneinfo",
     ),
-    *("orjson", "pydantic"),
+    *("msgspec", "orjson", "pydantic"),
 }
 """What pure code may import: nothing here knows a socket, a clock, the environment or a log."""
 SETTINGS = {"infra.settings", "infra.clickhouse.queries"}
