@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from connectors import errors
 from connectors.calls import Answer, Auth, Call, Limit, Request
 from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
-from connectors.reading import UNREADABLE, Reading
+from connectors.reading import UNREADABLE, Reading, broken_rule
 from connectors.records import DATASETS, Adjustment, AnyRecord, AssetClass
 from connectors.symbols import Symbols
 
@@ -314,9 +314,11 @@ class Connector:
             return look(reading)
         except errors.Refusal as refusal:
             return Outcome(refusal=refusal)
+        except errors.OutOfScope:
+            return Outcome(left_out=1)
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
-            reason = f"{request.endpoint or 'answer'}: {type(error).__name__}: {error}"
-            return Outcome(refusal=errors.MalformedPayload(reason))
+            reason = str(error) if isinstance(error, errors.ConnectorError) else broken_rule(error)[1]
+            return Outcome(refusal=errors.MalformedPayload(f"{request.endpoint or 'answer'}: {reason}"))
 
     def _refused(self, reading: Reading) -> Outcome:
         refusal = self._said(reading)
@@ -333,7 +335,8 @@ class Connector:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
         found = _sorted(endpoint.parse(reading))
-        return self._unknown(reading.call, found) if endpoint.latest else found
+        found = self._unknown(reading.call, found) if endpoint.latest else found
+        return replace(found, rejects=(*found.rejects, *reading.doubts.values())) if reading.doubts else found
 
     def _unknown(self, call: Call, found: Outcome) -> Outcome:
         """A latest-value query: a symbol without a value is unknown; a single one makes that the whole outcome."""

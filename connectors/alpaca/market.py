@@ -99,7 +99,7 @@ def _quote(reading: Reading, spelling: str, trade: Row, quote: Row, day: Row, be
 def _by_symbol(found: Any) -> list[tuple[str, Any]]:
     """Symbols and what is said of them; null is said of an unknown one. Raises `MalformedPayload`."""
     if found and not any(isinstance(said, dict) or said is None for said in found.values()):
-        raise errors.MalformedPayload(f"no object by symbol under {list(found)!r:.120}")
+        raise errors.MalformedPayload(f"no object by symbol under {read.shown(list(found))}")
     return [(spelling, said) for spelling, said in found.items() if said is not None]
 
 

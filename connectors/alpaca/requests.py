@@ -12,7 +12,7 @@ from connectors.calls import DAY_MS, Call
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import Adjustment, AssetClass
-from connectors.symbols import FOREX, PAIR, US_SHARE, split_pair
+from connectors.symbols import FOREX, PAIR, is_us, split_pair, us_share
 
 SPANS = MappingProxyType(
     {
@@ -44,13 +44,16 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         return symbol.replace("-", "/")
     if asset_class == "forex" and FOREX.fullmatch(symbol):
         return symbol.replace("/", "")
-    if asset_class in SHARES and US_SHARE.fullmatch(symbol):
+    if asset_class in SHARES and is_us(symbol):
         return symbol
     raise errors.UnsupportedSymbol(f"alpaca cannot spell the {asset_class} {symbol!r}: it sells US listings and pairs")
 
 
 def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
-    """`BTC/USD`, `BTCUSD` (older) -> (`BTC-USD`, crypto). Delisted shares have codes. Raises `FieldError`."""
+    """`BTC/USD`, `BTCUSD` (older) -> (`BTC-USD`, crypto). What is no ticker, a delisted share's code, stays as it is.
+
+    Raises `FieldError`.
+    """
     if re.fullmatch(r"[A-Z0-9]+/[A-Z]+", spelling):
         return spelling.replace("/", "-"), "crypto"
     if asset_class == "crypto" and (pair := split_pair(spelling)):
@@ -58,8 +61,8 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     if asset_class == "forex" and re.fullmatch(r"[A-Z]{6}", spelling):
         return f"{spelling[:3]}/{spelling[3:]}", "forex"
     if asset_class in SHARES and re.fullmatch(r"[A-Za-z0-9._-]{1,24}", spelling):
-        return spelling, asset_class
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no {asset_class} symbol of a known form")
+        return us_share(spelling) or spelling, asset_class
+    raise errors.FieldError("symbol", f"{read.shown(spelling)} is no {asset_class} symbol of a known form")
 
 
 # -- requests --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from connectors.eodhd import names
 from connectors.eodhd.rows import Row, known, money, table, values
 from connectors.fields import (
     cells,
-    currency,
     days,
     iso_date,
     millis,
@@ -121,7 +120,7 @@ def _us_quote(reading: Reading, row: Row) -> Quote:
         low=price(row.get("low")),
         prev_close=price(row.get("previousClosePrice")),
         volume=number(row.get("volume")),
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
     )
 
 
@@ -132,7 +131,7 @@ def parse_us_quotes(reading: Reading) -> Iterator[Item]:
 # -- corporate actions -----------------------------------------------------------------------------------------------
 
 
-def _dividend(envelope: Envelope, row: Row) -> Action:
+def _dividend(reading: Reading, envelope: Envelope, row: Row) -> Action:
     """What is adjusted for later splits is `value` (JSON), `dividends` (CSV) or `dividend` (whole market)."""
     unit = row.get("currency")
     adjusted = row.get("value", row.get("dividends", row.get("dividend")))
@@ -144,7 +143,7 @@ def _dividend(envelope: Envelope, row: Row) -> Action:
         ex_date=iso_date(row["date"]),
         amount=scaled(number(paid), minor(unit)),
         amount_adjusted=scaled(number(adjusted), minor(unit)),
-        currency=currency(unit),
+        currency=reading.currency(unit),
         record_date=iso_date(row.get("recordDate")),
         pay_date=iso_date(row.get("paymentDate")),
         declared_date=iso_date(row.get("declarationDate")),
@@ -154,13 +153,13 @@ def _dividend(envelope: Envelope, row: Row) -> Action:
 def _split(envelope: Envelope, row: Row) -> Action:
     """`7.000000/1.000000` is new over old."""
     new, old = str(row.get("split", row.get("stock splits"))).split("/")
-    ratio = (number(new) or 0) / (number(old) or 0)
+    ratio = (number(new) or 0.0) / (number(old) or 0.0)
     return Action(**envelope, kind="split", ex_date=iso_date(row["date"]), ratio=round(ratio, 12))
 
 
 def parse_dividends(reading: Reading) -> Iterator[Item]:
     envelope = reading.of(reading.params["symbol"])
-    yield from reading.rows(table(reading, "date"), lambda row: _dividend(envelope, row))
+    yield from reading.rows(table(reading, "date"), lambda row: _dividend(reading, envelope, row))
 
 
 def parse_splits(reading: Reading) -> Iterator[Item]:
@@ -170,7 +169,7 @@ def parse_splits(reading: Reading) -> Iterator[Item]:
 
 def parse_bulk_dividends(reading: Reading) -> Iterator[Item]:
     rows = table(reading, "code", "date", "dividend")
-    yield from reading.rows(rows, lambda row: _dividend(_listed(reading, row), row))
+    yield from reading.rows(rows, lambda row: _dividend(reading, _listed(reading, row), row))
 
 
 def parse_bulk_splits(reading: Reading) -> Iterator[Item]:
@@ -193,7 +192,7 @@ def _asset(reading: Reading, row: Row) -> Item:
         **reading.of(f"{code}.{listed}", kind),
         name=text(row.get("name")),
         exchange=mic,
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
         country=country,
         active=reading.params.get("delisted") != "1",
         isin=text(row.get("isin")),

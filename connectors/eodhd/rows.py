@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from connectors import errors
+from connectors.fields import kind, shown
 from connectors.items import Next
 from connectors.reading import Reading
 from connectors.records import Envelope
@@ -45,9 +46,9 @@ def withheld(reading: Reading) -> str:
 def known(rows: Any, *needed: str) -> list[Any]:
     """Return `rows` when any of them has the names of our tables; raises `MalformedPayload` for a foreign shape."""
     if not isinstance(rows, list):
-        raise errors.MalformedPayload(f"expected a list of rows, was {type(rows).__name__}")
+        raise errors.MalformedPayload(f"expected a list of rows, was {kind(rows)}")
     if rows and not any(isinstance(row, dict) and {name.lower() for name in row} >= {*needed} for row in rows):
-        raise errors.MalformedPayload(f"no row has {' and '.join(needed)}; the first was {rows[0]!r:.80}")
+        raise errors.MalformedPayload(f"no row has {' and '.join(needed)}; the first was {shown(rows[0])}")
     return rows
 
 

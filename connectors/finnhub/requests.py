@@ -12,7 +12,8 @@ from connectors.fields import period_start, utc_date
 from connectors.finnhub.market import HALF_DAY_MS
 from connectors.finnhub.names import DAILY, INTRADAY
 from connectors.reading import Reading
-from connectors.symbols import BY_MIC, split_listing
+from connectors.symbols import split_listing
+from connectors.venues import BY_MIC
 
 LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
 LONGEST_WINDOW_S = 60.0  # its longest window is a minute

@@ -11,7 +11,7 @@ from connectors import fields as read
 from connectors.calls import DAY_MS
 from connectors.items import BarColumns, Item, LeftOut, Missing
 from connectors.polygon.names import PAIRS, SHARES
-from connectors.polygon.rows import Row, each, follow, results
+from connectors.polygon.rows import Row, each, follow, results, spelled
 from connectors.reading import Reading, objects
 from connectors.records import Action, AssetClass, Quote
 
@@ -199,7 +199,7 @@ def _dividend(reading: Reading, row: Row) -> Action:
         kind="dividend",
         ex_date=day("ex_dividend_date", "exDate"),
         amount=read.number(row.get("cash_amount", row.get("amount"))),
-        currency=read.currency(row.get("currency")),
+        currency=reading.currency(spelled(row.get("currency"))),
         record_date=day("record_date", "recordDate"),
         pay_date=day("pay_date", "paymentDate"),
         declared_date=day("declaration_date", "declaredDate"),

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from connectors import errors
 from connectors.calls import DAY_MS, Call
 from connectors.declaration import Build
-from connectors.fields import utc_date
+from connectors.fields import shown, utc_date
 from connectors.polygon.names import MARKETS, SPANS
 from connectors.reading import Reading
 from connectors.records import AssetClass
-from connectors.symbols import split_pair
+from connectors.symbols import is_us, split_pair, taped, us_share
 
 FIRST_DAY = 1_062_547_200_000  # no data lies before September 2003
 LAST_DAY = 4_102_444_800_000  # "until now": the path wants an end
@@ -101,10 +101,6 @@ def universe(call: Call, _: Spelled) -> Mapping[str, str]:
 
 INDICES = MappingProxyType({"GSPC": "SPX", "IXIC": "COMP"})
 _FROM_INDEX = {theirs: ours for ours, theirs in INDICES.items()}
-_SUFFIX = {"PR": "p", "RT": "r", "WI": "w"}  # preferred, rights, when issued
-_FROM_SUFFIX = {**{theirs: ours for ours, theirs in _SUFFIX.items()}, "-": "PR"}  # the retired lists write AAIC-B
-_SHARE = re.compile(r"([A-Z0-9]{1,12})(?:\.(PR|RT|WI)([A-Z]?))?(\.[A-Z]{1,3})?")
-_SPELLED = re.compile(r"([A-Z0-9]{1,12})(?:([prw-])([A-Z]?))?(\.[A-Z]{1,3})?")
 
 
 def spell(symbol: str, asset_class: AssetClass) -> str:
@@ -116,9 +112,8 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
             return f"C:{found[1]}{found[2]}"
         case "index" if found := re.fullmatch(r"\^([A-Z0-9]+)", symbol):
             return f"I:{INDICES.get(found[1], found[1])}"
-        case "equity" | "etf" if found := _SHARE.fullmatch(symbol):
-            root, kind, series, rest = found.groups(default="")
-            return f"{root}{_SUFFIX.get(kind, '')}{series}{rest}"
+        case "equity" | "etf" if is_us(symbol):
+            return taped(symbol)
     raise errors.UnsupportedSymbol(
         f"polygon cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs, indices"
     )
@@ -135,10 +130,10 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
         return f"^{_FROM_INDEX.get(rest, rest)}", "index"
     if re.fullmatch(r"[A-Z0-9]+[-/][A-Z]{3,4}", spelling):  # v1 answers: BTC-USD, AUD/USD
         return spelling, "forex" if "/" in spelling else "crypto"
-    if not colon and (found := _SPELLED.fullmatch(spelling)):
-        root, kind, series, rest = found.groups(default="")
-        return f"{root}{'.' + _FROM_SUFFIX[kind] if kind else ''}{series}{rest}", asset_class
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")
+    # the retired lists write a preferred share AAIC-B
+    if not colon and (symbol := us_share(re.sub("-(?=[A-Z]?$)", "p", spelling))):
+        return symbol, asset_class
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

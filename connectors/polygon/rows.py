@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from connectors import errors
 from connectors.calls import Request
 from connectors.declaration import Parse
-from connectors.fields import text
+from connectors.fields import kind, shown, text
 from connectors.items import Item, Next
 from connectors.reading import Reading
 
@@ -21,11 +21,16 @@ def results(reading: Reading) -> list[Any]:
     """An empty range has no `results` at all. Raises `MalformedPayload` for a body that is no answer."""
     body = reading.json
     if not {"results", "status", "resultsCount"} & set(body):
-        raise errors.MalformedPayload(f"neither results nor status in {list(body)!r:.120}")
+        raise errors.MalformedPayload(f"neither results nor status in {shown(list(body))}")
     found = body.get("results") or []
     if not isinstance(found, list):
-        raise errors.MalformedPayload(f"results is {type(found).__name__}, not a list")
+        raise errors.MalformedPayload(f"results is {kind(found)}, not a list")
     return found
+
+
+def spelled(code: Any) -> Any:
+    """Polygon writes most currency codes in small letters (`usd`), some in capitals, and no minor units."""
+    return code.upper() if isinstance(code, str) else code
 
 
 def follow(reading: Reading) -> Iterator[Item]:

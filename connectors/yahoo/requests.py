@@ -8,11 +8,12 @@ from types import MappingProxyType
 
 from connectors import errors
 from connectors.calls import DAY_MS, Call
+from connectors.coins import NUMBERS, PLAIN, TICKERS
 from connectors.declaration import NO_RECORDS, NoRecords
-from connectors.fields import period_start
+from connectors.fields import period_start, shown
 from connectors.reading import Reading
 from connectors.records import INTERVAL_MS, AssetClass
-from connectors.symbols import FOREX, PAIR, QUOTE_COINS, dashed, undashed
+from connectors.symbols import FOREX, INDEX, PAIR, QUOTE_COINS, suffixed, unsuffixed
 from connectors.yahoo.names import CODES, SHARES, STATEMENTS
 
 SPANS = MappingProxyType({"1m": 7, "5m": 60, "15m": 60, "30m": 60, "1h": 730, "4h": 730})
@@ -84,7 +85,6 @@ def search(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 # -- symbols: AAPL, BRK-B, OCDO.L, BTC-USD, EURUSD=X, INR=X (USD/INR), GC=F, ^GSPC -----------------------------------
 
-INDEX = r"\^[A-Z0-9.-]{1,15}"
 MORNINGSTAR = r"0P[A-Z0-9]{8}"  # a fund without a ticker
 
 
@@ -93,21 +93,22 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
 
     Raises `UnsupportedSymbol`.
     """
-    if asset_class == "crypto" and PAIR.fullmatch(symbol):
-        return symbol
+    if asset_class == "crypto" and (match := PAIR.fullmatch(symbol)) and (coin := _coin(match["base"])):
+        return f"{coin}-{match['quote']}"
     if asset_class == "forex" and (match := FOREX.fullmatch(symbol)):
         return f"{match['quote']}=X" if match["base"] == "USD" else f"{match['base']}{match['quote']}=X"
     if asset_class == "commodity" and re.fullmatch(r"[A-Z0-9]{1,5}", symbol):
         return f"{symbol}=F"
-    if asset_class == "index" and re.fullmatch(INDEX, symbol):
+    if asset_class == "index" and INDEX.fullmatch(symbol):
         return symbol
     if asset_class in SHARES and re.fullmatch(MORNINGSTAR, symbol):
         return symbol
-    if asset_class in SHARES and (spelled := dashed(symbol)):
+    if asset_class in SHARES and (spelled := suffixed(symbol)):
         return spelled
     raise errors.UnsupportedSymbol(
         f"yahoo cannot spell the {asset_class} {symbol!r}: it sells AAPL, BRK.B, OCDO.XLON "
-        "(and most other venues), BTC-USD, EUR/USD, futures by root (GC) and indices with a caret (^GSPC)"
+        "(and most other venues), coins that it is known to have (BTC-USD), EUR/USD, futures by root (GC) "
+        "and indices with a caret (^GSPC)"
     )
 
 
@@ -117,16 +118,26 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
         return f"{match[1] or 'USD'}/{match[2]}", "forex"
     if match := re.fullmatch(r"([A-Z0-9]{1,5})=F", spelling):
         return match[1], "commodity"
-    if re.fullmatch(INDEX, spelling):
+    if INDEX.fullmatch(spelling):
         return spelling, "index"
     if (match := PAIR.fullmatch(spelling)) and (asset_class == "crypto" or match["quote"] in QUOTE_COINS):
-        return spelling, "crypto"
+        base = TICKERS.get(match["base"], match["base"])
+        if _coin(base) != match["base"]:
+            raise errors.OutOfScope(f"{shown(spelling)} is a coin that exchanges know under no or another ticker")
+        return f"{base}-{match['quote']}", "crypto"
     kind = asset_class if asset_class in {*SHARES, "index"} else "equity"
     if match := re.fullmatch(rf"({MORNINGSTAR})-?\.?", spelling):  # a separator without a tail is ignored, as of shares
         return match[1], kind
-    if symbol := undashed(spelling):
+    if symbol := unsuffixed(spelling):
         return symbol, kind
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no symbol of a known form or venue")
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no symbol of a known form or venue")
+
+
+def _coin(ticker: str) -> str | None:
+    """Yahoo's ticker of a coin, or None: what is not known to be the same coin there may be any other."""
+    if number := NUMBERS.get(ticker):
+        return f"{ticker}{number}"
+    return ticker if ticker in PLAIN else None
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

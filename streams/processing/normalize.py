@@ -24,6 +24,7 @@ from streams.processing.validate import validate
 
 log = telemetry.get(__name__)
 
+FAULT = "this program failed on the answer: the log has the fault as normalize.fault, under its call_id"
 AT_ONCE = 500  # records on their way to the broker: a list of all instruments of a market has tens of thousands
 
 
@@ -49,7 +50,7 @@ def rows_of(record: AnyRecord) -> int:
 
 
 def dead_row(row: Any) -> str | None:
-    """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as Python shows it."""
+    """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as a text."""
     if row is None:
         return None
     try:
@@ -105,11 +106,10 @@ class Normalizer:
             found = normalize(meta, bytes(event.value or b""), raw)
             await self._publish(found)
             end = meta.due and end_of(meta.due, found, self._now())
-        except Exception as error:  # a fault of ours must not stop the stream; the raw record stays
+        except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
-            reason = f"{type(error).__name__}: {error}"
-            await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", reason)]))
-            end = meta.due and End(meta.due, "Fault", reason)
+            await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
+            end = meta.due and End(meta.due, "Fault", FAULT)
         if end:
             await endings.publish(self._outbox, end, meta.received_at)
 

@@ -13,7 +13,7 @@ import connectors
 from connectors import Call
 from streams.messaging import topics
 from streams.messaging.messages import Child, DeadLetter, Page, PollDone, PollRequest, RawMeta
-from streams.processing.normalize import Normalizer, dead_row, encode, normalize
+from streams.processing.normalize import FAULT, Normalizer, dead_row, encode, normalize
 
 NOW = 1_780_000_000_000
 RAW = (topics.RAW_RESPONSES, 3, 42)
@@ -190,7 +190,7 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_the_stream_goes_on(fa
 
     letter = DeadLetter.model_validate(outbox.to(topics.DEAD_LETTERS)[0])
     assert (letter.stage, letter.rule) == ("normalize", "fault")
-    assert letter.reason == "RuntimeError: a bug of this connector"
+    assert letter.reason == FAULT
     assert (letter.provider, letter.raw_offset) == ("faulty", 42)
     assert len(outbox.to("market.bars")) == 1
 
@@ -252,7 +252,7 @@ async def test_an_answer_that_cannot_be_read_goes_to_the_next_provider_of_the_sl
     assert (done.outcome, done.children, done.reason) == (
         "MalformedPayload",
         (Child.of(child),),
-        "results is int, not a list",
+        "results is a number, not a list",
     )
     assert (child.request_id, child.slip) == ("r1/0", ("yahoo",))
     assert [(hop.provider, hop.outcome) for hop in child.tried] == [("polygon", "MalformedPayload")]
@@ -290,7 +290,7 @@ async def test_a_fault_of_ours_is_reported_as_well(faulty):
 
     _, done = await ended(b"{}", due(asked, provider=faulty, call=asked.call, endpoint="quote", path="/quote"))
 
-    assert (done.outcome, done.reason) == ("Fault", "RuntimeError: a bug of this connector")
+    assert (done.outcome, done.reason) == ("Fault", FAULT)
 
 
 async def test_a_record_that_the_broker_refuses_becomes_a_letter_and_a_report():
