@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypedDict
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from pydantic import ValidationError
@@ -42,6 +44,7 @@ class Reading:
         request: Request,
         answer: Answer,
         request_id: str,
+        pattern: re.Pattern[str] | None = None,
     ) -> None:
         self.provider = source
         self.spelling = symbols
@@ -55,10 +58,24 @@ class Reading:
         self.request_id = request_id
         self.doubts: dict[str, Reject] = {}
         """Values that were left absent while their record was kept, each once an answer, for the dead letters."""
+        self._pattern = pattern
 
     def following(self, **changed: str) -> Next:
         """More of the same answer: this request with other query parameters."""
         return Next(replace(self.request, params={**self.request.params, **changed}))
+
+    def following_at(self, url: str) -> Next:
+        """More of the same answer, at a URL of the provider's: its path as the endpoint's template has it, its query.
+
+        What stands before the template is left out. Where the path does not end like the template it stays as it is,
+        and the page is not asked.
+        """
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # brackets around what is no IPv6 address
+            return Next(replace(self.request, path=url))
+        found = self._pattern.search(parts.path) if self._pattern else None
+        return Next(replace(self.request, path=found[0] if found else parts.path, params=dict(parse_qsl(parts.query))))
 
     @cached_property
     def json(self) -> Any:

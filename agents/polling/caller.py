@@ -85,17 +85,9 @@ class Caller:
         began = pool.begin(label, new_id(), http.endpoint, weight, self._now())
         _tell_changes(pool, before)
         underway = _Underway(request, call, http, began, weight, pool.usd(http.endpoint))
-        fetched: Fetched | None = None
         try:
             await self._ledger.reserve(_told(underway), pool.connector.mailbox)
-            async with asyncio.timeout(within_s):
-                fetched = await self._transport.fetch(pool.connector, http, pool.keys[label])
-            refusal = pool.connector.verdict(call, http, fetched.answer)
-        except errors.ProviderUnavailable as error:
-            refusal = error
-        except TimeoutError:
-            cls = errors.ProviderUnavailable if within_s and within_s >= SLOW_S else Timeout
-            refusal = cls(f"{pool.connector.name} gave no answer within {within_s:.3g} s")
+            refusal, fetched = await self._exchange(pool, underway, within_s)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())
             raise
@@ -112,6 +104,24 @@ class Caller:
         if fetched is None:
             return CallResult(refusal)
         return CallResult(refusal, fetched.answer.body, _meta(report, call, http, fetched))
+
+    async def _exchange(
+        self, pool: KeyPool, underway: _Underway, within_s: float | None
+    ) -> tuple[Refusal | None, Fetched | None]:
+        """Send the request; returns the refusal, if it is one, and the answer, if one came."""
+        connector = pool.connector
+        try:
+            async with asyncio.timeout(within_s):
+                fetched = await self._transport.fetch(connector, underway.http, pool.keys[underway.began.label])
+        except errors.Refusal as error:
+            return error, None
+        except TimeoutError:
+            cls = errors.ProviderUnavailable if within_s and within_s >= SLOW_S else Timeout
+            return cls(f"{connector.name} gave no answer within {within_s:.3g} s"), None
+        if fetched.redirect:
+            to = f"to {fetched.answer.headers.get('location')}"  # the header is kept without keys
+            return errors.Redirected(to, target=fetched.redirect), fetched
+        return connector.verdict(underway.call, underway.http, fetched.answer), fetched
 
     async def keep(self, result: CallResult, due: PollRequest | None = None) -> None:
         """Publish the answer as received, if any came. The end of the request `due` is reported with its records."""

@@ -157,7 +157,8 @@ class Poller:
             if len(parts) > 1:
                 children = tuple(request.child(number, call=part) for number, part in enumerate(parts))
                 return End(request, "Cut", f"{len(parts)} calls", children)
-            http = request.page.request() if request.page else pool.connector.request(parts[0], skip)
+            page = request.page
+            http = pool.connector.admit(page.request()) if page else pool.connector.request(parts[0], skip)
             return await self._ask(pool, request, parts[0], http)
         except UnsupportedCall as error:
             return self._unserved(request, "Unsupported", str(error))
@@ -188,6 +189,8 @@ class Poller:
             self._calls[request.request_id] = calls + 1
             if down:
                 return Wait(at)
+            if isinstance(refusal, errors.Redirected) and refusal.target:
+                http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
 
     async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
         """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
@@ -240,6 +243,8 @@ class Poller:
             return calls == 0  # a session is renewed once
         if isinstance(refusal, errors.ProviderUnavailable):
             return not (request.urgent and len(request.slip) > 1)  # a person is better served by the next provider
+        if isinstance(refusal, errors.Redirected):
+            return refusal.target is not None
         return isinstance(refusal, errors.KeyRejected | errors.NotEntitled | errors.RateLimited | errors.QuotaExhausted)
 
     def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Step:

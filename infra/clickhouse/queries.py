@@ -152,7 +152,8 @@ _ANSWERED = """
         (
             SELECT request_id,
                 intDiv(length(request_id) - length(replaceRegexpOne(request_id, '(/0)+$', '')), 2) AS depth
-            FROM polls WHERE {terms} AND children = 0 AND outcome NOT IN ('records', 'cached')
+            FROM polls WHERE {terms}
+                AND (children = 0 AND outcome NOT IN ('records', 'cached') OR outcome = 'Truncated')
         )
     ),
     asked AS

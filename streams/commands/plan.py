@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import orjson
 from pydantic import SecretStr
 
 from connectors import connector, connectors
+from connectors.records import Period
 from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
 from infra.clock import now_ms
 from infra.settings import Settings
@@ -42,6 +43,7 @@ SHOWN = 5  # reasons printed; `--json` has all of them
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
 @click.option("--end", help="Likewise; a day is included.")
 @click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--period", type=click.Choice(get_args(Period)), help="Of statements and metrics; ttm: 12 months.")
 @click.option("--provider", "providers", multiple=True, help="Only these; repeat. Default: all that have a key.")
 @click.option("--full", is_flag=True, help="Plan what is stored already, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -161,7 +163,12 @@ async def _look(
             await rows(
                 settings,
                 answered_sql(
-                    requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment, kinds
+                    requirement.dataset,
+                    requirement.asset_class,
+                    requirement.interval,
+                    requirement.adjustment,
+                    kinds,
+                    period=requirement.period,
                 ),
             )
             for kinds in kinds_of(requirement)

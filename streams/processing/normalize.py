@@ -18,6 +18,7 @@ from connectors.records import Bars, News
 from infra import clock, telemetry
 from streams.messaging import dead_letters, endings, routing_slip, topics
 from streams.messaging.endings import End
+from streams.messaging.job import TRUNCATED
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
 from streams.messaging.producer import Outbox
 from streams.processing.validate import validate
@@ -76,6 +77,8 @@ class Understood:
     """Refusals of single symbols."""
     next: Request | None = None
     """The request for the following page."""
+    cut_off: str = ""
+    """Why a following page that the answer names is not asked; empty otherwise."""
 
     @property
     def rows(self) -> int:
@@ -138,7 +141,7 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
     letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
-    return Understood(normalized.records, letters, outcome.refusal, outcome.missing, outcome.next)
+    return Understood(normalized.records, letters, outcome.refusal, outcome.missing, outcome.next, outcome.cut_off)
 
 
 PAGE, LACKING = 0, 1
@@ -154,7 +157,8 @@ def end_of(request: PollRequest, found: Understood, now: int) -> End:
     if lacking:
         call = request.call.model_copy(update={"symbols": lacking})
         children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
-    return End(request, "records", children=tuple(children), records=found.rows, rejects=len(found.letters))
+    outcome = TRUNCATED if found.cut_off else "records"
+    return End(request, outcome, found.cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
 
 
 def _hop(request: PollRequest, refusal: Refusal) -> Hop:

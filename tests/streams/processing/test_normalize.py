@@ -19,7 +19,8 @@ NOW = 1_780_000_000_000
 RAW = (topics.RAW_RESPONSES, 3, 42)
 BARS = Call(dataset="bars", symbols=("AAPL",), interval="1d")
 FAULTY = """
-from connectors.declaration import Connector, Endpoint
+from connectors.declaration import Connector
+from connectors.endpoints import Endpoint
 from connectors.symbols import Symbols
 from connectors.calls import Auth
 
@@ -228,10 +229,11 @@ async def test_the_report_is_behind_the_records_and_counts_them():
 
 
 async def test_the_next_page_becomes_a_child_that_is_asked_as_it_stands():
-    body = orjson.dumps({**orjson.loads(aggregates(bar())), "next_url": "https://api.example/v2/aggs/x?cursor=abc"})
     asked = request("polygon", "yahoo")
+    answer = due(asked)
+    body = orjson.dumps({**orjson.loads(aggregates(bar())), "next_url": f"{answer.url}?cursor=abc"})
 
-    outbox, done = await ended(body, due(asked))
+    outbox, done = await ended(body, answer)
 
     (page, _) = map(PollRequest.model_validate, outbox.to(topics.POLL_REQUESTS))
     assert (done.outcome, done.children) == ("records", (Child.of(page),))
