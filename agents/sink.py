@@ -22,7 +22,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
 from streams.messaging import topics
-from streams.messaging.dead_letters import letter
+from streams.messaging.dead_letters import letter, unfit
 from streams.messaging.producer import Outbox
 from streams.processing.table_rows import TABLES, Batch
 
@@ -136,7 +136,7 @@ class Sink:
         try:
             batch.add(partition, record)
         except ValueError as error:
-            await self._dead(record, "message", str(error))
+            await self._dead(record, "message", unfit(error))
             if generation != self._generation:
                 return
             batch.skip(partition, record.offset)

@@ -14,6 +14,8 @@ from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Request, errors
 from connectors.declaration import reported_quota
+from connectors.deprecation import Deprecation, deprecation
+from connectors.fields import utc_date
 from infra import clock, telemetry
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
@@ -47,6 +49,7 @@ class Caller:
         self._outbox = outbox
         self._ledger = ledger
         self._now = now
+        self._deprecated: dict[tuple[str, str], Deprecation] = {}
 
     async def call(
         self, pool: KeyPool, request: PollRequest, call: Call, http: Request, label: str, weight: float
@@ -64,8 +67,12 @@ class Caller:
         try:
             await self._ledger.reserve(_told(underway), connector.mailbox)
             fetched = await self._transport.fetch(connector, http, pool.keys[label])
-            outcome = connector.read(call, http, fetched.answer, request.request_id)
-        except errors.ProviderUnavailable as error:
+            if fetched.redirect:
+                to = f"to {fetched.answer.headers.get('location')}"  # the header is kept without keys
+                outcome = Outcome(refusal=errors.Redirected(to, target=fetched.redirect))
+            else:
+                outcome = connector.read(call, http, fetched.answer, request.request_id)
+        except errors.Refusal as error:
             outcome = Outcome(refusal=error)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())
@@ -77,8 +84,19 @@ class Caller:
             self._transport.forget_session(connector.name)
             if not connector.auth.keyless:
                 log.error("key.rejected", key=label, reason=outcome.refusal.reason[:200])
+        if fetched:
+            self._heed(connector.name, http.endpoint, fetched)
         await self._report(underway, report, fetched)
         return outcome
+
+    def _heed(self, provider: str, endpoint: str, fetched: Fetched) -> None:
+        """Log once that a provider will withdraw an endpoint, and again when it says another time."""
+        found = deprecation(fetched.answer.headers)
+        if found is None or self._deprecated.get((provider, endpoint)) == found:
+            return
+        self._deprecated[provider, endpoint] = found
+        days = {name: utc_date(at) for name, at in (("since", found.since), ("sunset", found.sunset)) if at is not None}
+        log.warning("endpoint.deprecated", provider=provider, endpoint=endpoint, **days)
 
     async def _report(self, underway: _Underway, report: ApiCall, fetched: Fetched | None) -> None:
         call = underway.call

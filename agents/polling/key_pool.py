@@ -15,6 +15,7 @@ from streams.accounts import quota
 from streams.accounts.account import Account, Began, ProviderPolicy
 from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window
+from streams.messaging.outcomes import PollOutcome
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
 BURST = 10  # so many calls a second are never held back
@@ -30,7 +31,7 @@ class Permit:
 
     label: str
     wait_ms: int
-    why: str = ""
+    why: PollOutcome = PollOutcome.BUSY
     reason: str = ""
 
 
@@ -80,17 +81,17 @@ class KeyPool:
         waits = self._waits(windows, endpoint, weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
-        permit = Permit(label, soonest, "Busy", f"{self.connector.name} is free in {soonest / 1000:.3g} s")
+        permit = Permit(label, soonest, PollOutcome.BUSY, f"{self.connector.name} is free in {soonest / 1000:.3g} s")
         pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
             permit = Permit(
-                label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
+                label, pause, PollOutcome.OPEN, f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
             )
         allowance, micros = self.terms.allowance, round(self.usd(endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
-            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
+            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), PollOutcome.BUDGET_EXHAUSTED, str(spent))
         return permit
 
     @property

@@ -19,10 +19,11 @@ from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
+from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
 from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 from streams.processing.normalize import judge, rows_of
 
@@ -68,7 +69,7 @@ class Poller:
         self._cancellations = Cancellations()
 
     def arrived(self, event: Any) -> None:
-        """Look at an event of a mailbox as it comes, ahead of its turn: a withdrawal takes effect at once."""
+        """Look at an event of a mailbox as it comes, ahead of its turn: a cancellation takes effect at once."""
         if is_cancellation(event):
             with suppress(ValidationError):
                 self._cancellations.take(Cancellation.decode(event.value))
@@ -95,19 +96,19 @@ class Poller:
                 stage="poll", rule="fault", reason=reason, provider=request.provider, request_id=request.request_id
             )
             await self._outbox.send(topics.DEAD_LETTERS, found.encode())
-            await self._done(request, "Fault", reason=reason)
+            await self._done(request, PollOutcome.FAULT, reason=reason)
             return None
 
     async def _serve(self, request: PollRequest) -> Parked | None:
         if request.deadline is not None and self._now() >= request.deadline:
-            await self._done(request, "Expired", reason="its deadline passed before anybody could serve it")
+            await self._done(request, PollOutcome.EXPIRED, reason="its deadline passed before anybody could serve it")
             return None
         if self._cancellations.cover(request.job_id):
-            await self._withdrawn(request)
+            await self._cancelled(request)
             return None
         pool = self.pools.get(request.provider)
         if pool is None:
-            return await self._pass_on(request, "Unsupported", f"unknown provider {request.provider!r}")
+            return await self._pass_on(request, PollOutcome.UNSUPPORTED, f"unknown provider {request.provider!r}")
         if await self._known(request):
             return None
         await self._ready(request.provider)
@@ -122,10 +123,11 @@ class Poller:
                 await self._cut(request, parts)
                 return None
             call = parts[0]
-            http = request.page.request() if request.page else pool.connector.request(call, skip)
+            page = request.page
+            http = pool.connector.admit(page.request()) if page else pool.connector.request(call, skip)
             return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
-            return await self._pass_on(request, "Unsupported", str(error))
+            return await self._pass_on(request, PollOutcome.UNSUPPORTED, str(error))
         except NoKey as error:
             return await self._without_key(pool, request, str(error))
 
@@ -149,7 +151,7 @@ class Poller:
         lacking = tuple(symbol for symbol in call.symbols if symbol not in found)
         children = [request.child(0, call=call.model_copy(update={"symbols": lacking}))] if lacking else []
         await self._publish(children)
-        await self._done(request, "cached", children=len(children), records=len(found))
+        await self._done(request, PollOutcome.CACHED, children=len(children), records=len(found))
         return True
 
     async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Parked | None:
@@ -158,7 +160,7 @@ class Poller:
         for attempt in range(self._retries + 1):
             permit = await self._permit(pool, request, endpoint.name, weight)
             if self._cancellations.cover(request.job_id):
-                await self._withdrawn(request)
+                await self._cancelled(request)
                 return None
             if permit.wait_ms:
                 return await self._pass_on(request, permit.why, permit.reason, self._now() + permit.wait_ms)
@@ -169,6 +171,8 @@ class Poller:
                 return None
             if not self._may_retry(pool, refusal, attempt):
                 return await self._refused(request, refusal)
+            if isinstance(refusal, errors.Redirected) and refusal.target:
+                http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
             if isinstance(refusal, errors.ProviderUnavailable):
                 await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
             if request.deadline is not None and self._now() >= request.deadline:
@@ -199,22 +203,31 @@ class Poller:
             children.append(request.child(0, page=Page.of(outcome.next)))
         lacking = tuple(symbol for symbol in request.call.symbols if symbol in outcome.missing)
         if lacking and len(request.slip) > 1:
-            hop = Hop(provider=request.provider, outcome="UnknownSymbol", reason=outcome.missing[lacking[0]].reason)
+            hop = Hop(
+                provider=request.provider, outcome=PollOutcome.UNKNOWN_SYMBOL, reason=outcome.missing[lacking[0]].reason
+            )
             call = request.call.model_copy(update={"symbols": lacking})
             tried = (*request.tried, hop)
             children.append(request.child(1, call=call, slip=request.slip[1:], tried=tried, page=None))
         normalized = judge(outcome)
         records = sum(map(rows_of, normalized.records))
         await self._publish(children)
-        await self._done(request, "records", children=len(children), records=records, rejects=len(normalized.rejects))
+        await self._done(
+            request,
+            PollOutcome.TRUNCATED if outcome.cut_off else PollOutcome.RECORDS,
+            reason=outcome.cut_off,
+            children=len(children),
+            records=records,
+            rejects=len(normalized.rejects),
+        )
 
     async def _refused(self, request: PollRequest, refusal: Refusal) -> Parked | None:
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
             await self._sleep(refusal.retry_after or PENDING_S)
             await self._publish([request.child(0, page=Page.of(refusal.poll))])
-            await self._done(request, refusal.name, reason=refusal.reason, children=1)
+            await self._done(request, PollOutcome(refusal.name), reason=refusal.reason, children=1)
             return None
-        return await self._pass_on(request, refusal.name, refusal.reason)
+        return await self._pass_on(request, PollOutcome(refusal.name), refusal.reason)
 
     def _may_retry(self, pool: KeyPool, refusal: Refusal, attempt: int) -> bool:
         if attempt >= self._retries:
@@ -223,22 +236,24 @@ class Poller:
             return attempt == 0  # a session is renewed once
         if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
             return True
+        if isinstance(refusal, errors.Redirected):
+            return refusal.target is not None
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
     async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:
         """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
         if pool.not_entitled and pool.connector.sells(request.call, pool.not_entitled):
             await self._publish([request.child(0, page=None)])
-            await self._done(request, "NotEntitled", reason=reason, children=1)
+            await self._done(request, PollOutcome.NOT_ENTITLED, reason=reason, children=1)
             return None
-        return await self._pass_on(request, "NoKey", reason)
+        return await self._pass_on(request, PollOutcome.NO_KEY, reason)
 
     async def _cut(self, request: PollRequest, parts: list[Call]) -> None:
         await self._publish([request.child(i, call=part) for i, part in enumerate(parts)])
-        await self._done(request, "Cut", reason=f"{len(parts)} calls", children=len(parts))
+        await self._done(request, PollOutcome.CUT, reason=f"{len(parts)} calls", children=len(parts))
 
     async def _pass_on(
-        self, request: PollRequest, outcome: str, reason: str, free_at: int | None = None
+        self, request: PollRequest, outcome: PollOutcome, reason: str, free_at: int | None = None
     ) -> Parked | None:
         """Hand the request to the next provider of its slip. `free_at`: when this one has room again, if ever."""
         hop = Hop(provider=request.provider, outcome=outcome, reason=reason[:500], free_at=free_at)
@@ -259,7 +274,7 @@ class Poller:
         if not first:
             await self._done(request, hop.outcome, reason=hop.reason)
         elif request.deadline is not None and at >= request.deadline:
-            await self._done(request, "Expired", reason=f"{hop.reason}; nobody has room before the deadline")
+            await self._done(request, PollOutcome.EXPIRED, reason=f"{hop.reason}; nobody has room before the deadline")
         elif hop.free_at is not None and (first == request.provider or at > self._now()):
             return self._rest(request, max(0, at - self._now()) / 1000)
         else:
@@ -269,8 +284,8 @@ class Poller:
     async def _rest(self, request: PollRequest, seconds: float) -> None:
         await self._cancellations.rest(self._sleep, seconds, request.job_id)
 
-    async def _withdrawn(self, request: PollRequest) -> None:
-        await self._done(request, WITHDRAWN, reason="it was taken back before anybody was asked")
+    async def _cancelled(self, request: PollRequest) -> None:
+        await self._done(request, PollOutcome.CANCELLED, reason="its job was cancelled before a provider was asked")
 
     async def _hand_on(self, child: PollRequest, request: PollRequest, hop: Hop) -> None:
         await self._publish([child])
@@ -282,7 +297,7 @@ class Poller:
     async def _done(
         self,
         request: PollRequest,
-        outcome: str,
+        outcome: PollOutcome,
         *,
         reason: str = "",
         children: int = 0,
