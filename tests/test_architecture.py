@@ -30,7 +30,7 @@ PURE = [
     or path == ROOT / "streams" / "collecting" / "schedule.py"
 ]
 HARMLESS = {
-    *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
+    *("__future__", "bisect", "collections", "cronsim", "csv", "dataclasses", "datetime", "decimal", "enum"),
     *("contextlib", "email", "functools", "hashlib", "html"),
     *(
         "io",
