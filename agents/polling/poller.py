@@ -18,7 +18,7 @@ from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
-from streams.messaging import topics
+from streams.messaging import market, topics
 from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
@@ -142,7 +142,10 @@ class Poller:
         await asyncio.gather(
             *(
                 self._outbox.send(
-                    topics.MARKET["quote"], orjson.dumps({**record, "request_id": request.request_id}), key=symbol
+                    topics.MARKET["quote"],
+                    orjson.dumps({**record, "request_id": request.request_id}),
+                    key=symbol,
+                    headers=market.headers(request.request_id),
                 )
                 for symbol, record in found.items()
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
+
+from infra.errors import ConfigurationError, PipelineError
 
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
@@ -17,11 +19,11 @@ RETRY_S = 0.1
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
 
-class BadBrokerUrl(ValueError):
+class BadBrokerUrl(ConfigurationError, ValueError):
     """A text that does not name Kafka servers."""
 
 
-class BrokerUnreachable(ConnectionError):
+class BrokerUnreachable(PipelineError, ConnectionError):
     """No server at the address answered in time."""
 
 
@@ -52,6 +54,14 @@ def _server(part: str, url: str) -> str:
     return f"{found['host']}:{port}"
 
 
+def is_transient(error: KafkaError) -> bool:
+    """Return whether the same request may succeed later.
+
+    aiokafka calls its own time-out not retriable, yet it only says that the broker was away for longer than a request.
+    """
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
+
+
 async def answers(bootstrap: str, request_timeout_s: float = 5.0) -> bool:
     """True when one of the servers answers a metadata request and knows a broker that takes orders."""
     client = await _connect(await _listening(bootstrap, request_timeout_s), request_timeout_s)
@@ -74,11 +84,19 @@ async def connected(bootstrap: str, within_s: float | None = None) -> AsyncItera
     accept_s, answer_s = (ACCEPT_S, ANSWER_S) if within_s is None else (within_s, within_s)
     client = await _connect_within(bootstrap, accept_s, answer_s)
     try:
-        yield client
-    except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError) as error:
-        raise BrokerUnreachable(f"lost the Kafka broker at kafka://{bootstrap}: {error}") from error
+        with needing(bootstrap):
+            yield client
     finally:
         await client.close()
+
+
+@contextmanager
+def needing(bootstrap: str) -> Iterator[None]:
+    """Raise `BrokerUnreachable` for what aiokafka raises in the block when the broker does not answer."""
+    try:
+        yield
+    except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError) as error:
+        raise BrokerUnreachable(f"lost the Kafka broker at kafka://{bootstrap}: {error}") from error
 
 
 async def _connect_within(bootstrap: str, accept_s: float, answer_s: float) -> AIOKafkaClient:

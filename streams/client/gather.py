@@ -12,7 +12,7 @@ import orjson
 from connectors import Call, Quote, connector
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import Job, parent_of
+from streams.messaging.job import Job, parent_of, root_of
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.outcomes import ENDED_WELL, SAME_PROVIDER, PollOutcome
 
@@ -46,7 +46,7 @@ class Gathering:
     def add(self, dataset: str, record: Record) -> None:
         """Take in a record of that dataset, unless another job caused it."""
         request_id = record["request_id"]
-        if _root(request_id) not in self.requests:
+        if root_of(request_id) not in self.requests:
             return
         alike = self._records.setdefault((dataset, record["symbol"]), {})
         identity = orjson.dumps({**record, "observed_at": None})
@@ -151,7 +151,7 @@ class Gathering:
         return [self._next_asked(report) for report in reports if self._is_open(report, symbol)]
 
     def _next_asked(self, report: PollDone) -> str:
-        slip = self.requests[_root(report.request_id)].slip
+        slip = self.requests[root_of(report.request_id)].slip
         after = slip[slip.index(report.provider) + 1 :] if report.provider in slip else ()
         return report.provider if report.outcome in SAME_PROVIDER or not after else after[0]
 
@@ -204,10 +204,6 @@ def _listed(tried: Mapping[str, Tried]) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _root(request_id: str) -> str:
-    return request_id.partition("/")[0]
 
 
 def _lateness(record: Record) -> tuple[int, int, str]:

@@ -15,7 +15,7 @@ from connectors import Answer, AnyRecord, Outcome, Reject, UnsupportedCall, conn
 from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
 from infra import telemetry
-from streams.messaging import dead_letters, topics
+from streams.messaging import dead_letters, market, topics
 from streams.messaging.messages import DeadLetter, RawMeta
 from streams.messaging.producer import Outbox
 from streams.processing.validate import validate
@@ -82,8 +82,12 @@ class Normalizer:
         except Exception as error:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
             records, letters = [], [_letter(meta, raw, "normalize", "fault", f"{type(error).__name__}: {error}")]
+        headers = market.headers(meta.request_id)
         sends = chain(
-            (self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record)) for record in records),
+            (
+                self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record), headers=headers)
+                for record in records
+            ),
             (self._outbox.send(topics.DEAD_LETTERS, found.encode()) for found in letters),
         )
         while some := list(islice(sends, AT_ONCE)):

@@ -23,6 +23,7 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
 from infra.settings import Settings
+from streams.errors import AlreadyRunning, PartEnded
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
 
@@ -31,14 +32,6 @@ log = telemetry.get(__name__)
 READY_S = 60.0
 STOP_S = 14.0
 WATCH_S = 5.0
-
-
-class AlreadyRunning(RuntimeError):
-    """Another process tree owns this data folder."""
-
-
-class PartEnded(RuntimeError):
-    """A part of the tree ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)
