@@ -17,7 +17,7 @@ import psutil
 from infra.errors import PipelineError
 
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
-POLL_S = 0.05
+POLL_S = 0.05  # how soon the end of a child is noticed
 
 
 class ChildFailed(PipelineError):

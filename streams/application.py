@@ -11,7 +11,7 @@ from infra import telemetry
 from infra.settings import Settings
 from streams.messaging import topics
 
-BIG = 32 * 2**20
+BIG = 32 * 2**20  # bytes: twice the largest message, so that one always fits
 Step = Callable[[], Awaitable[None]]
 
 

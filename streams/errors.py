@@ -15,6 +15,7 @@ TapestreamError                     root: one line that says what was wrong, whe
 │   ├── BrokerUnreachable           no broker answers: start it, or try again
 │   ├── BrokerMissing               the embedded broker does not exist for this machine: set KAFKA_URL
 │   ├── KafkaUnavailable            Apache Kafka cannot run on this machine
+│   ├── ClickHouseUnavailable       the test server of ClickHouse cannot run on this machine
 │   ├── TopicMismatch               a topic exists with other partitions: use another cluster, or delete it
 │   ├── TopicRefused                the broker does not create or configure a topic
 │   ├── PortBusy                    another process listens on the port: choose another one

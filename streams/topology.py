@@ -29,6 +29,7 @@ from infra.clickhouse import Store, StoreOwned, migrate
 from infra.clickhouse.queries import CallCost, calls_since
 from infra.kafka.admin import ensure_topics
 from infra.settings import Settings
+from infra.terminal import printable
 from streams import application
 from streams.accounts import account as accounts
 from streams.accounts.account import Account
@@ -45,10 +46,10 @@ from streams.processing.track_calls import CallTracker
 log = telemetry.get(__name__)
 
 STORED = frozenset(TABLES)
-OWNED_S = 5.0
+OWNED_S = 5.0  # Kafka assigns partitions within a heartbeat or two
 DRAIN_S = 10.0  # of the 15 s that a stop may take
-MAILBOX_HIGH = 1_000
-NORMALIZE_WINDOW = 16
+MAILBOX_HIGH = 1_000  # events in memory for each provider
+NORMALIZE_WINDOW = 16  # answers in memory; each may be as large as the body limit
 
 
 class Worker:
@@ -234,7 +235,7 @@ class Worker:
             await self.store.close()
         if self._failure:
             # everything is stored and closed; Faust's own way out hangs when its stop raises (tried)
-            sys.stderr.write(f"tapestream: {self._failure}\n")
+            sys.stderr.write(printable(f"tapestream: {self._failure}\n"))
             sys.stderr.flush()
             os._exit(1)
 

@@ -37,7 +37,7 @@ DAY_MS = 86_400_000
 """How long a run lasts at most: what is missing then is planned by the next one."""
 LISTS_MS = 3_600_000
 """How long a run lasts that asks several providers for their lists: one without room does not hold up the others."""
-OVERDUE_MS = 900_000
+OVERDUE_MS = 900_000  # a quarter of an hour without a report: read the store instead
 Sleep = Callable[[float], Awaitable[None]]
 
 

@@ -9,7 +9,7 @@ import psutil
 
 from infra import tasks
 
-EVERY_S = 1.0
+EVERY_S = 1.0  # peaks shorter than a second are not seen
 MIB = 2**20
 
 

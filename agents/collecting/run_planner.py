@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = telemetry.get(__name__)
 
 T = TypeVar("T")
-RETRY_S = 1.0
+RETRY_S = 1.0  # a store that restarts is back within seconds
 UNSOLD_MS = 7 * 86_400_000
 """How long another worker's key is taken not to sell what it once refused."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from streams.collecting.dependencies import Ending, Readiness, ready
 from streams.collecting.model import Collector
 
-SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 4  # parallel runs: more would only share the same quotas
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from streams.planning.plan import Slip
 
 UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""
-TOLD = 3
+TOLD = 3  # examples of failures in a report
 Asked = tuple[Call, Slip]
 
 

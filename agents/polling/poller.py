@@ -123,7 +123,8 @@ class Poller:
                 await self._cut(request, parts)
                 return None
             call = parts[0]
-            http = request.page.request() if request.page else pool.connector.request(call, skip)
+            page = request.page
+            http = pool.connector.admit(page.request()) if page else pool.connector.request(call, skip)
             return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
             return await self._pass_on(request, PollOutcome.UNSUPPORTED, str(error))
@@ -173,6 +174,8 @@ class Poller:
                 return None
             if not self._may_retry(pool, refusal, attempt):
                 return await self._refused(request, refusal)
+            if isinstance(refusal, errors.Redirected) and refusal.target:
+                http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
             if isinstance(refusal, errors.ProviderUnavailable):
                 await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
             if request.deadline is not None and self._now() >= request.deadline:
@@ -213,7 +216,12 @@ class Poller:
         records = sum(map(rows_of, normalized.records))
         await self._publish(children)
         await self._done(
-            request, PollOutcome.RECORDS, children=len(children), records=records, rejects=len(normalized.rejects)
+            request,
+            PollOutcome.TRUNCATED if outcome.cut_off else PollOutcome.RECORDS,
+            reason=outcome.cut_off,
+            children=len(children),
+            records=records,
+            rejects=len(normalized.rejects),
         )
 
     async def _refused(self, request: PollRequest, refusal: Refusal) -> Parked | None:
@@ -231,6 +239,8 @@ class Poller:
             return attempt == 0  # a session is renewed once
         if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
             return True
+        if isinstance(refusal, errors.Redirected):
+            return refusal.target is not None
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
     async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from connectors import errors
-from connectors.fields import currency, iso_time, millis, minor, number, price, scaled
+from connectors.fields import iso_time, millis, minor, number, price, scaled
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import Quote
@@ -82,5 +82,5 @@ def _quote(reading: Reading, row: dict[str, Any]) -> Quote | None:
         low=paid("lowPrice"),
         prev_close=paid("previousClosingPriceOneTradingDayAgo"),
         volume=number(row.get("volume")),
-        currency=currency(row.get("issuedCurrency")),
+        currency=reading.currency(row.get("issuedCurrency")),
     )

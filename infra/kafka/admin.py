@@ -16,7 +16,7 @@ from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
 from infra.kafka.connection import connected
 
 MAX_MESSAGE_BYTES = 16 * 2**20
-RETRY_S = 0.05
+RETRY_S = 0.05  # a topic is there within a few of these
 
 
 class TopicMismatch(PipelineError):

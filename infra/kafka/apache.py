@@ -26,8 +26,8 @@ from infra.ports import LOOPBACK, PortBusy, free_port, require_free
 
 __all__ = ["ApacheKafka", "KafkaUnavailable", "available"]
 
-READY_WITHIN_S = 60.0
-GRACE_S = 15.0
+READY_WITHIN_S = 60.0  # for a JVM on a slow and busy machine
+GRACE_S = 15.0  # for a controlled shutdown; then it is killed
 HEAP = "512m"
 MAX_REQUEST_BYTES = 17 * 2**20  # a 16 MiB message with its batch header
 PID_FILE = "running.json"

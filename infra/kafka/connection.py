@@ -8,14 +8,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 
 from infra.errors import ConfigurationError, PipelineError
 
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
-ANSWER_S = 10.0
-RETRY_S = 0.1
+ANSWER_S = 10.0  # a loaded broker answers within seconds
+RETRY_S = 0.1  # a start waits for the listener, not for this
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -25,6 +31,14 @@ class BadBrokerUrl(ConfigurationError, ValueError):
 
 class BrokerUnreachable(PipelineError, ConnectionError):
     """No server at the address answered in time."""
+
+
+def passes(error: KafkaError) -> bool:
+    """Return whether an error says that the broker is away or busy, so that the same request may succeed later.
+
+    aiokafka calls `KafkaTimeoutError` not retriable, since its own retries are over by then. Ours are not.
+    """
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
 def bootstrap_servers(url: str) -> str:
@@ -52,14 +66,6 @@ def _server(part: str, url: str) -> str:
             f"{url!r} is no broker URL{where}: write kafka://HOST:PORT, several servers joined by commas"
         )
     return f"{found['host']}:{port}"
-
-
-def is_transient(error: KafkaError) -> bool:
-    """Return whether the same request may succeed later.
-
-    aiokafka calls its own time-out not retriable, yet it only says that the broker was away for longer than a request.
-    """
-    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
 async def answers(bootstrap: str, request_timeout_s: float = 5.0) -> bool:

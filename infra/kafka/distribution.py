@@ -15,7 +15,7 @@ from infra.errors import PipelineError
 POM = Path(__file__).with_name("pom.xml")
 RUN = Path(__file__).with_name(".run")
 OLDEST_JAVA = 17  # https://kafka.apache.org/documentation/#java
-MAVEN_TIMEOUT_S = 600
+MAVEN_TIMEOUT_S = 600  # the jars, over a slow line
 
 
 class KafkaUnavailable(PipelineError):

@@ -13,7 +13,7 @@ from infra.errors import PipelineError
 from infra.kafka.connection import answers
 from infra.ports import LOOPBACK, free_port, require_free
 
-READY_WITHIN_S = 15.0
+READY_WITHIN_S = 15.0  # for a busy machine
 GRACE_S = 2.0  # with a client still connected Tansu takes 5 s to end; in memory there is nothing to save
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from streams.accounts.quota import Window, window_end, window_start
 
-MICROS = 1_000_000
-WARNING_SHARE = 0.8
+MICROS = 1_000_000  # a dollar in millionths: Bright Data charges 0.0015 $ a call
+WARNING_SHARE = 0.8  # share of the budget at which there is still time to act
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import orjson
 from connectors import Call, Quote, connector
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import Job, parent_of, root_of
+from streams.messaging.job import Job, gave_up, parent_of, root_of
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.outcomes import ENDED_WELL, SAME_PROVIDER, PollOutcome
 
@@ -185,8 +185,8 @@ def _tried(reports: Iterable[PollDone]) -> dict[str, Tried]:
 
 
 def _unserved(reports: Iterable[PollDone], tried: Mapping[str, Tried], *, part: bool) -> str | None:
-    given_up = any(report.outcome not in ENDED_WELL and not report.children for report in reports)
-    return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if given_up else None
+    unserved = any(map(gave_up, reports))
+    return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if unserved else None
 
 
 def _mixed(candles: Iterable[Bar]) -> str | None:

@@ -19,7 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from connectors import Bars
 from connectors.records import News
 from infra import telemetry
-from infra.kafka.connection import bootstrap_servers, is_transient, needing
+from infra.kafka.connection import bootstrap_servers, needing, passes
 from streams.messaging import topics
 from streams.messaging.bars import bars_of
 from streams.messaging.follow import close, follow
@@ -117,7 +117,7 @@ class _Position(ConsumerRebalanceListener):  # type: ignore[misc]
         except SUPERSEDED as error:
             log.info("subscription.commit_superseded", error=str(error))
         except (KafkaError, TimeoutError) as error:
-            if isinstance(error, KafkaError) and not is_transient(error):
+            if isinstance(error, KafkaError) and not passes(error):
                 raise
             log.warning("subscription.commit_retry", error=repr(error))
             self._passed = offsets | self._passed

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from streams.errors import NotRunning
 
-LOOK_S = 0.5
+LOOK_S = 0.5  # how soon a thread notices the end of its pipeline
 
 
 class Kept(Protocol):

@@ -16,12 +16,12 @@ from pydantic import (
 )
 
 from connectors import DATASETS, connectors
-from connectors.records import Adjustment, AssetClass, Interval
+from connectors.records import Adjustment, AssetClass, Interval, Period
 from streams.collecting.schedule import Schedule
 from streams.planning.capabilities import matrix
 
 UNIT_DAYS = {"d": 1, "w": 7, "mo": 31, "y": 366}  # the longest of each, so that what is asked for is reached
-LONGEST_DAYS = 100 * UNIT_DAYS["y"]
+LONGEST_DAYS = 100 * UNIT_DAYS["y"]  # no market data is older
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 Refresh = Literal["incremental", "full"]
 
@@ -73,8 +73,8 @@ class Wanted:
     """`raw`, `split` or `total`; None for the provider's default."""
     kind: str | None = None
     """Subdivision of the dataset; None for all of them."""
-    period: Literal["annual", "quarterly"] | None = None
-    """Fiscal period of statements; None for both."""
+    period: Period | None = None
+    """Fiscal period of statements; None for all."""
     history: Annotated[timedelta | None, BeforeValidator(_duration)] = None
     """How far back the data reach; None for everything."""
 

@@ -16,7 +16,7 @@ from streams.messaging.producer import Outbox
 from streams.messaging.requester import require_pipeline
 from streams.runtime.query import Ask
 
-UPCOMING = 3
+UPCOMING = 3  # fire times that a person wants to see
 
 
 @dataclass(frozen=True, slots=True)

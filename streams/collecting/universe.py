@@ -21,7 +21,7 @@ from streams.runtime import discovery
 from streams.runtime.query import Ask, rows, stored
 
 ASSET_CLASSES: tuple[AssetClass, ...] = get_args(AssetClass)
-BROKER_S = 2.0
+BROKER_S = 2.0  # `symbols add` also works without a pipeline: no longer wait for one
 
 
 def changes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from connectors import Call, Connector, UnsupportedCall, connector, connectors
 from infra.clickhouse import DATASET_TABLES
 from infra.settings import Settings
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, show, stage
 from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollDone
 from streams.messaging.requester import Requester
@@ -39,7 +38,7 @@ DATED = {"news": 30, "earnings": 100}
 """Datasets that are asked by date: calendar days back; a quarter holds an earnings report."""
 INTRADAY = {"1m": 4, "5m": 5, "1h": 20}
 """Interval to calendar days back."""
-SETTLE_S = 120.0
+SETTLE_S = 120.0  # for a slow and busy machine
 AGREEMENT = (
     "WITH splits AS (SELECT symbol, groupUniqArray((ex_date, assumeNotNull(ratio))) AS list FROM actions "
     "WHERE kind = 'split' AND source = 'polygon' GROUP BY symbol) "
@@ -80,7 +79,7 @@ def demo(*, sandbox: bool) -> None:
     tapestream demo            the real providers, keys from the environment or .env; Yahoo needs none
     """
     settings = load_settings()
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = stage(120)
     try:
         asyncio.run(_demo(settings, console, sandbox=sandbox))
     except KeyboardInterrupt:
@@ -269,9 +268,9 @@ async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> Non
     show(*await _matrix(url, sorted(tally.requests)), title="Rows in the store, by dataset and provider")
     for failure in job.failures:
         what = f"{failure.provider} {failure.dataset} {' '.join(failure.symbols)}"
-        console.print(f"unserved: {what}: {failure.outcome} {failure.reason}", markup=False)
+        say(f"unserved: {what}: {failure.outcome} {failure.reason}")
     for title, sql in QUESTIONS:
-        console.print(f"\n{title}\n  {sql}", highlight=False, markup=False)
+        say(f"\n{title}\n  {sql}")
         found = await ask_query(url, sql)
         if "error" in found:
             fail(found["error"])

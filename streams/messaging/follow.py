@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra import telemetry
-from infra.kafka.connection import BrokerUnreachable, answers, is_transient, needing
+from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
 from streams.messaging import topics
 from streams.messaging.producer import MAX_MESSAGE
 
@@ -97,7 +97,7 @@ async def _fetched(consumer: Any) -> dict[TopicPartition, list[Any]]:
     try:
         found: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=IDLE_MS)
     except KafkaError as error:
-        if not is_transient(error):
+        if not passes(error):
             raise
         log.warning("follow.retry", error=str(error))
         await asyncio.sleep(RETRY_S)

@@ -21,6 +21,8 @@ class PollOutcome(StrEnum):
     """Quotes that are young enough were published once more; no call was made."""
     CUT = "Cut"
     """The request was too large for one call: its children ask for the parts."""
+    TRUNCATED = "Truncated"
+    """The provider answered, but a further page is outside its origin, repeated, or one too many."""
 
     RATE_LIMITED = "RateLimited"
     """Too many calls on the key within a short window."""
@@ -36,6 +38,8 @@ class PollOutcome(StrEnum):
     """The provider says that it was asked wrongly."""
     PENDING = "Pending"
     """The provider is still working; where it says how to ask for the result, a child does."""
+    REDIRECTED = "Redirected"
+    """The provider answers at another address of its own origin, and the attempts ended before an answer came."""
     PROVIDER_UNAVAILABLE = "ProviderUnavailable"
     """The provider is down, overloaded, or answers with something that is not its API."""
     MALFORMED_PAYLOAD = "MalformedPayload"
@@ -85,6 +89,7 @@ RETRYABLE = frozenset(
         PollOutcome.RATE_LIMITED,
         PollOutcome.QUOTA_EXHAUSTED,
         PollOutcome.PENDING,
+        PollOutcome.REDIRECTED,
         PollOutcome.PROVIDER_UNAVAILABLE,
         PollOutcome.FAULT,
     }

@@ -1,4 +1,14 @@
-"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure."""
+"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure.
+
+Sharing is a makespan problem: n symbols, each served by one of several providers, whose capacity within a time t is a
+step function of t (`streams.accounts.capacity`). The best finish T is the least t whose capacities sum to n. Bisection
+finds it (`finish`), because the sum never falls. Within T any distribution that respects the capacities ends in time.
+The one with the fewest calls is taken: candidates with many symbols a call are filled first. Candidates of one kind
+share in proportion to their capacities, which keeps every key busy until T instead of emptying one key first.
+
+Whole symbols are dealt by rounding the cumulative share up, not each share by itself: the parts then sum to n, and no
+part differs from its exact share by one symbol or more.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, inf
-from typing import TYPE_CHECKING
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
 from streams.accounts import capacity
 from streams.accounts.quota import KeyUsage
-
-if TYPE_CHECKING:
-    from streams.planning.plan import Availability, Range
+from streams.planning.plan import Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7

@@ -11,7 +11,7 @@ from connectors.symbols import split_listing
 from streams.accounts.quota import KeyUsage, Window
 
 Range = tuple[int | None, int | None]
-EVER = 2**62
+EVER = 2**62  # beyond any time in ms, and still an Int64 of the store
 SHARES = frozenset({"equity", "etf"})
 Covered = Callable[["Requirement", str], Sequence[tuple[int, int]]]
 Slip = tuple[str, ...]

@@ -18,7 +18,7 @@ from streams.runtime import discovery
 from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack, ask_query, ask_status
 from streams.runtime.stored import settled
 
-LOOK_S = 1.0
+LOOK_S = 1.0  # a pipeline that ends is noticed within a second
 
 
 class Pipeline:

@@ -28,7 +28,7 @@ NEW = "checkpoint.new.json"
 """What is being written: never read, as only its new name says that it is whole."""
 
 FORMAT = "tapestream.checkpoint"
-VERSION = 1
+VERSION = 1  # of the form of a checkpoint file; another one is refused
 _BEGINNING = re.compile(rb'\{"format":"tapestream\.checkpoint","version":(\d{1,9}),')
 _PAYLOAD = b',"payload":'
 _END = b"}\n"

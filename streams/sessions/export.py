@@ -19,7 +19,7 @@ from streams.runtime.process_tree import is_ready
 
 FORMATS = {"parquet": "Parquet", "csv": "CSVWithNames", "json": "JSONEachRow"}
 """The ending of a file, and what the engine calls its format; `json` is one object a line."""
-TIMEOUT_S = 600.0
+TIMEOUT_S = 600.0  # an export reads a whole session, not a page
 
 
 class Exports(Protocol):

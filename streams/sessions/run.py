@@ -27,14 +27,14 @@ from streams.sessions.state import RUNNING, Ended, Paused, Resumed, Started, Sto
 from streams.sessions.stored_calls import Stored
 from streams.sessions.units import LONGEST_MS, Unit
 
-CHECKPOINT_MS = 5 * MINUTE_MS
-STATUS_MS = 30 * MINUTE_MS
-SETTLE_EVERY_S = 2.0
-TICK_S = 0.2
-CATCH_UP_S = 30.0
-SETTLE_ALL_S = 60.0
+CHECKPOINT_MS = 5 * MINUTE_MS  # at most this much running time is lost by a kill
+STATUS_MS = 30 * MINUTE_MS  # a line in the log for a person who looks twice an hour
+SETTLE_EVERY_S = 2.0  # soon for a person, seldom for the broker
+TICK_S = 0.2  # how soon a stop, a pause or the end of time is noticed
+CATCH_UP_S = 30.0  # reports that were missed are read from the store this often
+SETTLE_ALL_S = 60.0  # how long the end of a session waits for the sink
 LEAVE_S = 3.0  # what is under way gets of the 15 s that an exit may take
-LEAVE_SETTLE_S = 5.0
+LEAVE_SETTLE_S = 5.0  # of the 15 s of an exit, for storing
 
 
 class Run:

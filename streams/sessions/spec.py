@@ -16,7 +16,7 @@ from streams.errors import InvalidSpec
 Mode = Literal["production", "focused", "test", "custom"]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-LONGEST_MS = 366 * 24 * HOUR_MS
+LONGEST_MS = 366 * 24 * HOUR_MS  # a year: longer is a typing error
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.&/-]{0,31}")

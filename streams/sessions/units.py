@@ -105,7 +105,7 @@ def interval_ms(told: Mapping[str, Any], weight: float, usd: float, remaining_ms
     return None if cycles < 1 else max(SHORTEST_MS, min(LONGEST_MS, round(remaining_ms / cycles)))
 
 
-_MANY = 1e12
+_MANY = 1e12  # stands for no limit
 
 
 def _room(key: Mapping[str, Any], remaining_ms: int) -> float:

@@ -21,7 +21,6 @@ from streams.commands.console import one_line_errors
 from streams.errors import TapestreamError
 
 ADVICE = "`tapestream up` starts everything, KAFKA_URL names another broker"
-APART = {"infra.kafka.apache", "streams.__main__"}
 LINE = re.compile(r"^((?:[│ ]   )*)(?:├── |└── )?(\w+)  +\S")
 
 
@@ -44,8 +43,7 @@ def descendants(cls):
 def modules():
     for package in (infra, streams):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name not in APART:
-                yield importlib.import_module(module.name)
+            yield importlib.import_module(module.name)
 
 
 def test_the_tree_is_drawn_as_it_is():
