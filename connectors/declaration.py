@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -19,9 +20,11 @@ from pydantic import ValidationError
 
 from connectors import errors
 from connectors.calls import Answer, Auth, Call, Limit, Request
+from connectors.gateways import gateway_answer
 from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
 from connectors.reading import UNREADABLE, Reading
 from connectors.records import DATASETS, Adjustment, AnyRecord, AssetClass
+from connectors.refusals import scoped
 from connectors.symbols import Symbols
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -150,12 +153,17 @@ def nothing_hidden(_: Reading) -> errors.Refusal | None:
     return None
 
 
+def never_signed(_: Reading) -> bool:
+    """Signature of a provider that has none: its answers are known by what they say."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """A provider, declared: where it is, how it is asked, what it sells, how it refuses.
 
-    `statuses` overrides the default status table. `refusal` is asked first about every answer, for what
-    hides in a 200 or needs the body to be told apart; `zone` is where its days end.
+    `statuses` overrides the default status table. `refusal` is asked first about every answer of the provider, for
+    what hides in a 200 or needs the body to be told apart; `zone` is where its days end.
     """
 
     name: str
@@ -174,9 +182,13 @@ class Connector:
     zone: str = "UTC"
     statuses: Mapping[int, type[errors.Refusal]] = field(default_factory=dict)
     refusal: Hook = nothing_hidden
+    signed: Callable[[Reading], bool] = never_signed
+    """Tells the provider's own answer by its headers, or by a page that it was asked to fetch, whatever its body."""
     headers: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Endpoints (by name) that live on another base URL."""
+    options: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Query parameters that a setting may add, and the endpoints (by name) that take them."""
     failure_threshold: int = 5
     """Failures in a row after which it is left alone for `recovery_s` seconds; settings may say otherwise."""
     recovery_s: float = 60
@@ -195,8 +207,8 @@ class Connector:
                 raise errors.DeclarationError(f"{self.name}.{endpoint.name}: bars need intervals and adjustments")
         if not 0 <= self.mailbox < MAILBOXES:
             raise errors.DeclarationError(f"{self.name}: mailbox {self.mailbox} is not within 0..{MAILBOXES - 1}")
-        if unknown := set(self.hosts) - set(names):
-            raise errors.DeclarationError(f"{self.name}: host of unknown endpoint {sorted(unknown)[0]!r}")
+        if unknown := {*self.hosts, *chain.from_iterable(self.options.values())} - set(names):
+            raise errors.DeclarationError(f"{self.name}: host or option of unknown endpoint {sorted(unknown)[0]!r}")
 
     def endpoint(self, name: str) -> Endpoint:
         """Give the endpoint of that name. Raises `UnsupportedCall`."""
@@ -249,11 +261,18 @@ class Connector:
         kinds = [call.model_copy(update={"kind": kind}) for kind in whole]
         return [k.kind for k in kinds if k.kind and any(e.kinds and e.serves(k) for e in self.endpoints)]
 
-    def request(self, call: Call, skip: frozenset[str] = frozenset()) -> Request:
-        """Build the request for a call that `split` gave. Raises `UnsupportedCall`."""
-        endpoint = self.route(call, skip)
+    def request(self, call: Call, skip: frozenset[str] = frozenset(), options: Mapping[str, str] = NOTHING) -> Request:
+        """Build the request for a call that `split` gave, with the `options` that its endpoint takes.
+
+        Raises `UnsupportedCall`.
+        """
+        return self.request_of(self.route(call, skip), call, options)
+
+    def request_of(self, endpoint: Endpoint, call: Call, options: Mapping[str, str] = NOTHING) -> Request:
+        """Build the request of one endpoint. Raises `UnsupportedCall`."""
         spelled = tuple(self.symbols.spell(symbol, call.asset_class) for symbol in call.symbols)
-        given = {**endpoint.match, **endpoint.build(call, spelled)}
+        taken = {name: value for name, value in options.items() if endpoint.name in self.options.get(name, ())}
+        given = {**endpoint.match, **endpoint.build(call, spelled), **taken}
         fields = set(re.findall(r"\{(\w+)\}", endpoint.path))
         path = endpoint.path.format(**{name: quote(given[name], safe=":,=^.-") for name in fields})
         return Request(
@@ -291,7 +310,7 @@ class Connector:
             )
             return self._outcome(reading)
         except errors.Refusal as refusal:
-            return Outcome(refusal=refusal)
+            return Outcome(refusal=scoped(refusal, reading))
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
             reason = f"{request.endpoint or 'answer'}: {type(error).__name__}: {error}"
             return Outcome(refusal=errors.MalformedPayload(reason))
@@ -303,9 +322,12 @@ class Connector:
         return {**{name: unquote(text) for name, text in path_fields.items()}, **request.params}
 
     def _outcome(self, reading: Reading) -> Outcome:
+        limited = self._by_code(reading.answer.status) is errors.RateLimited  # whoever says it
+        if not limited and not self.signed(reading) and (other := gateway_answer(reading.answer)):
+            raise errors.ProviderUnavailable(other)
         refusal = self.refusal(reading) or self._by_status(reading.answer)
         if isinstance(refusal, errors.Refusal):
-            return Outcome(refusal=refusal)
+            raise refusal
         if refusal is NO_RECORDS or not reading.request.endpoint:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
@@ -324,19 +346,21 @@ class Connector:
         refusals = {symbol: errors.UnknownSymbol(f"{self.name} gave no value for {symbol}") for symbol in lacking}
         missing = {**refusals, **found.missing}
         if len(call.symbols) == 1 and missing and not found.items:
-            return Outcome(refusal=missing[call.symbols[0]])
+            raise missing[call.symbols[0]]
         return replace(found, missing=missing)
 
-    def _by_status(self, answer: Answer) -> errors.Refusal | None:
-        status = answer.status
-        if status == 200 and not answer.body.strip():
-            return errors.ProviderUnavailable("HTTP 200 with an empty body")
+    def _by_code(self, status: int) -> type[errors.Refusal] | None:
+        """The refusal that a status is by itself; None for success."""
         if 200 <= status < 300:
             return None
-        cls = self.statuses.get(status) or STATUS.get(
-            status, errors.ProviderUnavailable if status >= 500 else errors.MalformedPayload
-        )
-        said = f"HTTP {status}: {answer.body[:200].decode('utf-8', 'replace')}"
+        other = errors.ProviderUnavailable if status >= 500 else errors.MalformedPayload
+        return self.statuses.get(status) or STATUS.get(status, other)
+
+    def _by_status(self, answer: Answer) -> errors.Refusal | None:
+        cls = self._by_code(answer.status)
+        if cls is None:
+            return None
+        said = f"HTTP {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}"
         if cls is errors.RateLimited:
             return errors.RateLimited(said, retry_after=retry_after(answer))
         return cls(said)

@@ -130,12 +130,16 @@ def _told(
             "error": refusal.reason[:500] if refusal else "",
             "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
             "resets_at": refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None,
-            "slice_only": isinstance(refusal, errors.NotEntitled) and refusal.slice_only,
+            "slice_only": isinstance(refusal, errors.NotEntitled) and _is_slice(refusal),
             "said_left": left,
             "said_limit": limit,
             "said_resets_at": resets_at,
         }
     )
+
+
+def _is_slice(refusal: errors.NotEntitled) -> bool:
+    return refusal.scope is not None and refusal.scope.kind not in {"endpoint", "key"}
 
 
 def _meta(report: ApiCall, call: Call, http: Request, fetched: Fetched) -> RawMeta:

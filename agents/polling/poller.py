@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, NoKey, Permit
@@ -20,6 +19,7 @@ from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics
+from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
 from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest

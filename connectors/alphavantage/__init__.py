@@ -27,6 +27,10 @@ FX = ask.pair("from_symbol", "to_symbol")
 COIN = ask.pair("symbol", "market")
 RATE = ask.pair("from_currency", "to_currency")
 DAY, WEEK, MONTH = ({interval: ""} for interval in ("1d", "1w", "1mo"))
+ENTITLED = frozenset(  # of US shares: realtime or delayed by 15 minutes, where the plan sells it
+    {"global_quote", "time_series_intraday", "time_series_daily", "time_series_daily_adjusted"}
+    | {f"time_series_{span}{kind}" for span in ("weekly", "monthly") for kind in ("", "_adjusted")}
+)
 DEPTH = "100 days on the free plan, else 20+ years"
 
 
@@ -64,6 +68,7 @@ CONNECTOR = Connector(
     limits=(Limit(calls=1, per="second"), Limit(calls=25, per="day", zone="America/New_York")),
     zone="America/New_York",
     refusal=refusal,
+    options={"entitlement": ENTITLED},
     endpoints=(
         _function("GLOBAL_QUOTE", "quote", LISTED, ask.by_symbol, market.single_quote, kinds=("single",), latest=True),
         _function(

@@ -90,7 +90,7 @@ def form4(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 def refusal(reading: Reading) -> errors.Refusal | None:
     """Errors are plain text; 402 is the day's quota, 403 a plan that lacks the feed, 401 the key.
 
-    A 200 can be empty, a page, or one object with a `warning` (the free plan's year) or an `error`.
+    A 200 can be one object with a `warning` (the free plan's year) or an `error`.
     """
     said = reading.answer.body[:200].decode("utf-8", "replace").strip()
     match reading.answer.status:
@@ -98,8 +98,6 @@ def refusal(reading: Reading) -> errors.Refusal | None:
             return errors.KeyRejected(f"HTTP 403: {said}")
         case 402 if re.search(r"plan|subscription", said, re.IGNORECASE) and "limit" not in said.lower():
             return errors.NotEntitled(f"HTTP 402: {said}")
-        case 200 if not said or said.startswith("<"):
-            return errors.ProviderUnavailable("the answer was a page, not data" if said else "the answer was empty")
         case 200 if warning := reading.object.get("warning"):
             return errors.NotEntitled(f"{warning:.200}")
         case 200 if "not found" in str(reading.object.get("error", "")).lower():

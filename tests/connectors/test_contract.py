@@ -114,7 +114,7 @@ def built(provider, endpoint, call):
     """(URL without query, parameters, body) as the connector builds them when it has only this endpoint."""
     connector = connectors()[provider]
     hosts = {name: host for name, host in connector.hosts.items() if name == endpoint.name}
-    alone = replace(connector, endpoints=(replace(endpoint, routed=True),), hosts=hosts)
+    alone = replace(connector, endpoints=(replace(endpoint, routed=True),), hosts=hosts, options={})
     request = alone.request(call)
     return hosts.get(endpoint.name, connector.base_url) + request.path, dict(request.params), request.body
 
