@@ -22,9 +22,9 @@ from streams.processing.table_rows import TABLES, Batch
 
 log = telemetry.get(__name__)
 
-POLL_MS = 100
-RETRY_CAP_S = 30.0
-HAND_OVER_S = 5.0
+POLL_MS = 100  # an idle sink looks ten times a second
+RETRY_CAP_S = 30.0  # a store that is back is used within half a minute
+HAND_OVER_S = 5.0  # a rebalance waits for the insert in progress
 DAY_MS = 86_400_000
 
 

@@ -80,7 +80,7 @@ def connectors() -> Mapping[str, Connector]:
 
 
 def connector(name: str) -> Connector:
-    """Give one provider. Raises `UnsupportedCall` that lists the known ones."""
+    """Return one provider. Raises `UnsupportedCall` that lists the known ones."""
     try:
         return connectors()[name]
     except KeyError:

@@ -94,14 +94,14 @@ class Auth:
         return any("{secret}" in text for text in self.headers.values())
 
     def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Give (query parameters, headers) that carry `key`. They must never be logged."""
+        """Return (query parameters, headers) that carry `key`. They must never be logged."""
         ident, _, secret = key.partition(":")
         parts = {"key": key, "id": ident, "secret": secret, "token": secret or key}
         headers = {name: text.format(**parts) for name, text in self.headers.items()}
         return ({self.query: key} if self.query else {}), headers
 
     def address(self, request: Request, key: str) -> Request:
-        """Give the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
+        """Return the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
         ident, paired, _ = key.partition(":")
         if not (self.account and paired):
             return request

@@ -78,7 +78,7 @@ class Endpoint:
     routed: bool = True
 
     def serves(self, call: Call) -> bool:
-        """Tell whether this endpoint can be asked `call`."""
+        """Return whether this endpoint can be asked `call`."""
         return (
             self.routed
             and self.dataset == call.dataset
@@ -211,14 +211,14 @@ class Connector:
             raise errors.DeclarationError(f"{self.name}: host or option of unknown endpoint {sorted(unknown)[0]!r}")
 
     def endpoint(self, name: str) -> Endpoint:
-        """Give the endpoint of that name. Raises `UnsupportedCall`."""
+        """Return the endpoint of that name. Raises `UnsupportedCall`."""
         for endpoint in self.endpoints:
             if endpoint.name == name:
                 return endpoint
         raise errors.UnsupportedCall(f"{self.name} has no endpoint {name!r}")
 
     def route(self, call: Call, skip: frozenset[str] = frozenset()) -> Endpoint:
-        """Give the endpoint that serves `call`: the first declared, but for those named in `skip`.
+        """Return the endpoint that serves `call`: the first declared, but for those named in `skip`.
 
         Raises `UnsupportedCall`, saying what is sold.
         """
@@ -231,7 +231,7 @@ class Connector:
         raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
 
     def sells(self, call: Call, skip: frozenset[str] = frozenset()) -> bool:
-        """Tell whether an endpoint other than those named in `skip` serves `call`."""
+        """Return whether an endpoint other than those named in `skip` serves `call`."""
         return any(endpoint.name not in skip and endpoint.serves(call) for endpoint in self.endpoints)
 
     def split(self, call: Call, skip: frozenset[str] = frozenset()) -> list[Call]:
@@ -409,7 +409,7 @@ def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | N
     return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
 
 
-EPOCH_S = 1_000_000_000
+EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span
 
 
 def _count(text: str) -> float | None:

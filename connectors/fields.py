@@ -58,7 +58,7 @@ _MINOR = {
 
 
 def absent(value: Any) -> bool:
-    """Tell whether `value` stands for nothing: null, NaN, infinity, or one of the texts that say so."""
+    """Return whether `value` stands for nothing: null, NaN, infinity, or one of the texts that say so."""
     if value is None:
         return True
     if isinstance(value, float):
@@ -320,7 +320,7 @@ def minor(value: Any) -> float:
 
 
 def scaled(value: float | None, factor: float) -> float | None:
-    """Give `value * factor`, None staying None; a factor of 0.01 divides, so that 1234 p is exactly 12.34."""
+    """Return `value * factor`, None staying None; a factor of 0.01 divides, so that 1234 p is exactly 12.34."""
     if value is None or factor == 1:
         return value
     return value / (1 / factor) if factor < 1 else value * factor
@@ -373,7 +373,7 @@ OUTFLOWS = ("capital_expenditure", "dividends_paid", "share_repurchases")
 
 
 def outflows(items: Mapping[str, float]) -> dict[str, float]:
-    """Give a cash flow's items with what is paid out at most 0, whatever sign the provider writes."""
+    """Return a cash flow's items with what is paid out at most 0, whatever sign the provider writes."""
     return {name: (-abs(value) or 0.0) if name in OUTFLOWS else value for name, value in items.items()}
 
 

@@ -86,7 +86,7 @@ class Reading:
         return read_csv(self.text, columns)
 
     def of(self, spelling: str | None = None, asset_class: AssetClass | None = None) -> Envelope:
-        """Give the common fields of a record whose symbol the provider spells `spelling`.
+        """Return the common fields of a record whose symbol the provider spells `spelling`.
 
         Without a spelling it is the call's only symbol (payloads that do not name it). Raises `FieldError`
         for a spelling the connector cannot map.
@@ -118,7 +118,7 @@ class Reading:
             return None
 
     def source(self) -> Source:
-        """Give the common fields of a record that is not about one symbol (news)."""
+        """Return the common fields of a record that is not about one symbol (news)."""
         return {
             "source": self.provider,
             "observed_at": self.answer.observed_at,

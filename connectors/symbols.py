@@ -131,7 +131,7 @@ BY_MIC = {venue.mic: venue for venue in VENUES}
 
 
 def venue_by(field: str, code: str) -> Venue | None:
-    """Give the venue that a provider writes as `code`; `field` is the column of `VENUES`, e.g. ``yahoo``."""
+    """Return the venue that a provider writes as `code`; `field` is the column of `VENUES`, e.g. ``yahoo``."""
     return _BY_CODE[field].get(code)
 
 
@@ -184,7 +184,7 @@ _DASHED_TAILS = {dash: dot for dot, dash in _TAILS.items()}
 
 
 def us_exchange(name: str | None) -> str | None:
-    """Give the MIC of a US exchange as providers name it (`NYSE`, `NASDAQ`, `ARCA`); an unknown name stays as it is."""
+    """Return the MIC of a US exchange by its common name (`NYSE`, `NASDAQ`, `ARCA`); an unknown name stays as it is."""
     return None if name is None else _US_EXCHANGES.get(name.upper(), name)
 
 

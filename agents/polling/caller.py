@@ -51,7 +51,7 @@ class Caller:
     async def call(
         self, pool: KeyPool, request: PollRequest, call: Call, http: Request, label: str, weight: float
     ) -> Outcome:
-        """Make one call with the key of that label. Gives its outcome, whatever that is."""
+        """Make one call with the key of that label. Returns its outcome, whatever that is."""
         connector = pool.connector
         spent = pool.account.budget
         began = pool.begin(label, new_id(), http.endpoint, weight, self._now())

@@ -76,7 +76,7 @@ class Poller:
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
-        Gives what to wait for instead, when nobody can serve the request for a while.
+        Returns what to wait for instead, when nobody can serve the request for a while.
         """
         try:
             if is_cancellation(event):
@@ -176,7 +176,7 @@ class Poller:
         return None
 
     async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
-        """Wait for a key that may be asked now; gives what there is to wait for instead when that takes too long."""
+        """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
         pool.urgent += request.urgent
         try:
             while True:

@@ -125,7 +125,7 @@ def estimates(reading: Reading) -> Iterator[Item]:
 
 
 def statement(kind: StatementKind) -> Parse:
-    """Give the parser of one statement; which fiscal quarter a quarterly report is of is not said."""
+    """Return the parser of one statement; which fiscal quarter a quarterly report is of is not said."""
 
     def read(reading: Reading, row: dict[str, Any], period: Literal["FY", "Q"]) -> Statement | None:
         if not (items := _items(row)):

@@ -36,7 +36,7 @@ FIRST_MONTH = "2000-01"  # of TIME_SERIES_INTRADAY
 
 
 def _series(reading: Reading) -> tuple[dict[str, Any], list[dict[str, Any]], list[Reject]]:
-    """Give (meta data, rows with their `timestamp`, strays) of a time series; CSV has no meta data."""
+    """Return (meta data, rows with their `timestamp`, strays) of a time series; CSV has no meta data."""
     if is_csv(reading):
         return {}, [plain(row) for row in reading.csv("timestamp", "open", "high", "low", "close")], []
     body = reading.json
@@ -138,7 +138,7 @@ def intraday_bars(reading: Reading) -> Iterator[Item]:
 
 
 def _month_before(reading: Reading, start: int, oldest: int | None) -> str | None:
-    """Give the month before the one asked; after the last 30 days, the month in which they begin."""
+    """Return the month before the one asked; after the last 30 days, the month in which they begin."""
     if month := reading.params.get("month"):
         return (date.fromisoformat(f"{month}-01") - timedelta(days=1)).isoformat()[:7]
     return local_date(oldest, NEW_YORK)[:7] if oldest is not None and oldest > start else None

@@ -17,7 +17,7 @@ from connectors.records import AssetClass
 from connectors.symbols import FOREX, PAIR, US_SHARE, split_listing, venue_by
 
 COMPACT = 100  # rows of outputsize=compact
-NEWS_ROWS = 1000
+NEWS_ROWS = 1000  # the most that one answer has
 WORDS: Mapping[str, type[errors.Refusal]] = MappingProxyType(
     {
         "apikey is invalid|api key is for demo": errors.KeyRejected,

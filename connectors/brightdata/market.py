@@ -33,12 +33,12 @@ def quote_page(reading: Reading) -> Iterator[Item]:
 
 
 def envelope(reading: Reading) -> dict[str, Any]:
-    """Give `{"status_code", "headers", "body"}` of format=json, or an empty object."""
+    """Return `{"status_code", "headers", "body"}` of format=json, or an empty object."""
     return reading.object if {"status_code", "body"} <= set(reading.object) else {}
 
 
 def page_of(reading: Reading) -> str:
-    """Give the fetched page, out of its envelope when it has one."""
+    """Return the fetched page, out of its envelope when it has one."""
     inner = envelope(reading)
     return str(inner["body"]) if inner else reading.text
 

@@ -174,7 +174,7 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
 
 
 def exchange_code(call: Call) -> str:
-    """Give the exchange code that a whole-market call is about; all of the US by default. Raises `UnsupportedCall`."""
+    """Return the exchange code of a whole-market call; all of the US by default. Raises `UnsupportedCall`."""
     if market := MARKETS.get(call.asset_class):
         return market
     mic = call.exchange or "US"
@@ -185,7 +185,7 @@ def exchange_code(call: Call) -> str:
 
 
 def place(name: str | None) -> tuple[str | None, str | None]:
-    """Give (MIC, or the provider's code where none is known; country) of an exchange's code or name."""
+    """Return (MIC, or the provider's code where none is known; country) of an exchange's code or name."""
     if name is None or name in MARKETS.values():
         return name, None
     if venue := venue_by("eodhd", name):

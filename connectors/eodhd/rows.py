@@ -37,7 +37,7 @@ def table(reading: Reading, *needed: str) -> list[Any]:
 
 
 def known(rows: Any, *needed: str) -> list[Any]:
-    """Give `rows` when any of them has the names of our tables; raises `MalformedPayload` for a foreign shape."""
+    """Return `rows` when any of them has the names of our tables; raises `MalformedPayload` for a foreign shape."""
     if not isinstance(rows, list):
         raise errors.MalformedPayload(f"expected a list of rows, was {type(rows).__name__}")
     if rows and not any(isinstance(row, dict) and {name.lower() for name in row} >= {*needed} for row in rows):

@@ -17,7 +17,7 @@ from connectors.scope import Scope
 from connectors.symbols import BY_MIC, split_listing
 
 LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
-LONGEST_WINDOW_S = 60.0
+LONGEST_WINDOW_S = 60.0  # its longest window is a minute
 SAID: Mapping[str, type[errors.Refusal]] = {"limit reached": errors.RateLimited, "API key": errors.KeyRejected}
 
 

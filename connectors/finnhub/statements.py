@@ -14,7 +14,7 @@ from connectors.items import Item
 from connectors.reading import Reading, objects
 from connectors.records import FiscalPeriod, Statement
 
-MONTH_DAYS = 30.4
+MONTH_DAYS = 30.4  # mean length of a month
 StatementKind = Literal["income", "balance", "cash_flow"]
 SECTIONS: tuple[tuple[str, StatementKind, Mapping[str, str]], ...] = (
     ("ic", "income", INCOME),
@@ -49,7 +49,7 @@ def _statement(
 
 
 def _concepts(facts: Any) -> tuple[dict[str, Any], str | None]:
-    """Give (values by concept without its taxonomy, the currency of the first amount).
+    """Return (values by concept without its taxonomy, the currency of the first amount).
 
     The facts are a list; the documentation shows an object.
     """

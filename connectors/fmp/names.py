@@ -79,18 +79,18 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
 
 
 def exchange_mic(symbol: str, code: Any) -> str | None:
-    """Give the MIC of a listing: abroad its symbol carries the venue, in the US `code` names it."""
+    """Return the MIC of a listing: abroad its symbol carries the venue, in the US `code` names it."""
     listing = split_listing(symbol)
     return listing[1].mic if listing else us_exchange(text(code))
 
 
 def share_class(row: Mapping[str, Any]) -> AssetClass | None:
-    """Give `etf` or `fund` where the row's flags say so; None of all else."""
+    """Return `etf` or `fund` where the row's flags say so; None of all else."""
     return "etf" if row.get("isEtf") is True else "fund" if row.get("isFund") is True else None
 
 
 def pair_currency(envelope: Envelope) -> str | None:
-    """Give the currency that a symbol says: that of a pair, US dollars of a future; None of a share."""
+    """Return the currency that a symbol says: that of a pair, US dollars of a future; None of a share."""
     if envelope["asset_class"] in {"crypto", "forex"}:
         return envelope["symbol"][-3:]
     return "USD" if envelope["asset_class"] == "commodity" else None

@@ -50,7 +50,7 @@ def parse_statements(reading: Reading) -> Iterator[Item]:
 
 
 def _series(reading: Reading) -> Iterator[tuple[str, str, Any]]:
-    """Give (`annual`, `TotalRevenue`, rows) of each series that has any."""
+    """Return (`annual`, `TotalRevenue`, rows) of each series that has any."""
     for result in reading.json["timeseries"]["result"] or []:
         match = re.fullmatch("(annual|quarterly|trailing)([A-Z].*)", result["meta"]["type"][0])
         if match and result.get(match[0]):

@@ -24,7 +24,7 @@ DATASET_TABLES = {
 """Dataset → the deduplicated view that readers use."""
 
 OPERATION_TABLES = ("api_calls", "polls", "raw_responses", "dead_letters")
-NEVER = 2**62
+NEVER = 2**62  # beyond any time in ms, and still an Int64
 
 _COUNTED = (
     f"SELECT {place} AS place, '{name}' AS name, count() AS rows FROM {name}"  # noqa: S608  (our own names)

@@ -1,4 +1,4 @@
-"""What Alpaca tells beside prices: corporate actions, news, assets."""
+"""What Alpaca reports beside prices: corporate actions, news, assets."""
 
 from __future__ import annotations
 

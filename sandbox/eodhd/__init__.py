@@ -220,7 +220,7 @@ def _live(call: Call, name: str) -> dict[str, Any]:
 
 
 def _delayed(call: Call, instrument: Instrument) -> Call:
-    """Exchanges' prices are told 15 minutes late, currencies and coins at once."""
+    """Exchanges' prices are 15 minutes late, currencies and coins are not."""
     return call if instrument.asset_class in ("forex", "crypto") else replace(call, now=call.now - DELAY)
 
 

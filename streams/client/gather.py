@@ -124,7 +124,7 @@ class Gathering:
         return [self.job.done[name] for name in names if name in self.job.done]
 
     def _is_open(self, report: PollDone, symbol: str) -> bool:
-        """Tell whether anything may still come of a reported request for the symbol."""
+        """Return whether anything may still come of a reported request for the symbol."""
         if not self._has_arrived(report):
             return True
         ended = {child.request_id for child in self._children(report)}

@@ -26,7 +26,7 @@ from streams.runtime.query import answer
 @click.option("--json", "as_json", is_flag=True, help="The whole state as one JSON object.")
 @one_line_errors
 def status(*, as_json: bool) -> None:
-    """Tell what is running, how far behind it is, and what the store holds.
+    """Show what is running, its lag, and what the store holds.
 
     \b
     tapestream status

@@ -30,7 +30,7 @@ from streams.runtime.query import rows
 SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
 UNSOLD_MS = 7 * 86_400_000
 """How long a key's plan is taken not to sell what it once refused: it may have been changed."""
-SHOWN = 5
+SHOWN = 5  # reasons printed; `--json` has all of them
 
 
 @click.command()
@@ -57,7 +57,7 @@ def plan(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Tell what a collection takes before anything is spent: calls, time and money by provider, and what cannot be had.
+    """Show the cost of a collection in advance: calls, time and money by provider, and what cannot be had.
 
     \b
     tapestream plan --datasets bars --interval 1d --start 2024-06-03 --end 2024-06-03 --symbols AAPL,MSFT
@@ -85,7 +85,7 @@ def plan(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with the formula of each figure.")
 @one_line_errors
 def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
-    """Tell how many calls the configured keys allow in a minute, an hour, a session of 8 hours and a day.
+    """Show the calls that the configured keys allow in a minute, an hour, a session of 8 hours and a day.
 
     \b
     tapestream capacity

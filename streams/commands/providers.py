@@ -18,7 +18,7 @@ from streams.planning.capabilities import Capability
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row, with history, costs and documentation.")
 @one_line_errors
 def providers(names: tuple[str, ...], *, dataset: str | None, as_json: bool) -> None:
-    """Tell what each provider sells: datasets, asset classes, intervals, batch size, cost, plan.
+    """Show what each provider sells: datasets, asset classes, intervals, batch size, cost, plan.
 
     \b
     tapestream providers

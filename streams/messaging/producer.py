@@ -13,8 +13,8 @@ from infra import telemetry
 
 log = telemetry.get(__name__)
 
-MAX_MESSAGE = 16 * 2**20
-RETRY_S = 1.0
+MAX_MESSAGE = 16 * 2**20  # long histories pass 1 MB as JSON
+RETRY_S = 1.0  # a broker that restarts is back within seconds
 
 
 class Outbox:

@@ -1,4 +1,4 @@
-"""What can be asked of whom, told by the connectors' declarations alone. Pure; knows no key and no quota."""
+"""Which provider can be asked what, from the connectors' declarations alone. Pure; knows no key and no quota."""
 
 from __future__ import annotations
 
@@ -18,20 +18,35 @@ class Capability:
     """
 
     provider: str
+    """Name of the provider."""
     dataset: str
+    """Name of the dataset."""
     endpoint: str
+    """Name of the endpoint in the declaration."""
     asset_classes: tuple[str, ...]
+    """Asset classes that it serves."""
     kinds: tuple[str, ...]
+    """Kinds of the dataset."""
     intervals: tuple[str, ...]
+    """Canonical bar intervals."""
     adjustments: tuple[str, ...]
+    """Adjustments of bars; the first is the default."""
     batch: int
+    """Most symbols of a call; 0 for a whole market."""
     rows: int | None
+    """Most rows of an answer; None where it is not declared."""
     history: str
+    """How far back it reaches, as the provider says."""
     cost: float
+    """Calls or credits of a call."""
     cost_per_symbol: float
+    """Additional calls or credits for each symbol."""
     usd: float
+    """Dollars a call."""
     plan: str
+    """Cheapest plan that sells it."""
     docs: str
+    """URL of the provider's documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +54,19 @@ class Seller:
     """One provider: where it is, whether it wants a key, and what one key may be asked (`60/minute`)."""
 
     name: str
+    """Name of the provider."""
     title: str
+    """Name for people."""
     base_url: str
+    """URL below which its endpoints are."""
     docs: str
+    """URL of its documentation."""
     keyless: bool
+    """True where no key is needed."""
     limits: tuple[str, ...]
+    """Limits of a free key, as `60/minute`."""
     zone: str
+    """IANA zone in which its days end."""
 
 
 def matrix() -> list[Capability]:

@@ -30,7 +30,9 @@ class Normalized:
     """What one answer became: the records that keep every rule, and the rows that do not."""
 
     records: list[AnyRecord]
+    """Records that keep every rule."""
     rejects: list[Reject]
+    """Rows that break one."""
 
 
 def judge(outcome: Outcome) -> Normalized:
@@ -56,7 +58,7 @@ def dead_row(row: Any) -> str | None:
 
 
 def encode(record: AnyRecord) -> bytes:
-    """Give the record's value on its `market.*` topic."""
+    """Return the record's value on its `market.*` topic."""
     return orjson.dumps(record.__dict__)
 
 
@@ -89,7 +91,7 @@ class Normalizer:
 
 
 def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> tuple[list[AnyRecord], list[DeadLetter]]:
-    """Give (records, dead letters) of one raw response. A refusal other than a broken payload gives neither."""
+    """Return (records, dead letters) of one raw response. A refusal other than a broken payload gives neither."""
     answer = Answer(status=meta.status, headers=meta.headers, body=body, observed_at=meta.received_at)
     try:
         outcome = connector(meta.provider).read(meta.call, meta.page.request(), answer, meta.request_id)

@@ -35,8 +35,11 @@ class Table:
     """One table and how a record of its topic is read. `decode` raises `ValueError` for what is no such record."""
 
     name: str
+    """Name of the view."""
     columns: tuple[str, ...]
+    """Names of its columns, in order."""
     decode: Decode
+    """Reads a record's value into columns."""
 
 
 @dataclass(slots=True)
@@ -44,12 +47,17 @@ class Batch:
     """Rows of one table, and per partition the offset after the last record in it. Immutable once cut."""
 
     table: Table
+    """The table."""
     opened_at: float
+    """Time of its first record, seconds of the monotonic clock."""
     data: Columns = field(default_factory=dict)
+    """Values by column."""
     records: list[tuple[Any, int]] = field(default_factory=list)
     """(Kafka record, its number of rows), in order: what to tell the dead letters when the store refuses a row."""
     rows: int = 0
+    """Number of rows."""
     offsets: dict[Any, int] = field(default_factory=dict)
+    """Offset after the last record, by partition."""
 
     def __post_init__(self) -> None:
         self.data = {name: [] for name in self.table.columns}
@@ -87,7 +95,7 @@ def _bars(value: bytes, _: Mapping[str, bytes]) -> Columns:
 
 
 def bar_rows(frame: Mapping[str, Any]) -> Columns:
-    """Give the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
+    """Return the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
     try:
         n = len(frame["ts"])
         found: Columns = {name: list(repeat(frame[name], n)) for name in SCALARS}

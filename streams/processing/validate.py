@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 def validate(items: Iterable[AnyRecord | BarColumns]) -> tuple[list[AnyRecord], list[Reject]]:
-    """Give (records that keep every rule, rejects). Identical repeated records are one."""
+    """Return (records that keep every rule, rejects). Identical repeated records are one."""
     records: list[AnyRecord] = []
     rejects: list[Reject] = []
     seen: set[int] = set()
@@ -51,7 +51,7 @@ def validate(items: Iterable[AnyRecord | BarColumns]) -> tuple[list[AnyRecord], 
 
 
 def judge_bars(columns: BarColumns) -> tuple[Bars | None, list[Reject]]:
-    """Give (the frame of good bars or None, rejects).
+    """Return (the frame of good bars or None, rejects).
 
     Bars whose prices are all absent are left out, and so is a still running intraday bar off the grid.
     """
@@ -69,7 +69,7 @@ def judge_bars(columns: BarColumns) -> tuple[Bars | None, list[Reject]]:
 
 
 def _verdicts(columns: BarColumns, prices: dict[str, Floats]) -> tuple[NDArray[np.bool_], list[tuple[int, str]]]:
-    """Give (mask of bars to keep, (index, broken rule) of those to reject); the rest is left out."""
+    """Return (mask of bars to keep, (index, broken rule) of those to reject); the rest is left out."""
     n = len(columns.ts)
     no_price = np.ones(n, dtype=bool)
     for name in PRICES:
@@ -207,7 +207,7 @@ def _reject(columns: BarColumns, index: int, rule: str) -> Reject:
 
 
 def _broken(record: AnyRecord) -> Iterator[tuple[str, str]]:
-    """Give (rule, reason) for each rule the record breaks."""
+    """Return (rule, reason) for each rule the record breaks."""
     if isinstance(record, Quote):
         yield from _quote_rules(record)
     elif isinstance(record, Action):
