@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from connectors import errors
 from connectors.calls import Answer, Auth, Call, Limit, Request
 from connectors.gateways import gateway_answer
-from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
+from connectors.headers import retry_after
+from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject, Withheld
 from connectors.reading import UNREADABLE, Reading
 from connectors.records import DATASETS, Adjustment, AnyRecord, AssetClass
 from connectors.refusals import scoped
@@ -113,6 +114,10 @@ class Outcome:
     next: Request | None = None
     left_out: int = 0
     refusal: errors.Refusal | None = None
+    withheld: errors.NotEntitled | None = None
+    """Beside records: the part of the range that the plan does not sell."""
+    charged: bool = True
+    """False where the provider bills results only, and says that this is none."""
 
     @property
     def name(self) -> str:
@@ -158,6 +163,11 @@ def never_signed(_: Reading) -> bool:
     return False
 
 
+def always_charged(_: Reading) -> bool:
+    """Billing of a provider that is paid for calls, whatever they bring."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """A provider, declared: where it is, how it is asked, what it sells, how it refuses.
@@ -187,6 +197,8 @@ class Connector:
     headers: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Endpoints (by name) that live on another base URL."""
+    charged: Callable[[Reading], bool] = always_charged
+    """Tells whether an answer is billed: some providers bill results only."""
     options: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Query parameters that a setting may add, and the endpoints (by name) that take them."""
     failure_threshold: int = 5
@@ -302,17 +314,22 @@ class Connector:
                 source=self.name,
                 symbols=self.symbols,
                 params=self.fields(request),
-                plan=self.endpoint(request.endpoint).plan if request.endpoint else "",
                 call=call,
                 request=request,
                 answer=answer,
                 request_id=request_id,
             )
+        except errors.UnsupportedCall as error:  # an endpoint that another version had
+            return Outcome(refusal=errors.MalformedPayload(str(error)))
+        return replace(self._read(reading), charged=self.charged(reading))
+
+    def _read(self, reading: Reading) -> Outcome:
+        try:
             return self._outcome(reading)
         except errors.Refusal as refusal:
             return Outcome(refusal=scoped(refusal, reading))
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
-            reason = f"{request.endpoint or 'answer'}: {type(error).__name__}: {error}"
+            reason = f"{reading.request.endpoint or 'answer'}: {type(error).__name__}: {error}"
             return Outcome(refusal=errors.MalformedPayload(reason))
 
     def fields(self, request: Request) -> Mapping[str, str]:
@@ -332,6 +349,8 @@ class Connector:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
         found = _sorted(endpoint.parse(reading))
+        if found.withheld is not None:
+            found = replace(found, withheld=scoped(found.withheld, reading))
         return self._unknown(reading.call, found) if endpoint.latest else found
 
     def _unknown(self, call: Call, found: Outcome) -> Outcome:
@@ -372,6 +391,7 @@ def _sorted(items: Iterator[Item]) -> Outcome:
     rejects: list[Reject] = []
     missing: dict[str, errors.Refusal] = {}
     following: Request | None = None
+    withheld: errors.NotEntitled | None = None
     left_out = 0
     for item in items:
         match item:
@@ -383,37 +403,18 @@ def _sorted(items: Iterator[Item]) -> Outcome:
                 following = item.request
             case LeftOut():
                 left_out += item.count
+            case Withheld():
+                withheld = item.refusal
             case _:
                 records.append(item)
-    return Outcome(items=tuple(records), rejects=tuple(rejects), missing=missing, next=following, left_out=left_out)
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Seconds of a `Retry-After` header, or None (absent, or an HTTP date: RFC 9110 section 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    return float(text) if text.isdecimal() else None
-
-
-def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | None:
-    """What `X-RateLimit-*` headers say of the key: calls left, the limit, and its reset in ms UTC; None without them.
-
-    A reset is written in seconds since the epoch (Alpaca, Finnhub) or from now.
-    """
-    left, limit, reset = (
-        _count(answer.headers.get(f"x-ratelimit-{name}", "")) for name in ("remaining", "limit", "reset")
+    return Outcome(
+        items=tuple(records),
+        rejects=tuple(rejects),
+        missing=missing,
+        next=following,
+        left_out=left_out,
+        withheld=withheld,
     )
-    if left is None:
-        return None
-    if reset is None:
-        return left, limit, None
-    return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
-
-
-EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span
-
-
-def _count(text: str) -> float | None:
-    return float(text) if len(text) < 15 and text.strip().isdecimal() else None
 
 
 @cache

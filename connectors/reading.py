@@ -41,7 +41,6 @@ class Reading:
         source: str,
         symbols: Symbols,
         params: Mapping[str, str],
-        plan: str,
         call: Call,
         request: Request,
         answer: Answer,
@@ -51,8 +50,6 @@ class Reading:
         self.spelling = symbols
         self.params = params
         """Query parameters and path fields of the request, by name."""
-        self.plan = plan
-        """The cheapest plan that sells the endpoint; empty where no endpoint was recognised."""
         self.call = call
         self.request = request
         self.answer = replace(answer, body=answer.body.removeprefix(BOM))

@@ -7,7 +7,7 @@ decides; words that name none of them are about the endpoint, for the market and
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors import errors
 from connectors.calls import DAY_MS
@@ -15,6 +15,7 @@ from connectors.reading import Reading
 from connectors.scope import Scope, asks_whole_history, sold_together
 
 NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10}
+R = TypeVar("R", bound=errors.Refusal)
 UNITS_MS = {"minute": 60_000, "hour": 3_600_000, "day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 YEAR_MS = 365 * DAY_MS
 SPAN = re.compile(rf"\b(\d{{1,4}}|{'|'.join(NUMBERS)})[ -]?({'|'.join(UNITS_MS)}|year)s?\b", re.IGNORECASE)
@@ -119,11 +120,10 @@ def span_ms(words: str) -> int | None:
     return (NUMBERS.get(count) or int(count)) * UNITS_MS.get(unit, YEAR_MS)
 
 
-def scoped(refusal: errors.Refusal, reading: Reading) -> errors.Refusal:
+def scoped(refusal: R, reading: Reading) -> R:
     """Give a refusal with its scope: of what is not sold always, of a wrong request where its words name a range."""
-    match refusal:
-        case errors.NotEntitled(scope=None):
-            return errors.NotEntitled(refusal.reason, scope=scope_of(refusal.reason, reading))
-        case errors.InvalidRequest(scope=None) if found := range_of(refusal.reason, reading):
-            return errors.InvalidRequest(refusal.reason, scope=found)
+    if isinstance(refusal, errors.NotEntitled) and refusal.scope is None:
+        refusal.scope = scope_of(refusal.reason, reading)
+    elif isinstance(refusal, errors.InvalidRequest) and refusal.scope is None:
+        refusal.scope = range_of(refusal.reason, reading)
     return refusal

@@ -6,9 +6,10 @@ a scope names all three wherever it names an endpoint: a key that is not sold co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectors.calls import DAY_MS, Call
 from connectors.records import INTERVAL_MS, AssetClass, Interval
@@ -30,7 +31,7 @@ class Scope(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: str | None = None
-    """Name of the connector's endpoint."""
+    """Name of the connector's endpoint; None: every one."""
     asset_classes: tuple[AssetClass, ...] = ()
     """The market: several asset classes where they are sold together."""
     interval: Interval | None = None
@@ -56,8 +57,11 @@ class Scope(BaseModel):
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Read what `text` wrote; None for an empty text. Raises `pydantic.ValidationError`."""
-        return cls.model_validate_json(text) if text else None
+        """Read what `text` wrote; None for an empty text, and for one that another version wrote."""
+        try:
+            return cls.model_validate_json(text) if text else None
+        except ValidationError:
+            return None
 
     def text(self) -> str:
         """The scope as compact JSON: how it travels and is stored."""
@@ -78,7 +82,7 @@ class Scope(BaseModel):
 
     def __str__(self) -> str:
         """Say it to a person: `aggregates (equity etf, 1d): ranges that begin 730 days ago or earlier`."""
-        if self.endpoint is None:
+        if self.kind == "key":
             return "everything"
         terms = ", ".join(filter(None, (" ".join(self.asset_classes), self.interval)))
         what = {
@@ -87,7 +91,9 @@ class Scope(BaseModel):
             "exchange": f"exchange {self.exchange}",
             "range": " and ".join(self._ranges()),
         }.get(self.kind)
-        return f"{self.endpoint} ({terms}){f': {what}' if what else ''}"
+        name = self.endpoint or "every endpoint"
+        where = f"{name} ({terms})" if terms else name
+        return f"{where}: {what}" if what else where
 
     def _ranges(self) -> list[str]:
         said = (
@@ -97,7 +103,7 @@ class Scope(BaseModel):
         )
         return [words.format(_span(ms)) for words, ms in said if ms is not None]
 
-    def concerns(self, endpoint: str, call: Call, given: dict[str, str]) -> bool:
+    def concerns(self, endpoint: str, call: Call, given: Mapping[str, str]) -> bool:
         """Tell whether such a request of `endpoint` may be refused; `given` are its parameters and path fields."""
         return (
             self.endpoint in {None, endpoint}

@@ -26,7 +26,7 @@ PURE = [
 ]
 HARMLESS = {
     *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
-    *("functools", "hashlib", "html"),
+    *("contextlib", "functools", "hashlib", "html"),
     *(
         "io",
         "itertools",

@@ -13,7 +13,8 @@ from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Request, errors
-from connectors.declaration import reported_quota
+from connectors.headers import reported_quota
+from connectors.scope import Scope
 from infra import clock, telemetry
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
@@ -70,9 +71,15 @@ class Caller:
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())
             raise
-        report = _told(underway, ended_at=self._now(), outcome=outcome, fetched=fetched)
+        ended_at = self._now()
+        scope = pool.covered(_scope_of(outcome), call, http, label, ended_at)
+        report = _told(underway, ended_at=ended_at, outcome=outcome, fetched=fetched, scope=scope)
         if told := accounts.ended(report):
             pool.end(told)
+        if outcome.refusal is None:
+            pool.answered(call, http, label, ended_at)
+        if scope is not None:
+            log.info("key.not_entitled", key=label, scope=str(scope), reason=report.error[:200])
         if isinstance(outcome.refusal, errors.KeyRejected):
             self._transport.forget_session(connector.name)
             if not connector.auth.keyless:
@@ -98,6 +105,7 @@ def _told(
     ended_at: int | None = None,
     outcome: Outcome | None = None,
     fetched: Fetched | None = None,
+    scope: Scope | None = None,
 ) -> ApiCall:
     """The call as it is told: before it is sent, and with its outcome when it has ended."""
     call, began = underway.call, underway.began
@@ -114,11 +122,13 @@ def _told(
         started_at=began.at,
         cost_calls=underway.weight,
         cost_usd=underway.usd,
+        reserved_usd=underway.usd,
         worker=WORKER,
     )
     if outcome is None or ended_at is None:
         return begun
     refusal = outcome.refusal
+    said = refusal or outcome.withheld
     left, limit, resets_at = (reported_quota(fetched.answer) if fetched else None) or (None, None, None)
     return begun.model_copy(
         update={
@@ -127,10 +137,11 @@ def _told(
             "latency_ms": fetched.latency_ms if fetched else ended_at - began.at,
             "status": fetched.answer.status if fetched else None,
             "bytes": len(fetched.answer.body) if fetched else 0,
-            "error": refusal.reason[:500] if refusal else "",
+            "error": said.reason[:500] if said else "",
             "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
             "resets_at": refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None,
-            "slice_only": isinstance(refusal, errors.NotEntitled) and _is_slice(refusal),
+            "scope": scope.text() if scope else "",
+            "cost_usd": underway.usd if outcome.charged else 0.0,
             "said_left": left,
             "said_limit": limit,
             "said_resets_at": resets_at,
@@ -138,8 +149,10 @@ def _told(
     )
 
 
-def _is_slice(refusal: errors.NotEntitled) -> bool:
-    return refusal.scope is not None and refusal.scope.kind not in {"endpoint", "key"}
+def _scope_of(outcome: Outcome) -> Scope | None:
+    """What the answer refuses, wholly or beside its records."""
+    said = outcome.refusal or outcome.withheld
+    return said.scope if isinstance(said, errors.NotEntitled | errors.InvalidRequest) else None
 
 
 def _meta(report: ApiCall, call: Call, http: Request, fetched: Fetched) -> RawMeta:

@@ -6,7 +6,7 @@ Every request ends in exactly one `poll.done`. `agents.polling.caller` makes the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
-from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
+from connectors import BarColumns, Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics
 from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
@@ -24,6 +24,7 @@ from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
 from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
 from streams.messaging.producer import Outbox
+from streams.planning.entitlements import Parts
 from streams.processing.normalize import judge, rows_of
 
 log = telemetry.get(__name__)
@@ -115,19 +116,21 @@ class Poller:
 
     async def _route(self, pool: KeyPool, request: PollRequest) -> Parked | None:
         """Find what to ask the provider, or say why it cannot be asked."""
+        entitlements = pool.entitlements(self._now())
         try:
-            skip = pool.not_entitled
-            parts = [request.call] if request.page else pool.connector.split(request.call, skip)
-            if len(parts) > 1:
-                await self._cut(request, parts)
+            parts = Parts((request.call,)) if request.page else entitlements.split(request.call)
+            if len(parts.sold) != 1 or parts.refused:
+                await self._cut(request, [*parts.sold, *(call for call, _ in parts.refused)])
                 return None
-            call = parts[0]
-            http = request.page.request() if request.page else pool.connector.request(call, skip)
+            (call,) = parts.sold
+            http = request.page.request() if request.page else entitlements.request(call)
             return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
-            return await self._pass_on(request, "Unsupported", str(error))
+            refused = entitlements.why(request.call)
+            outcome, reason = ("NotEntitled", str(refused)) if refused else ("Unsupported", str(error))
+            return await self._pass_on(request, outcome, reason)
         except NoKey as error:
-            return await self._without_key(pool, request, str(error))
+            return await self._without_key(pool, request, error)
 
     async def _known(self, request: PollRequest) -> bool:
         """Answer what young quotes can answer, by publishing them once more, and ask only for the others."""
@@ -156,7 +159,7 @@ class Poller:
         endpoint = pool.connector.endpoint(http.endpoint)
         weight = endpoint.weight(len(call.symbols))
         for attempt in range(self._retries + 1):
-            permit = await self._permit(pool, request, endpoint.name, weight)
+            permit = await self._permit(pool, request, call, http, weight)
             if self._cancellations.cover(request.job_id):
                 await self._withdrawn(request)
                 return None
@@ -165,8 +168,7 @@ class Poller:
             outcome = await self._caller.call(pool, request, call, http, permit.label, weight)
             refusal = outcome.refusal
             if refusal is None:
-                await self._served(request, outcome)
-                return None
+                return await self._served(request, outcome)
             if not self._may_retry(pool, refusal, attempt):
                 return await self._refused(request, refusal)
             if isinstance(refusal, errors.ProviderUnavailable):
@@ -175,12 +177,12 @@ class Poller:
                 return await self._refused(request, refusal)
         return None
 
-    async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
+    async def _permit(self, pool: KeyPool, request: PollRequest, call: Call, http: Request, weight: float) -> Permit:
         """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
         pool.urgent += request.urgent
         try:
             while True:
-                permit = pool.next_permit(endpoint, weight, self._now(), urgent=request.urgent)
+                permit = pool.next_permit(call, http, weight, self._now(), urgent=request.urgent)
                 if permit.wait_ms > PATIENCE_MS:
                     return permit
                 if permit.wait_ms == 0 and (request.urgent or not pool.urgent):
@@ -193,20 +195,28 @@ class Poller:
         finally:
             pool.urgent -= request.urgent
 
-    async def _served(self, request: PollRequest, outcome: Outcome) -> None:
+    async def _served(self, request: PollRequest, outcome: Outcome) -> Parked | None:
+        """Report an answer. Its next page, the range that it withholds, and the symbols it lacks are requests anew."""
         children: list[PollRequest] = []
         if outcome.next:
             children.append(request.child(0, page=Page.of(outcome.next)))
+        elif withheld := _withheld(request.call, outcome, self._now()):
+            children.append(request.child(0, call=withheld, page=None))
         lacking = tuple(symbol for symbol in request.call.symbols if symbol in outcome.missing)
         if lacking and len(request.slip) > 1:
-            hop = Hop(provider=request.provider, outcome="UnknownSymbol", reason=outcome.missing[lacking[0]].reason)
+            first = outcome.missing[lacking[0]]
+            hop = Hop(provider=request.provider, outcome=first.name, reason=first.reason)
             call = request.call.model_copy(update={"symbols": lacking})
             tried = (*request.tried, hop)
             children.append(request.child(1, call=call, slip=request.slip[1:], tried=tried, page=None))
+        if lacking == request.call.symbols != () and not (children or outcome.items):
+            refusal = outcome.missing[lacking[0]]  # nothing came, and nobody else may be asked
+            return await self._pass_on(request, refusal.name, refusal.reason)
         normalized = judge(outcome)
         records = sum(map(rows_of, normalized.records))
         await self._publish(children)
         await self._done(request, "records", children=len(children), records=records, rejects=len(normalized.rejects))
+        return None
 
     async def _refused(self, request: PollRequest, refusal: Refusal) -> Parked | None:
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
@@ -225,13 +235,17 @@ class Poller:
             return True
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
-    async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:
-        """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
-        if pool.not_entitled and pool.connector.sells(request.call, pool.not_entitled):
-            await self._publish([request.child(0, page=None)])
-            await self._done(request, "NotEntitled", reason=reason, children=1)
+    async def _without_key(self, pool: KeyPool, request: PollRequest, error: NoKey) -> Parked | None:
+        """No key may ask this: the provider may sell a part of it, or sell it elsewhere; otherwise another one does.
+
+        A following page is never asked otherwise: what went before it would come again.
+        """
+        refused = error.outcome == "NotEntitled" and request.page is None
+        if refused and pool.entitlements(self._now()).why(request.call) is None:
+            await self._publish([request.child(0)])
+            await self._done(request, error.outcome, reason=str(error), children=1)
             return None
-        return await self._pass_on(request, "NoKey", reason)
+        return await self._pass_on(request, error.outcome, str(error))
 
     async def _cut(self, request: PollRequest, parts: list[Call]) -> None:
         await self._publish([request.child(i, call=part) for i, part in enumerate(parts)])
@@ -257,7 +271,8 @@ class Poller:
                 free[tried.provider] = tried.free_at
         first, at = min(free.items(), key=lambda found: found[1], default=("", 0))
         if not first:
-            await self._done(request, hop.outcome, reason=hop.reason)
+            last = _decisive(request.tried, hop)
+            await self._done(request, last.outcome, reason=last.reason)
         elif request.deadline is not None and at >= request.deadline:
             await self._done(request, "Expired", reason=f"{hop.reason}; nobody has room before the deadline")
         elif hop.free_at is not None and (first == request.provider or at > self._now()):
@@ -303,3 +318,20 @@ class Poller:
             at=self._now(),
         )
         await self._outbox.send(topics.POLL_DONE, done.encode(), key=request.job_id)
+
+
+def _withheld(call: Call, outcome: Outcome, now: int) -> Call | None:
+    """The part of the range that an answer says it withholds, to be asked of others in the same adjustment."""
+    if outcome.withheld is None or outcome.withheld.scope is None:
+        return None
+    refused, _ = outcome.withheld.scope.split(call, now)
+    frames = [item for item in outcome.items if isinstance(item, BarColumns)]
+    if refused is None or not frames:
+        return refused
+    return refused.model_copy(update={"adjustment": frames[0].adjustment})
+
+
+def _decisive(tried: Sequence[Hop], last: Hop) -> Hop:
+    """The hop that says why a request stays unserved: the last of a provider that has a key and could be asked it."""
+    able = (hop for hop in reversed(tried) if hop.outcome not in {"Unsupported", "NoKey"})
+    return next(able, last)

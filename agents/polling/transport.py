@@ -23,7 +23,8 @@ from infra.clock import now_ms
 log = telemetry.get(__name__)
 
 KEPT_HEADERS = frozenset(
-    {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
+    {"content-type", "retry-after", "date", "etag", "location", "server"}
+    | {"x-request-id", "x-response-id", "proxy-status"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
 MAX_REDIRECTS = 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 from connectors import errors
 from connectors.brightdata import company, market
 from connectors.brightdata import requests as ask
-from connectors.brightdata.requests import ARTICLES, BACKGROUND, SHARES, canonical, refusal, signed, spell
+from connectors.brightdata.requests import ARTICLES, BACKGROUND, SHARES, canonical, charged, refusal, signed, spell
 from connectors.calls import Auth
 from connectors.declaration import Connector, Endpoint
 from connectors.symbols import Symbols
@@ -33,6 +33,7 @@ CONNECTOR = Connector(
     statuses={407: errors.KeyRejected},
     refusal=refusal,
     signed=signed,
+    charged=charged,
     hosts={"quote_page": "https://www.bloomberg.com"},
     endpoints=(
         Endpoint(

@@ -14,8 +14,8 @@ from typing import Any
 from connectors import errors
 from connectors.brightdata.market import SCRIPT, envelope, page_of
 from connectors.calls import Call, Request
-from connectors.declaration import retry_after
 from connectors.fields import number
+from connectors.headers import retry_after
 from connectors.reading import Reading
 from connectors.records import AssetClass
 from connectors.symbols import FOREX, split_listing, venue_by
@@ -222,6 +222,18 @@ def _unlocking(reading: Reading) -> errors.Refusal | None:
         return errors.ProviderUnavailable(f"the page answered {status}")
     empty = not (inner["body"] if inner else reading.answer.body.strip())
     return errors.ProviderUnavailable("an empty answer") if empty and not _waiting(reading) else None
+
+
+def charged(reading: Reading) -> bool:
+    """Only results are billed: a refusal is none, nor an unlocking that failed; a page that is missing is one.
+
+    A job's results are charged when it is triggered, as many as it may bring.
+    """
+    headers, outer = _headers(reading), reading.answer.status
+    told = str(headers.get("x-brd-status-code") or envelope(reading).get("status_code") or outer)
+    status = int(told) if told.isdecimal() else outer
+    failed = bool(_code(headers)) or bool(headers.get("x-brd-error"))
+    return 200 <= outer < 300 and (200 <= status < 300 or status == 404) and not failed
 
 
 def _refused(cls: type[errors.Refusal], said: str) -> errors.Refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.eodhd import names
-from connectors.eodhd.rows import Row, known, money, table, values
+from connectors.eodhd.rows import Row, known, money, table, values, withheld
 from connectors.fields import (
     cells,
     currency,
@@ -53,6 +53,7 @@ def parse_eod(reading: Reading) -> Iterator[Item]:
         interval = reading.call.interval or "1d"
         ts = [period_start(day, interval) for day in days(row.get("date") for row in rows)]
         yield _frame(reading.of(reading.params["symbol"]), interval, ts, rows)
+    yield from withheld(reading)
 
 
 def parse_intraday(reading: Reading) -> Iterator[Item]:
@@ -61,6 +62,7 @@ def parse_intraday(reading: Reading) -> Iterator[Item]:
     if rows:
         ts = times([row.get("timestamp") for row in rows], "s")
         yield _frame(reading.of(reading.params["symbol"]), reading.call.interval or "1h", ts, rows)
+    yield from withheld(reading)
 
 
 def _listed(reading: Reading, row: Row) -> Envelope:
@@ -161,11 +163,13 @@ def _split(envelope: Envelope, row: Row) -> Action:
 def parse_dividends(reading: Reading) -> Iterator[Item]:
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(table(reading, "date"), lambda row: _dividend(envelope, row))
+    yield from withheld(reading)
 
 
 def parse_splits(reading: Reading) -> Iterator[Item]:
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(table(reading, "date"), lambda row: _split(envelope, row))
+    yield from withheld(reading)
 
 
 def parse_bulk_dividends(reading: Reading) -> Iterator[Item]:

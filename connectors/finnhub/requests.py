@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from connectors import errors
 from connectors.calls import DAY_MS, Answer, Call
-from connectors.declaration import Build, retry_after
+from connectors.declaration import Build
 from connectors.fields import period_start, utc_date
 from connectors.finnhub.market import HALF_DAY_MS
 from connectors.finnhub.names import DAILY, INTRADAY
+from connectors.headers import retry_after
 from connectors.reading import Reading
 from connectors.refusals import asked
 from connectors.scope import Scope

@@ -165,10 +165,13 @@ def refusal(reading: Reading) -> errors.Refusal | None:
 
 
 def _timeframe(reading: Reading, said: str) -> Scope | None:
-    """The same words refuse what is older than the plan's history and what is of today, or of days to come."""
+    """The same words refuse what is older than the plan's history and what is of today, or of days to come.
+
+    The history is the plan's: whichever endpoint has bars of the interval, it ends there.
+    """
     start, ranged = reading.call.start, reading.call.start is not None or asks_whole_history(reading.call)
     if not ranged or not re.search(r"time ?frame", said, re.IGNORECASE):
         return None
     if start is None or reading.answer.observed_at - start > LATEST_MS:
-        return older(reading, *PLAN_DEPTHS_MS)
+        return older(reading, *PLAN_DEPTHS_MS).model_copy(update={"endpoint": None})
     return newer(reading)
