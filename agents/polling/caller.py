@@ -13,6 +13,8 @@ from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Request, errors
+from connectors.deprecation import Deprecation, deprecation
+from connectors.fields import utc_date
 from connectors.headers import reported_quota
 from connectors.scope import Scope
 from infra import clock, telemetry
@@ -48,6 +50,7 @@ class Caller:
         self._outbox = outbox
         self._ledger = ledger
         self._now = now
+        self._deprecated: dict[tuple[str, str], Deprecation] = {}
 
     async def call(
         self, pool: KeyPool, request: PollRequest, call: Call, http: Request, label: str, weight: float
@@ -65,8 +68,12 @@ class Caller:
         try:
             await self._ledger.reserve(_told(underway), connector.mailbox)
             fetched = await self._transport.fetch(connector, http, pool.keys[label])
-            outcome = connector.read(call, http, fetched.answer, request.request_id)
-        except errors.ProviderUnavailable as error:
+            if fetched.redirect:
+                to = f"to {fetched.answer.headers.get('location')}"  # the header is kept without keys
+                outcome = Outcome(refusal=errors.Redirected(to, target=fetched.redirect))
+            else:
+                outcome = connector.read(call, http, fetched.answer, request.request_id)
+        except errors.Refusal as error:
             outcome = Outcome(refusal=error)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())
@@ -74,18 +81,34 @@ class Caller:
         ended_at = self._now()
         scope = pool.covered(_scope_of(outcome), call, http, label, ended_at)
         report = _told(underway, ended_at=ended_at, outcome=outcome, fetched=fetched, scope=scope)
+        self._learn(pool, call, http, outcome, report)
+        if fetched:
+            self._heed(connector.name, http.endpoint, fetched)
+        await self._report(underway, report, fetched)
+        return outcome
+
+    def _learn(self, pool: KeyPool, call: Call, http: Request, outcome: Outcome, report: ApiCall) -> None:
+        """Tell the pool how its key fared."""
+        label = report.key_label
         if told := accounts.ended(report):
             pool.end(told)
         if outcome.refusal is None:
-            pool.answered(call, http, label, ended_at)
-        if scope is not None:
+            pool.answered(call, http, label, self._now())
+        if scope := Scope.read(report.scope):
             log.info("key.not_entitled", key=label, scope=str(scope), reason=report.error[:200])
         if isinstance(outcome.refusal, errors.KeyRejected):
-            self._transport.forget_session(connector.name)
-            if not connector.auth.keyless:
+            self._transport.forget_session(pool.connector.name)
+            if not pool.connector.auth.keyless:
                 log.error("key.rejected", key=label, reason=outcome.refusal.reason[:200])
-        await self._report(underway, report, fetched)
-        return outcome
+
+    def _heed(self, provider: str, endpoint: str, fetched: Fetched) -> None:
+        """Log once that a provider will withdraw an endpoint, and again when it says another time."""
+        found = deprecation(fetched.answer.headers)
+        if found is None or self._deprecated.get((provider, endpoint)) == found:
+            return
+        self._deprecated[provider, endpoint] = found
+        days = {name: utc_date(at) for name, at in (("since", found.since), ("sunset", found.sunset)) if at is not None}
+        log.warning("endpoint.deprecated", provider=provider, endpoint=endpoint, **days)
 
     async def _report(self, underway: _Underway, report: ApiCall, fetched: Fetched | None) -> None:
         call = underway.call

@@ -17,6 +17,7 @@ from streams.accounts.account import Account, Began, ProviderPolicy
 from streams.accounts.entitlement import REMEMBERED_MS
 from streams.accounts.policy import labels, options, terms
 from streams.accounts.quota import Window
+from streams.messaging.outcomes import PollOutcome
 from streams.planning.entitlements import Entitlements
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
@@ -26,7 +27,7 @@ BURST = 10  # so many calls a second are never held back
 class NoKey(Exception):
     """No key of this provider may be asked for this: there is none, or none whose plan sells it (`NotEntitled`)."""
 
-    def __init__(self, reason: str, outcome: str = "NoKey") -> None:
+    def __init__(self, reason: str, outcome: PollOutcome = PollOutcome.NO_KEY) -> None:
         super().__init__(reason)
         self.outcome = outcome
 
@@ -37,7 +38,7 @@ class Permit:
 
     label: str
     wait_ms: int
-    why: str = ""
+    why: PollOutcome = PollOutcome.BUSY
     reason: str = ""
 
 
@@ -93,17 +94,17 @@ class KeyPool:
         waits = self._waits(windows, self._entitled(call, http, now), weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
-        permit = Permit(label, soonest, "Busy", f"{self.connector.name} is free in {soonest / 1000:.3g} s")
+        permit = Permit(label, soonest, PollOutcome.BUSY, f"{self.connector.name} is free in {soonest / 1000:.3g} s")
         pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
             permit = Permit(
-                label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
+                label, pause, PollOutcome.OPEN, f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
             )
         allowance, micros = self.terms.allowance, round(self.usd(http.endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
-            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
+            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), PollOutcome.BUDGET_EXHAUSTED, str(spent))
         return permit
 
     def entitlements(self, now: int) -> Entitlements:
@@ -166,7 +167,8 @@ class KeyPool:
         given = self.connector.fields(http)
         refused = {label: entitlements.refused(label, endpoint, call, given) for label in entitlements.refusals}
         if refused and all(refused.values()):
-            raise NoKey(f"no plan of {self.connector.name}'s keys sells {next(iter(refused.values()))}", "NotEntitled")
+            reason = f"no plan of {self.connector.name}'s keys sells {next(iter(refused.values()))}"
+            raise NoKey(reason, PollOutcome.NOT_ENTITLED)
         return [label for label, known in refused.items() if known is None]
 
     def _waits(self, windows: Sequence[Window], entitled: Iterable[str], weight: float, now: int) -> dict[str, int]:

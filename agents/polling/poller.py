@@ -19,10 +19,11 @@ from agents.polling.quote_cache import Quotes
 from connectors import BarColumns, Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
+from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.mailbox import Parked, post
 from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 from streams.planning.entitlements import Parts
 from streams.processing.normalize import judge, rows_of
@@ -69,7 +70,7 @@ class Poller:
         self._cancellations = Cancellations()
 
     def arrived(self, event: Any) -> None:
-        """Look at an event of a mailbox as it comes, ahead of its turn: a withdrawal takes effect at once."""
+        """Look at an event of a mailbox as it comes, ahead of its turn: a cancellation takes effect at once."""
         if is_cancellation(event):
             with suppress(ValidationError):
                 self._cancellations.take(Cancellation.decode(event.value))
@@ -96,19 +97,19 @@ class Poller:
                 stage="poll", rule="fault", reason=reason, provider=request.provider, request_id=request.request_id
             )
             await self._outbox.send(topics.DEAD_LETTERS, found.encode())
-            await self._done(request, "Fault", reason=reason)
+            await self._done(request, PollOutcome.FAULT, reason=reason)
             return None
 
     async def _serve(self, request: PollRequest) -> Parked | None:
         if request.deadline is not None and self._now() >= request.deadline:
-            await self._done(request, "Expired", reason="its deadline passed before anybody could serve it")
+            await self._done(request, PollOutcome.EXPIRED, reason="its deadline passed before anybody could serve it")
             return None
         if self._cancellations.cover(request.job_id):
-            await self._withdrawn(request)
+            await self._cancelled(request)
             return None
         pool = self.pools.get(request.provider)
         if pool is None:
-            return await self._pass_on(request, "Unsupported", f"unknown provider {request.provider!r}")
+            return await self._pass_on(request, PollOutcome.UNSUPPORTED, f"unknown provider {request.provider!r}")
         if await self._known(request):
             return None
         await self._ready(request.provider)
@@ -123,12 +124,13 @@ class Poller:
                 await self._cut(request, [*parts.sold, *(call for call, _ in parts.refused)])
                 return None
             (call,) = parts.sold
-            http = request.page.request() if request.page else entitlements.request(call)
+            page = request.page
+            http = pool.connector.admit(page.request()) if page else entitlements.request(call)
             return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
             refused = entitlements.why(request.call)
-            outcome, reason = ("NotEntitled", str(refused)) if refused else ("Unsupported", str(error))
-            return await self._pass_on(request, outcome, reason)
+            outcome = PollOutcome.NOT_ENTITLED if refused else PollOutcome.UNSUPPORTED
+            return await self._pass_on(request, outcome, str(refused or error))
         except NoKey as error:
             return await self._without_key(pool, request, error)
 
@@ -152,7 +154,7 @@ class Poller:
         lacking = tuple(symbol for symbol in call.symbols if symbol not in found)
         children = [request.child(0, call=call.model_copy(update={"symbols": lacking}))] if lacking else []
         await self._publish(children)
-        await self._done(request, "cached", children=len(children), records=len(found))
+        await self._done(request, PollOutcome.CACHED, children=len(children), records=len(found))
         return True
 
     async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Parked | None:
@@ -161,7 +163,7 @@ class Poller:
         for attempt in range(self._retries + 1):
             permit = await self._permit(pool, request, call, http, weight)
             if self._cancellations.cover(request.job_id):
-                await self._withdrawn(request)
+                await self._cancelled(request)
                 return None
             if permit.wait_ms:
                 return await self._pass_on(request, permit.why, permit.reason, self._now() + permit.wait_ms)
@@ -171,6 +173,8 @@ class Poller:
                 return await self._served(request, outcome)
             if not self._may_retry(pool, refusal, attempt):
                 return await self._refused(request, refusal)
+            if isinstance(refusal, errors.Redirected) and refusal.target:
+                http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
             if isinstance(refusal, errors.ProviderUnavailable):
                 await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
             if request.deadline is not None and self._now() >= request.deadline:
@@ -205,26 +209,33 @@ class Poller:
         lacking = tuple(symbol for symbol in request.call.symbols if symbol in outcome.missing)
         if lacking and len(request.slip) > 1:
             first = outcome.missing[lacking[0]]
-            hop = Hop(provider=request.provider, outcome=first.name, reason=first.reason)
+            hop = Hop(provider=request.provider, outcome=PollOutcome(first.name), reason=first.reason)
             call = request.call.model_copy(update={"symbols": lacking})
             tried = (*request.tried, hop)
             children.append(request.child(1, call=call, slip=request.slip[1:], tried=tried, page=None))
         if lacking == request.call.symbols != () and not (children or outcome.items):
             refusal = outcome.missing[lacking[0]]  # nothing came, and nobody else may be asked
-            return await self._pass_on(request, refusal.name, refusal.reason)
+            return await self._pass_on(request, PollOutcome(refusal.name), refusal.reason)
         normalized = judge(outcome)
         records = sum(map(rows_of, normalized.records))
         await self._publish(children)
-        await self._done(request, "records", children=len(children), records=records, rejects=len(normalized.rejects))
+        await self._done(
+            request,
+            PollOutcome.TRUNCATED if outcome.cut_off else PollOutcome.RECORDS,
+            reason=outcome.cut_off,
+            children=len(children),
+            records=records,
+            rejects=len(normalized.rejects),
+        )
         return None
 
     async def _refused(self, request: PollRequest, refusal: Refusal) -> Parked | None:
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
             await self._sleep(refusal.retry_after or PENDING_S)
             await self._publish([request.child(0, page=Page.of(refusal.poll))])
-            await self._done(request, refusal.name, reason=refusal.reason, children=1)
+            await self._done(request, PollOutcome(refusal.name), reason=refusal.reason, children=1)
             return None
-        return await self._pass_on(request, refusal.name, refusal.reason)
+        return await self._pass_on(request, PollOutcome(refusal.name), refusal.reason)
 
     def _may_retry(self, pool: KeyPool, refusal: Refusal, attempt: int) -> bool:
         if attempt >= self._retries:
@@ -233,6 +244,8 @@ class Poller:
             return attempt == 0  # a session is renewed once
         if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
             return True
+        if isinstance(refusal, errors.Redirected):
+            return refusal.target is not None
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
     async def _without_key(self, pool: KeyPool, request: PollRequest, error: NoKey) -> Parked | None:
@@ -240,7 +253,7 @@ class Poller:
 
         A following page is never asked otherwise: what went before it would come again.
         """
-        refused = error.outcome == "NotEntitled" and request.page is None
+        refused = error.outcome is PollOutcome.NOT_ENTITLED and request.page is None
         if refused and pool.entitlements(self._now()).why(request.call) is None:
             await self._publish([request.child(0)])
             await self._done(request, error.outcome, reason=str(error), children=1)
@@ -249,10 +262,10 @@ class Poller:
 
     async def _cut(self, request: PollRequest, parts: list[Call]) -> None:
         await self._publish([request.child(i, call=part) for i, part in enumerate(parts)])
-        await self._done(request, "Cut", reason=f"{len(parts)} calls", children=len(parts))
+        await self._done(request, PollOutcome.CUT, reason=f"{len(parts)} calls", children=len(parts))
 
     async def _pass_on(
-        self, request: PollRequest, outcome: str, reason: str, free_at: int | None = None
+        self, request: PollRequest, outcome: PollOutcome, reason: str, free_at: int | None = None
     ) -> Parked | None:
         """Hand the request to the next provider of its slip. `free_at`: when this one has room again, if ever."""
         hop = Hop(provider=request.provider, outcome=outcome, reason=reason[:500], free_at=free_at)
@@ -274,7 +287,7 @@ class Poller:
             last = _decisive(request.tried, hop)
             await self._done(request, last.outcome, reason=last.reason)
         elif request.deadline is not None and at >= request.deadline:
-            await self._done(request, "Expired", reason=f"{hop.reason}; nobody has room before the deadline")
+            await self._done(request, PollOutcome.EXPIRED, reason=f"{hop.reason}; nobody has room before the deadline")
         elif hop.free_at is not None and (first == request.provider or at > self._now()):
             return self._rest(request, max(0, at - self._now()) / 1000)
         else:
@@ -284,8 +297,8 @@ class Poller:
     async def _rest(self, request: PollRequest, seconds: float) -> None:
         await self._cancellations.rest(self._sleep, seconds, request.job_id)
 
-    async def _withdrawn(self, request: PollRequest) -> None:
-        await self._done(request, WITHDRAWN, reason="it was taken back before anybody was asked")
+    async def _cancelled(self, request: PollRequest) -> None:
+        await self._done(request, PollOutcome.CANCELLED, reason="its job was cancelled before a provider was asked")
 
     async def _hand_on(self, child: PollRequest, request: PollRequest, hop: Hop) -> None:
         await self._publish([child])
@@ -297,7 +310,7 @@ class Poller:
     async def _done(
         self,
         request: PollRequest,
-        outcome: str,
+        outcome: PollOutcome,
         *,
         reason: str = "",
         children: int = 0,
@@ -333,5 +346,5 @@ def _withheld(call: Call, outcome: Outcome, now: int) -> Call | None:
 
 def _decisive(tried: Sequence[Hop], last: Hop) -> Hop:
     """The hop that says why a request stays unserved: the last of a provider that has a key and could be asked it."""
-    able = (hop for hop in reversed(tried) if hop.outcome not in {"Unsupported", "NoKey"})
+    able = (hop for hop in reversed(tried) if hop.outcome not in {PollOutcome.UNSUPPORTED, PollOutcome.NO_KEY})
     return next(able, last)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors import errors
-from connectors.fields import currency, iso_time, millis, minor, number, price, scaled
+from connectors.fields import iso_time, millis, minor, number, price, scaled
 from connectors.items import Item
 from connectors.reading import Reading, read_json
 from connectors.records import Quote
@@ -82,5 +82,5 @@ def _quote(reading: Reading, row: dict[str, Any]) -> Quote | None:
         low=paid("lowPrice"),
         prev_close=paid("previousClosingPriceOneTradingDayAgo"),
         volume=number(row.get("volume")),
-        currency=currency(row.get("issuedCurrency")),
+        currency=reading.currency(row.get("issuedCurrency")),
     )

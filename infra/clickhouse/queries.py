@@ -94,6 +94,14 @@ def calls_sql(since: Mapping[str, int]) -> str:
     return f"{_CALLS} WHERE {either or 'false'} ORDER BY started_at, call_id"
 
 
+DEPRECATED = """
+    SELECT provider, endpoint, argMax(headers, received_at) FROM raw_responses
+    WHERE headers['deprecation'] != '' OR headers['sunset'] != ''
+    GROUP BY provider, endpoint ORDER BY provider, endpoint
+"""
+"""SQL: (provider, endpoint, headers of the last answer that spoke of the endpoint's end), of the last 30 days."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedCall:
     """One call that was refused within a scope."""
@@ -175,7 +183,8 @@ _ANSWERED = """
         (
             SELECT request_id,
                 intDiv(length(request_id) - length(replaceRegexpOne(request_id, '(/0)+$', '')), 2) AS depth
-            FROM polls WHERE {terms} AND children = 0 AND outcome NOT IN ('records', 'cached')
+            FROM polls WHERE {terms}
+                AND (children = 0 AND outcome NOT IN ('records', 'cached') OR outcome = 'Truncated')
         )
     ),
     asked AS

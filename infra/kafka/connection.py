@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
@@ -23,6 +29,14 @@ class BadBrokerUrl(ValueError):
 
 class BrokerUnreachable(ConnectionError):
     """No server at the address answered in time."""
+
+
+def passes(error: KafkaError) -> bool:
+    """Return whether an error says that the broker is away or busy, so that the same request may succeed later.
+
+    aiokafka calls `KafkaTimeoutError` not retriable, since its own retries are over by then. Ours are not.
+    """
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
 def bootstrap_servers(url: str) -> str:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from infra.kafka.admin import partition_counts
-from infra.kafka.connection import BrokerUnreachable, connected
+from infra.kafka.connection import BrokerUnreachable, connected, passes
 
 SMALL_FETCH = 1024  # bytes: only the answer's header matters
 FETCH_WAIT_MS = 20  # the end of a partition is known at the first empty answer
@@ -90,7 +90,7 @@ async def commits(bootstrap: str, group: str) -> AsyncIterator[Committed]:
                 known = {at: told.offset for at, told in found.items() if told.offset >= 0}
                 return {at: known.get(at) for at in partitions}
             except KafkaError as error:  # the first group of a new broker waits for its coordinator
-                if not error.retriable or clock() > patience:
+                if not passes(error) or clock() > patience:
                     raise
                 await asyncio.sleep(RETRY_S)
 

@@ -12,14 +12,13 @@ import orjson
 from connectors import Call, Quote, connector
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import ENDED_WELL, Job, parent_of
+from streams.messaging.job import Job, gave_up, parent_of
 from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.outcomes import ENDED_WELL, SAME_PROVIDER, PollOutcome
 
 Record = dict[str, Any]
 BRINGS: Mapping[str, tuple[str, ...]] = {"bars": ("bars", "actions"), "quote": ("quote",)}
 """The datasets of which an answer about one may hold records: splits and dividends ride along with bars."""
-STAYS = ENDED_WELL | {"Pending"}
-"""Outcomes after which the same provider is asked on."""
 
 
 @dataclass(slots=True)
@@ -86,7 +85,9 @@ class Gathering:
             newest = Quote(**max(quotes, key=_lateness))
             report = self.job.done.get(newest.request_id)
             others = tuple(told for told in tried.values() if told.provider != newest.source)
-            return QuoteResult(symbol, newest.source, newest, bool(report and report.outcome == "cached"), others)
+            return QuoteResult(
+                symbol, newest.source, newest, bool(report and report.outcome == PollOutcome.CACHED), others
+            )
         error = self._unanswered(symbol, reports, tried, within_s) or _unserved(reports, tried, part=False)
         if not error:
             tried |= self._empty(symbol, reports)
@@ -130,7 +131,7 @@ class Gathering:
         ended = {child.request_id for child in self._children(report)}
         if len(ended) == report.children:
             return False
-        if report.outcome != "Cut":
+        if report.outcome != PollOutcome.CUT:
             return True
         parts = self._parts(report)
         return len(parts) != report.children or any(
@@ -152,7 +153,7 @@ class Gathering:
     def _next_asked(self, report: PollDone) -> str:
         slip = self.requests[_root(report.request_id)].slip
         after = slip[slip.index(report.provider) + 1 :] if report.provider in slip else ()
-        return report.provider if report.outcome in STAYS or not after else after[0]
+        return report.provider if report.outcome in SAME_PROVIDER or not after else after[0]
 
     def _unanswered(
         self, symbol: str, reports: Sequence[PollDone], tried: dict[str, Tried], within_s: float
@@ -160,13 +161,13 @@ class Gathering:
         """Why a symbol that is still waited for has no result; adds to `tried` whom it waited for."""
         awaited = self._awaited(symbol, reports)
         for provider in awaited:
-            tried[provider] = Tried(provider, "Timeout", f"no answer within {within_s:g} s")
+            tried[provider] = Tried(provider, PollOutcome.TIMEOUT, f"no answer within {within_s:g} s")
         return f"timed out after {within_s:g} s: {_listed(tried)}" if awaited else None
 
     def _empty(self, symbol: str, reports: Iterable[PollDone]) -> dict[str, Tried]:
         """The providers that were the last to be asked, and answered with nothing about the symbol."""
         return {
-            report.provider: Tried(report.provider, "NoRecords", f"it answered without a row of {symbol}")
+            report.provider: Tried(report.provider, PollOutcome.NO_RECORDS, f"it answered without a row of {symbol}")
             for report in reports
             if report.outcome in ENDED_WELL and not any(symbol in child.symbols for child in self._children(report))
         }
@@ -184,8 +185,8 @@ def _tried(reports: Iterable[PollDone]) -> dict[str, Tried]:
 
 
 def _unserved(reports: Iterable[PollDone], tried: Mapping[str, Tried], *, part: bool) -> str | None:
-    given_up = any(report.outcome not in ENDED_WELL and not report.children for report in reports)
-    return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if given_up else None
+    unserved = any(map(gave_up, reports))
+    return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if unserved else None
 
 
 def _mixed(candles: Iterable[Bar]) -> str | None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from connectors import Call
 from streams.messaging.messages import PollDone, PollRequest, new_id
-
-ENDED_WELL = frozenset({"records", "cached", "Cut"})
+from streams.messaging.outcomes import ENDED_WELL, PollOutcome
 
 
 @dataclass(slots=True)
@@ -39,7 +38,12 @@ class Job:
     @property
     def failures(self) -> list[PollDone]:
         """The requests that ended unserved, with nobody left to try."""
-        return [report for report in self.done.values() if report.outcome not in ENDED_WELL and not report.children]
+        return [report for report in self.done.values() if gave_up(report)]
+
+
+def gave_up(report: PollDone) -> bool:
+    """Return whether something of the request stays unserved, with nobody left to try."""
+    return report.outcome is PollOutcome.TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
 
 
 def parent_of(request_id: str) -> str:

@@ -15,6 +15,7 @@ from connectors import Call, Request
 from connectors.records import AssetClass
 from infra.clock import now_ms
 from streams.accounts.account import RESERVED
+from streams.messaging.outcomes import PollOutcome
 
 
 class Message(BaseModel):
@@ -39,7 +40,7 @@ class Hop(Message):
     """
 
     provider: str
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
     free_at: int | None = None
 
@@ -119,7 +120,7 @@ class PollDone(Message):
     job_id: str
     provider: str
     call: Call
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
     children: int = 0
     records: int = 0

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from infra import telemetry
+from infra.kafka.connection import passes
 
 log = telemetry.get(__name__)
 
@@ -68,7 +69,7 @@ class Outbox:
                     )
                     break
                 except KafkaError as error:
-                    if not error.retriable:
+                    if not passes(error):
                         raise
                     log.warning("outbox.retry", topic=topic, error=str(error))
                     await asyncio.sleep(RETRY_S)

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from math import ceil, inf
-from typing import TYPE_CHECKING
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
 from connectors.calls import DAY_MS
@@ -27,10 +26,7 @@ from streams.accounts import capacity
 from streams.accounts.entitlement import Refused
 from streams.accounts.quota import KeyUsage
 from streams.planning.entitlements import Entitlements, Parts
-from streams.planning.plan import EVER
-
-if TYPE_CHECKING:
-    from streams.planning.plan import Availability, Range
+from streams.planning.plan import EVER, Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7

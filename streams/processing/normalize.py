@@ -22,6 +22,7 @@ from streams.processing.validate import validate
 
 log = telemetry.get(__name__)
 
+FAULT = "this program failed on the answer: the log has the fault as normalize.fault, under its call_id"
 AT_ONCE = 500  # records on their way to the broker: a list of all instruments of a market has tens of thousands
 
 
@@ -47,7 +48,7 @@ def rows_of(record: AnyRecord) -> int:
 
 
 def dead_row(row: Any) -> str | None:
-    """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as Python shows it."""
+    """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as a text."""
     if row is None:
         return None
     try:
@@ -79,9 +80,9 @@ class Normalizer:
         raw = (message.topic, message.partition, message.offset)
         try:
             records, letters = normalize(meta, bytes(event.value or b""), raw)
-        except Exception as error:  # a fault of ours must not stop the stream; the raw record stays
+        except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
-            records, letters = [], [_letter(meta, raw, "normalize", "fault", f"{type(error).__name__}: {error}")]
+            records, letters = [], [_letter(meta, raw, "normalize", "fault", FAULT)]
         sends = chain(
             (self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record)) for record in records),
             (self._outbox.send(topics.DEAD_LETTERS, found.encode()) for found in letters),
@@ -98,7 +99,7 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> tuple[li
     except UnsupportedCall as error:
         return [], [_letter(meta, raw, "normalize", "unsupported", str(error))]
     if isinstance(outcome.refusal, MalformedPayload):
-        return [], [_letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)]
+        return [], [_letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)]
     normalized = judge(outcome)
     return normalized.records, [
         dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects

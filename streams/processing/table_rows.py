@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from connectors import Call
+from connectors.fields import kind
 from connectors.records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
@@ -86,7 +87,7 @@ class Batch:
 def _object(value: bytes) -> dict[str, Any]:
     found = orjson.loads(value)
     if not isinstance(found, dict):
-        raise ValueError(f"the record is a {type(found).__name__}, not an object")
+        raise ValueError(f"the record is {kind(found)}, not an object")
     return found
 
 
@@ -102,8 +103,10 @@ def bar_rows(frame: Mapping[str, Any]) -> Columns:
         for name in SERIES:
             column = frame[name]
             found[name] = list(repeat(None, n)) if column is None else column
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a bar frame: {error!r}") from None
+    except KeyError as error:
+        raise ValueError(f"no frame of bars: {error.args[0]} is missing") from None
+    except TypeError:
+        raise ValueError("no frame of bars: a column is no list") from None
     if strange := [name for name in SERIES if not isinstance(found[name], list)]:
         raise ValueError(f"column {strange[0]} is no list")
     if ragged := [name for name in SERIES if len(found[name]) != n]:
