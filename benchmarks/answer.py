@@ -62,7 +62,7 @@ def read(message: Message) -> Outcome:
 def verdict(message: Message) -> None:
     """Let the connector look for a refusal in an answer."""
     meta, _ = message
-    assert connector(meta.provider).verdict(meta.call, meta.page.request(), _answer(message)) is None
+    assert connector(meta.provider).verdict(meta.call, meta.page.request(), _answer(message)).refusal is None
 
 
 def _answer(message: Message) -> Answer:

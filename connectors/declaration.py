@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import chain
 from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -18,9 +19,12 @@ from pydantic import ValidationError
 from connectors import errors
 from connectors.calls import LONGEST_REQUEST, Answer, Auth, Call, Limit, Request, is_path
 from connectors.endpoints import Endpoint
-from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
+from connectors.gateways import gateway_answer
+from connectors.headers import retry_after
+from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject, Withheld
 from connectors.reading import UNREADABLE, Reading, broken_rule
 from connectors.records import DATASETS, AnyRecord
+from connectors.refusals import scoped
 from connectors.symbols import Symbols
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -48,6 +52,10 @@ class Outcome:
     next: Request | None = None
     left_out: int = 0
     refusal: errors.Refusal | None = None
+    withheld: errors.NotEntitled | None = None
+    """Beside records: the part of the range that the plan does not sell."""
+    charged: bool = True
+    """False where the provider bills results only, and says that this is none."""
     cut_off: str = ""
 
     @property
@@ -90,12 +98,22 @@ def nothing_hidden(_: Reading) -> errors.Refusal | None:
     return None
 
 
+def never_signed(_: Reading) -> bool:
+    """Signature of a provider that has none: its answers are known by what they say."""
+    return False
+
+
+def always_charged(_: Reading) -> bool:
+    """Billing of a provider that is paid for calls, whatever they bring."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """A provider, declared: where it is, how it is asked, what it sells, how it refuses.
 
-    `statuses` overrides the default status table. `refusal` is asked first about every answer, for what
-    hides in a 200 or needs the body to be told apart; `zone` is where its days end.
+    `statuses` overrides the default status table. `refusal` is asked first about every answer of the provider, for
+    what hides in a 200 or needs the body to be told apart; `zone` is where its days end.
     """
 
     name: str
@@ -114,9 +132,17 @@ class Connector:
     zone: str = "UTC"
     statuses: Mapping[int, type[errors.Refusal]] = field(default_factory=dict)
     refusal: Hook = nothing_hidden
+    signed: Callable[[Reading], bool] = never_signed
+    """Tells the provider's own answer by its headers, or by a page that it was asked to fetch, whatever its body."""
     headers: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Endpoints (by name) that live on another base URL."""
+    withholding: bytes = b""
+    """Bytes of an answer from which the plan withholds a part: such an answer is read whole for its verdict."""
+    charged: Callable[[Reading], bool] = always_charged
+    """Tells whether an answer is billed: some providers bill results only."""
+    options: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Query parameters that a setting may add, and the endpoints (by name) that take them."""
     failure_threshold: int = 5
     """Failures in a row after which it is left alone for `recovery_s` seconds; settings may say otherwise."""
     recovery_s: float = 60
@@ -135,8 +161,8 @@ class Connector:
                 raise errors.DeclarationError(f"{self.name}.{endpoint.name}: bars need intervals and adjustments")
         if not 0 <= self.mailbox < MAILBOXES:
             raise errors.DeclarationError(f"{self.name}: mailbox {self.mailbox} is not within 0..{MAILBOXES - 1}")
-        if unknown := set(self.hosts) - set(names):
-            raise errors.DeclarationError(f"{self.name}: host of unknown endpoint {sorted(unknown)[0]!r}")
+        if unknown := {*self.hosts, *chain.from_iterable(self.options.values())} - set(names):
+            raise errors.DeclarationError(f"{self.name}: host or option of unknown endpoint {sorted(unknown)[0]!r}")
 
     def endpoint(self, name: str) -> Endpoint:
         """Return the endpoint of that name. Raises `UnsupportedCall`."""
@@ -190,11 +216,18 @@ class Connector:
         kinds = [call.model_copy(update={"kind": kind}) for kind in whole]
         return [k.kind for k in kinds if k.kind and any(e.kinds and e.serves(k) for e in self.endpoints)]
 
-    def request(self, call: Call, skip: frozenset[str] = frozenset()) -> Request:
-        """Build the request for a call that `split` gave. Raises `UnsupportedCall`."""
-        endpoint = self.route(call, skip)
+    def request(self, call: Call, skip: frozenset[str] = frozenset(), options: Mapping[str, str] = NOTHING) -> Request:
+        """Build the request for a call that `split` gave, with the `options` that its endpoint takes.
+
+        Raises `UnsupportedCall`.
+        """
+        return self.request_of(self.route(call, skip), call, options)
+
+    def request_of(self, endpoint: Endpoint, call: Call, options: Mapping[str, str] = NOTHING) -> Request:
+        """Build the request of one endpoint. Raises `UnsupportedCall`."""
         spelled = tuple(self.symbols.spell(symbol, call.asset_class) for symbol in call.symbols)
-        given = {**endpoint.match, **endpoint.build(call, spelled)}
+        taken = {name: value for name, value in options.items() if endpoint.name in self.options.get(name, ())}
+        given = {**endpoint.match, **endpoint.build(call, spelled), **taken}
         fields = set(re.findall(r"\{(\w+)\}", endpoint.path))
         path = endpoint.path.format(**{name: quote(given[name], safe=":,=^.-") for name in fields})
         asked = Request(
@@ -238,15 +271,16 @@ class Connector:
         """Turn an answer into its outcome. Never raises for what a provider sent, however broken."""
         return self._guarded(call, request, answer, request_id, self._outcome)
 
-    def verdict(self, call: Call, request: Request, answer: Answer) -> errors.Refusal | None:
-        """Find the refusal in an answer, if it is one, without making records; `read` finds what is malformed, too.
+    def verdict(self, call: Call, request: Request, answer: Answer) -> Outcome:
+        """Find the refusal in an answer, and whether it is charged, without making records; `read` finds more.
 
         That costs a fraction of reading it. The latest value of one symbol is read: its absence is the refusal. Never
         raises for what a provider sent, however broken.
         """
-        if len(call.symbols) == 1 and request.endpoint and self.endpoint(request.endpoint).latest:
-            return self.read(call, request, answer).refusal
-        return self._guarded(call, request, answer, "", self._refused).refusal
+        whole = bool(self.withholding) and self.withholding in answer.body
+        if whole or (len(call.symbols) == 1 and request.endpoint and self.endpoint(request.endpoint).latest):
+            return self.read(call, request, answer)
+        return self._guarded(call, request, answer, "", self._refused)
 
     def fields(self, request: Request) -> Mapping[str, str]:
         """Query parameters and path fields of a request, by name."""
@@ -263,21 +297,26 @@ class Connector:
                 source=self.name,
                 symbols=self.symbols,
                 params=self.fields(request),
-                plan=self.endpoint(request.endpoint).plan if request.endpoint else "",
                 call=call,
                 request=request,
                 answer=answer,
                 request_id=request_id,
                 pattern=self.endpoint(request.endpoint).pattern if request.endpoint else None,
             )
-            return self._admitted(request, look(reading))
+        except errors.UnsupportedCall as error:  # an endpoint that another version had
+            return Outcome(refusal=errors.MalformedPayload(str(error)))
+        return replace(self._looked_at(reading, look), charged=self.charged(reading))
+
+    def _looked_at(self, reading: Reading, look: Callable[[Reading], Outcome]) -> Outcome:
+        try:
+            return self._admitted(reading.request, look(reading))
         except errors.Refusal as refusal:
-            return Outcome(refusal=refusal)
+            return Outcome(refusal=scoped(refusal, reading))
         except errors.OutOfScope:
             return Outcome(left_out=1)
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
             reason = str(error) if isinstance(error, errors.ConnectorError) else broken_rule(error)[1]
-            return Outcome(refusal=errors.MalformedPayload(f"{request.endpoint or 'answer'}: {reason}"))
+            return Outcome(refusal=errors.MalformedPayload(f"{reading.request.endpoint or 'answer'}: {reason}"))
 
     def _admitted(self, request: Request, found: Outcome) -> Outcome:
         """Judge where the answer sends us on: rows stay without their next page, a job without its poll is broken."""
@@ -293,19 +332,26 @@ class Connector:
 
     def _refused(self, reading: Reading) -> Outcome:
         refusal = self._said(reading)
-        return Outcome(refusal=refusal if isinstance(refusal, errors.Refusal) else None)
+        if isinstance(refusal, errors.Refusal):
+            raise refusal
+        return Outcome()
 
     def _said(self, reading: Reading) -> errors.Refusal | NoRecords | None:
+        limited = self._by_code(reading.answer.status) is errors.RateLimited  # by the provider or a gateway
+        if not limited and not self.signed(reading) and (other := gateway_answer(reading.answer)):
+            raise errors.ProviderUnavailable(other)
         return self.refusal(reading) or self._by_status(reading.answer)
 
     def _outcome(self, reading: Reading) -> Outcome:
         refusal = self._said(reading)
         if isinstance(refusal, errors.Refusal):
-            return Outcome(refusal=refusal)
+            raise refusal
         if refusal is NO_RECORDS or not reading.request.endpoint:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
         found = _sorted(endpoint.parse(reading))
+        if found.withheld is not None:
+            found = replace(found, withheld=scoped(found.withheld, reading))
         found = self._unknown(reading.call, found) if endpoint.latest else found
         return replace(found, rejects=(*found.rejects, *reading.doubts.values())) if reading.doubts else found
 
@@ -321,19 +367,21 @@ class Connector:
         refusals = {symbol: errors.UnknownSymbol(f"{self.name} gave no value for {symbol}") for symbol in lacking}
         missing = {**refusals, **found.missing}
         if len(call.symbols) == 1 and missing and not found.items:
-            return Outcome(refusal=missing[call.symbols[0]])
+            raise missing[call.symbols[0]]
         return replace(found, missing=missing)
 
-    def _by_status(self, answer: Answer) -> errors.Refusal | None:
-        status = answer.status
-        if status == 200 and not answer.body.strip():
-            return errors.ProviderUnavailable("HTTP 200 with an empty body")
+    def _by_code(self, status: int) -> type[errors.Refusal] | None:
+        """The refusal that a status is by itself; None for success."""
         if 200 <= status < 300:
             return None
-        cls = self.statuses.get(status) or STATUS.get(
-            status, errors.ProviderUnavailable if status >= 500 else errors.MalformedPayload
-        )
-        said = f"HTTP {status}: {answer.body[:200].decode('utf-8', 'replace')}"
+        other = errors.ProviderUnavailable if status >= 500 else errors.MalformedPayload
+        return self.statuses.get(status) or STATUS.get(status, other)
+
+    def _by_status(self, answer: Answer) -> errors.Refusal | None:
+        cls = self._by_code(answer.status)
+        if cls is None:
+            return None
+        said = f"HTTP {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}"
         if cls is errors.RateLimited:
             return errors.RateLimited(said, retry_after=retry_after(answer))
         return cls(said)
@@ -345,6 +393,7 @@ def _sorted(items: Iterator[Item]) -> Outcome:
     rejects: list[Reject] = []
     missing: dict[str, errors.Refusal] = {}
     following: Request | None = None
+    withheld: errors.NotEntitled | None = None
     left_out = 0
     for item in items:
         match item:
@@ -356,37 +405,18 @@ def _sorted(items: Iterator[Item]) -> Outcome:
                 following = item.request
             case LeftOut():
                 left_out += item.count
+            case Withheld():
+                withheld = item.refusal
             case _:
                 records.append(item)
-    return Outcome(items=tuple(records), rejects=tuple(rejects), missing=missing, next=following, left_out=left_out)
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Seconds of a `Retry-After` header, or None (absent, or an HTTP date: RFC 9110 section 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    return float(text) if text.isdecimal() else None
-
-
-def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | None:
-    """What `X-RateLimit-*` headers say of the key: calls left, the limit, and its reset in ms UTC; None without them.
-
-    A reset is written in seconds since the epoch (Alpaca, Finnhub) or from now.
-    """
-    left, limit, reset = (
-        _count(answer.headers.get(f"x-ratelimit-{name}", "")) for name in ("remaining", "limit", "reset")
+    return Outcome(
+        items=tuple(records),
+        rejects=tuple(rejects),
+        missing=missing,
+        next=following,
+        left_out=left_out,
+        withheld=withheld,
     )
-    if left is None:
-        return None
-    if reset is None:
-        return left, limit, None
-    return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
-
-
-EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span
-
-
-def _count(text: str) -> float | None:
-    return float(text) if len(text) < 15 and text.strip().isdecimal() else None
 
 
 def _ranges(call: Call, span: int | None) -> list[tuple[int | None, int | None]]:

@@ -10,9 +10,9 @@ ConnectorError
     ├── RateLimited           wait on this key (`retry_after`, seconds)
     ├── QuotaExhausted        this key is done until the provider's reset (`resets_at`, ms UTC)
     ├── KeyRejected           take the key out
-    ├── NotEntitled           the plan does not sell it: never ask this key again for it
+    ├── NotEntitled           the plan does not sell it: ask this key for nothing in its `scope` for a while
     ├── UnknownSymbol         stop asking this provider for this symbol
-    ├── InvalidRequest        our mistake: report it
+    ├── InvalidRequest        our mistake: report it, and ask for nothing in its `scope` for a while
     ├── Pending               ready later: ask again with `poll`
     ├── Redirected            it is at another address of the provider: ask `target`
     ├── ProviderUnavailable   5xx, time-out, broken connection, robot page: retry, count for the breaker
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors.calls import Request
+    from connectors.scope import Scope
 
 
 class ConnectorError(Exception):
@@ -96,11 +97,14 @@ class KeyRejected(Refusal):
 
 
 class NotEntitled(Refusal):
-    """The key's plan does not sell what was asked; with `slice_only` just this range or symbol, not the endpoint."""
+    """The key's plan does not sell what was asked; `scope` is how much of it.
 
-    def __init__(self, reason: str = "", *, slice_only: bool = False) -> None:
+    A refusal that a connector gives has a scope; one that a hook raises may leave it to the provider's words.
+    """
+
+    def __init__(self, reason: str = "", *, scope: Scope | None = None) -> None:
         super().__init__(reason)
-        self.slice_only = slice_only
+        self.scope = scope
 
 
 class UnknownSymbol(Refusal):
@@ -108,7 +112,11 @@ class UnknownSymbol(Refusal):
 
 
 class InvalidRequest(Refusal):
-    """The provider says that we asked wrongly."""
+    """The provider says that we asked wrongly; `scope` where it names a range that it cannot answer."""
+
+    def __init__(self, reason: str = "", *, scope: Scope | None = None) -> None:
+        super().__init__(reason)
+        self.scope = scope
 
 
 class Pending(Refusal):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.calls import Request
-from connectors.errors import Refusal
+from connectors.errors import NotEntitled, Refusal
 from connectors.records import Adjustment, AnyRecord, Envelope
 
 
@@ -66,4 +66,11 @@ class LeftOut:
     count: int = 1
 
 
-Item = AnyRecord | BarColumns | Reject | Missing | Next | LeftOut
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A part of the range that the plan does not sell, of an answer that holds the rest."""
+
+    refusal: NotEntitled
+
+
+Item = AnyRecord | BarColumns | Reject | Missing | Next | LeftOut | Withheld

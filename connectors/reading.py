@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -31,7 +33,10 @@ class Source(TypedDict):
 
 
 class Reading:
-    """One answer being read: the call, the request's parameters, the body in the forms a parser wants."""
+    """One answer being read: the call, the request's parameters, the body in the forms a parser wants.
+
+    The body has no byte order mark here.
+    """
 
     def __init__(
         self,
@@ -39,7 +44,6 @@ class Reading:
         source: str,
         symbols: Symbols,
         params: Mapping[str, str],
-        plan: str,
         call: Call,
         request: Request,
         answer: Answer,
@@ -50,11 +54,9 @@ class Reading:
         self.spelling = symbols
         self.params = params
         """Query parameters and path fields of the request, by name."""
-        self.plan = plan
-        """The cheapest plan that sells the endpoint; empty where no endpoint was recognised."""
         self.call = call
         self.request = request
-        self.answer = answer
+        self.answer = replace(answer, body=answer.body.removeprefix(BOM))
         self.request_id = request_id
         self.doubts: dict[str, Reject] = {}
         """Values that were left absent while their record was kept, each once an answer, for the dead letters."""
@@ -80,10 +82,7 @@ class Reading:
     @cached_property
     def json(self) -> Any:
         """The body as JSON. Raises `MalformedPayload`."""
-        try:
-            return orjson.loads(self.answer.body)
-        except orjson.JSONDecodeError as error:
-            raise errors.MalformedPayload(f"body is not JSON from line {error.lineno}, column {error.colno}") from None
+        return read_json(self.answer.body)
 
     @cached_property
     def text(self) -> str:
@@ -191,6 +190,48 @@ def objects(items: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
     strays = [row for row in items if not isinstance(row, dict)] if len(found) < len(items) else []
     return found, [Reject(rule="shape", reason=f"a row was {kind(row)}, not an object", row=row) for row in strays]
 
+
+def read_json(body: bytes) -> Any:
+    """Read JSON, also such as no standard allows but as providers send it. Raises `MalformedPayload`.
+
+    NaN, Infinity and numbers beyond a double are null; halves of surrogate pairs and bytes that are not UTF-8 become
+    U+FFFD, and control characters within texts stay.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as strict:
+        text = body.decode("utf-8", "replace")
+        try:
+            found = TOLERANT.decode(text)
+            return _whole(found) if SURROGATE.search(text) else found
+        except (ValueError, RecursionError):
+            raise errors.MalformedPayload(
+                f"body is not JSON from line {strict.lineno}, column {strict.colno}"
+            ) from None
+
+
+def _number(digits: str) -> float | int | None:
+    """A number as JSON writes it; None for one that no double holds."""
+    found = float(digits)
+    if math.isinf(found):
+        return None
+    return int(digits) if digits.lstrip("-").isdecimal() else found
+
+
+def _whole(value: Any) -> Any:
+    """The value with the halves of surrogate pairs in its texts replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(part) for name, part in value.items()}
+    return value
+
+
+BOM = b"\xef\xbb\xbf"
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+TOLERANT = json.JSONDecoder(strict=False, parse_constant=lambda _: None, parse_float=_number, parse_int=_number)
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What reading a payload of another shape than documented raises."""

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from infra.errors import ConfigurationError
 
 GIB = 2**30
-OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER")
+OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER", "ENTITLEMENT")
 """What the variables of each provider are called: `POLYGON_KEYS`, …"""
 RENAMED = MappingProxyType({"polygon": "massive"})
 """Providers by what they call themselves now: `MASSIVE_KEYS` counts where there is no `POLYGON_KEYS`."""
@@ -187,6 +187,16 @@ class Settings(BaseModel):
             )
         return int(found[1]), float(found[2]), int(found[3] or 1)
 
+    def entitlement(self, provider: str) -> str | None:
+        """`realtime` or `delayed` from `<PROVIDER>_ENTITLEMENT`: the US quotes that a plan includes.
+
+        Raises `SettingsInvalid`.
+        """
+        value = self._value(provider, "ENTITLEMENT").strip().lower()
+        if value not in {"", "realtime", "delayed"}:
+            raise SettingsInvalid(f"{provider.upper()}_ENTITLEMENT cannot be used: write realtime or delayed")
+        return value or None
+
     def _value(self, provider: str, what: str) -> str:
         for name in filter(None, (provider, RENAMED.get(provider))):
             if found := self.provider_values.get(f"{name}_{what}".upper()):
@@ -211,7 +221,7 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
         raise SettingsInvalid(_explain(error)) from None
     for name in providers:
         provider, _, what = name.rpartition("_")
-        if what in {"LIMITS", "BUDGET", "PRICE", "BREAKER"}:
+        if what in {"LIMITS", "BUDGET", "PRICE", "BREAKER", "ENTITLEMENT"}:
             getattr(found, what.lower())(provider)
     return found
 

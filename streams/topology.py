@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,12 +27,13 @@ from agents.sink import Sink
 from connectors import connectors
 from infra import clock, tasks, telemetry
 from infra.clickhouse import Store, StoreOwned, migrate
-from infra.clickhouse.queries import CallCost, calls_since
+from infra.clickhouse.queries import CallCost, calls_since, refused_since
 from infra.kafka.admin import ensure_topics
 from infra.settings import Settings
 from infra.terminal import printable
 from streams import application
 from streams.accounts import account as accounts
+from streams.accounts import entitlement
 from streams.accounts.account import Account
 from streams.collecting.declarations import load
 from streams.errors import TapestreamError
@@ -192,8 +194,10 @@ class Worker:
         calls: dict[str, list[CallCost]] = {}
         for call in await calls_since(store, since):
             calls.setdefault(call.provider, []).append(call)
+        refused = entitlement.replayed(await refused_since(store, now - entitlement.REMEMBERED_MS))
         for name, pool in self.pools.items():
-            pool.adopt(accounts.after_takeover(accounts.replayed(calls.get(name, ()), pool.terms), pool.terms, now))
+            known = accounts.after_takeover(accounts.replayed(calls.get(name, ()), pool.terms), pool.terms, now)
+            pool.adopt(replace(known, refusals=refused.get(name, {})))
 
     async def _open_store(self) -> Store:
         """Open the store; a folder that a command has open for a moment is waited for."""

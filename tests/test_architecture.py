@@ -49,7 +49,7 @@ HARMLESS = {
     *("msgspec", "orjson", "pydantic"),
 }
 """What pure code may import: nothing here knows a socket, a clock, the environment or a log."""
-SETTINGS = {"infra.settings", "infra.clickhouse.queries"}
+SETTINGS = {"infra.errors", "infra.settings", "infra.clickhouse.queries"}
 """What accounts and planning may know of infra: the classes of settings and of stored calls, which are data."""
 CLOCK = re.compile(r"(datetime|date|time)\.(now|utcnow|today|time|monotonic)")
 

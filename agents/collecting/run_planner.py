@@ -11,10 +11,11 @@ from agents.polling.key_pool import KeyPool
 from connectors import connectors
 from infra import telemetry
 from infra.clickhouse import Rows, Store, StoreUnavailable
-from infra.clickhouse.queries import CallCost, answered_sql, calls_sql, not_sold_sql
+from infra.clickhouse.queries import CallCost, RefusedCall, answered_sql, calls_sql, refused_sql
 from infra.clickhouse.universe import active_sql, chosen_sql, listed_sql
 from streams.accounts import account as accounts
 from streams.accounts import budget
+from streams.accounts.entitlement import REMEMBERED_MS
 from streams.collecting.targets import Members, Target, targets
 from streams.planning import planner
 from streams.planning.availability import availabilities, horizons
@@ -30,7 +31,6 @@ log = telemetry.get(__name__)
 
 T = TypeVar("T")
 RETRY_S = 1.0  # a store that restarts is back within seconds
-UNSOLD_MS = 7 * 86_400_000
 """How long another worker's key is taken not to sell what it once refused."""
 
 
@@ -85,8 +85,8 @@ class RunPlanner:
         found = [availability(self._desks[name], now) for name in names if name in owned]
         if others:
             calls = [CallCost(*row) for row in await self._rows(calls_sql(horizons(self._settings, others, now)))]
-            not_entitled = {tuple(row) for row in await self._rows(not_sold_sql(now - UNSOLD_MS))}
-            found += availabilities(self._settings, others, calls, not_entitled, now)
+            refused = [RefusedCall(*row) for row in await self._rows(refused_sql(now - REMEMBERED_MS))]
+            found += availabilities(self._settings, others, calls, refused, now)
         return found
 
     async def _rows(self, sql: str) -> list[Any]:
@@ -111,7 +111,7 @@ def availability(pool: KeyPool, now: int) -> Availability:
     if allowance:
         left = max(0, allowance.micros - budget.today(account.budget, allowance, now).micros) / budget.MICROS
     usages = {label: key.usage for label, key in account.keys.items()}
-    return Availability(pool.connector, pool.terms.windows, usages, left, pool.price)
+    return Availability(pool.connector, pool.terms.windows, usages, left, pool.price, refusals=account.refusals)
 
 
 def _open(target: Target, covered: Covered) -> Requirement | None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
-from connectors import Call, Refusal, Request, errors
-from connectors.declaration import reported_quota
+from connectors import Call, Outcome, Refusal, Request, errors
 from connectors.deprecation import Deprecation, deprecation
 from connectors.fields import utc_date
+from connectors.headers import reported_quota
+from connectors.scope import Scope
 from infra import clock, telemetry
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
@@ -90,24 +91,41 @@ class Caller:
         underway = _Underway(request, call, http, began, weight, pool.usd(http.endpoint))
         try:
             await self._ledger.reserve(_told(underway), pool.connector.mailbox)
-            refusal, fetched = await self._exchange(pool, underway, within_s)
+            verdict, fetched = await self._exchange(pool, underway, within_s)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())
             raise
-        report = _told(underway, ended_at=self._now(), refusal=refusal, fetched=fetched)
+        return await self._conclude(pool, underway, verdict, fetched)
+
+    async def _conclude(
+        self, pool: KeyPool, underway: _Underway, verdict: Outcome, fetched: Fetched | None
+    ) -> CallResult:
+        """Let the pool learn from the end of a call, and publish it."""
+        call, http, ended_at = underway.call, underway.http, self._now()
+        scope = pool.covered(_scope_of(verdict), call, http, underway.began.label, ended_at)
+        report = _told(underway, ended_at=ended_at, verdict=verdict, fetched=fetched, scope=scope)
         before = pool.account
+        self._learn(pool, call, http, verdict.refusal, report)
+        _tell_changes(pool, before)
+        await self._ledger.tell(report, topics.mailbox(report.provider))
+        if fetched is None:
+            return CallResult(verdict.refusal)
+        self._heed(pool.connector.name, http.endpoint, fetched)
+        return CallResult(verdict.refusal, fetched.answer.body, _meta(report, call, http, fetched))
+
+    def _learn(self, pool: KeyPool, call: Call, http: Request, refusal: Refusal | None, report: ApiCall) -> None:
+        """Tell the pool how its key fared."""
+        label = report.key_label
         if told := accounts.ended(report):
             pool.end(told)
-        _tell_changes(pool, before)
+        if refusal is None:
+            pool.answered(call, http, label, self._now())
+        if scope := Scope.read(report.scope):
+            log.info("key.not_entitled", key=label, scope=str(scope), reason=report.error[:200])
         if isinstance(refusal, errors.KeyRejected):
             self._transport.forget_session(pool.connector.name)
             if not pool.connector.auth.keyless:
                 log.error("key.rejected", key=label, reason=refusal.reason[:200])
-        await self._ledger.tell(report, topics.mailbox(report.provider))
-        if fetched is None:
-            return CallResult(refusal)
-        self._heed(pool.connector.name, http.endpoint, fetched)
-        return CallResult(refusal, fetched.answer.body, _meta(report, call, http, fetched))
 
     def _heed(self, provider: str, endpoint: str, fetched: Fetched) -> None:
         """Log once that a provider will withdraw an endpoint, and again when it says another time."""
@@ -120,20 +138,20 @@ class Caller:
 
     async def _exchange(
         self, pool: KeyPool, underway: _Underway, within_s: float | None
-    ) -> tuple[Refusal | None, Fetched | None]:
-        """Send the request; returns the refusal, if it is one, and the answer, if one came."""
+    ) -> tuple[Outcome, Fetched | None]:
+        """Send the request; returns the verdict on the answer, and the answer, if one came."""
         connector = pool.connector
         try:
             async with asyncio.timeout(within_s):
                 fetched = await self._transport.fetch(connector, underway.http, pool.keys[underway.began.label])
         except errors.Refusal as error:
-            return error, None
+            return Outcome(refusal=error), None
         except TimeoutError:
             cls = errors.ProviderUnavailable if within_s and within_s >= SLOW_S else Timeout
-            return cls(f"{connector.name} gave no answer within {within_s:.3g} s"), None
+            return Outcome(refusal=cls(f"{connector.name} gave no answer within {within_s:.3g} s")), None
         if fetched.redirect:
             to = f"to {fetched.answer.headers.get('location')}"  # the header is kept without keys
-            return errors.Redirected(to, target=fetched.redirect), fetched
+            return Outcome(refusal=errors.Redirected(to, target=fetched.redirect)), fetched
         return connector.verdict(underway.call, underway.http, fetched.answer), fetched
 
     async def keep(self, result: CallResult, due: PollRequest | None = None) -> None:
@@ -159,8 +177,9 @@ def _told(
     underway: _Underway,
     *,
     ended_at: int | None = None,
-    refusal: Refusal | None = None,
+    verdict: Outcome | None = None,
     fetched: Fetched | None = None,
+    scope: Scope | None = None,
 ) -> ApiCall:
     """The call as it is told: before it is sent, and with its outcome when it has ended."""
     call, began = underway.call, underway.began
@@ -177,11 +196,12 @@ def _told(
         started_at=began.at,
         cost_calls=underway.weight,
         cost_usd=underway.usd,
+        reserved_usd=underway.usd,
         worker=WORKER,
     )
-    if ended_at is None:
+    if verdict is None or ended_at is None:
         return begun
-    left, limit, resets_at = (reported_quota(fetched.answer) if fetched else None) or (None, None, None)
+    refusal, said = verdict.refusal, verdict.refusal or verdict.withheld
     return begun.model_copy(
         update={
             "ended_at": ended_at,
@@ -189,15 +209,26 @@ def _told(
             "latency_ms": fetched.latency_ms if fetched else ended_at - began.at,
             "status": fetched.answer.status if fetched else None,
             "bytes": len(fetched.answer.body) if fetched else 0,
-            "error": refusal.reason[:500] if refusal else "",
+            "error": said.reason[:500] if said else "",
             "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
             "resets_at": refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None,
-            "slice_only": isinstance(refusal, errors.NotEntitled) and refusal.slice_only,
-            "said_left": left,
-            "said_limit": limit,
-            "said_resets_at": resets_at,
+            "scope": scope.text() if scope else "",
+            "cost_usd": underway.usd if verdict.charged else 0.0,
+            **_quota_of(fetched),
         }
     )
+
+
+def _quota_of(fetched: Fetched | None) -> dict[str, float | int | None]:
+    """What an answer reports of the key's quota: calls left, their limit, the reset in ms UTC."""
+    left, limit, resets_at = (reported_quota(fetched.answer) if fetched else None) or (None, None, None)
+    return {"said_left": left, "said_limit": limit, "said_resets_at": resets_at}
+
+
+def _scope_of(verdict: Outcome) -> Scope | None:
+    """What the answer refuses, wholly or beside its records."""
+    said = verdict.refusal or verdict.withheld
+    return said.scope if isinstance(said, errors.NotEntitled | errors.InvalidRequest) else None
 
 
 def _meta(report: ApiCall, call: Call, http: Request, fetched: Fetched) -> RawMeta:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
 
-from connectors import Connector, connectors
+from connectors import Call, Connector, Request, connectors
+from connectors.scope import Scope, sold_together
 from infra.settings import Settings
 from streams.accounts import account as accounts
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
 from streams.accounts.account import Account, Began, ProviderPolicy
-from streams.accounts.policy import labels, terms
+from streams.accounts.entitlement import REMEMBERED_MS
+from streams.accounts.policy import labels, options, terms
 from streams.accounts.quota import Window
 from streams.messaging.outcomes import PollOutcome
+from streams.planning.entitlements import Entitlements
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
 BURST = 10  # so many calls a second are never held back
 
 
 class NoKey(Exception):
-    """No key of this provider may ever be asked for this."""
+    """No key of this provider may be asked for this: there is none, or none whose plan sells it (`NotEntitled`)."""
+
+    def __init__(self, reason: str, outcome: PollOutcome = PollOutcome.NO_KEY) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,16 @@ class KeyPool:
     keys: Mapping[str, str]
     terms: ProviderPolicy = field(default_factory=ProviderPolicy)
     price: float | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that the settings add to requests whose endpoint takes them."""
     account: Account = field(default_factory=Account)
     urgent: int = 0
     """Requests under way that somebody waits for: those of bulk stand back."""
     _paced: Sequence[Window] = ()
     _foreign: frozenset[str] = frozenset()
     """Ids of calls under way that an earlier owner made."""
+    _served: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """When a key was last answered (ms UTC), by label, endpoint, market and interval."""
 
     def __post_init__(self) -> None:
         self._paced = paced(self.terms.windows)
@@ -60,7 +71,9 @@ class KeyPool:
 
     def adopt(self, account: Account) -> None:
         """Take over an account: of its keys, those that are configured."""
-        self.account = Account({label: account.key(label) for label in self.keys}, account.breaker, account.budget)
+        own = {label: account.key(label) for label in self.keys}
+        refusals = {label: account.refusals.get(label, ()) for label in self.keys}
+        self.account = Account(own, account.breaker, account.budget, refusals)
         self._foreign = accounts.in_flight(self.account)
 
     def usd(self, endpoint: str) -> float:
@@ -68,7 +81,7 @@ class KeyPool:
         declared = self.connector.endpoint(endpoint).usd
         return declared if self.price is None else self.price
 
-    def next_permit(self, endpoint: str, weight: float, now: int, *, urgent: bool = True) -> Permit:
+    def next_permit(self, call: Call, http: Request, weight: float, now: int, *, urgent: bool = True) -> Permit:
         """Choose the key that may be asked soonest; among those ready, the one with the most left, then in turns.
 
         Calls of bulk are spread out, no more than twice as fast as the limit in the long run.
@@ -79,7 +92,7 @@ class KeyPool:
             self.account = accounts.without_in_flight(self.account, self.terms, self._foreign, now)
             self._foreign &= accounts.in_flight(self.account)
         windows = self.terms.windows if urgent else (*self.terms.windows, *self._paced)
-        waits = self._waits(windows, endpoint, weight, now)
+        waits = self._waits(windows, self._entitled(call, http, now), weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
         permit = Permit(label, soonest, *self._lack(soonest, now))
@@ -89,17 +102,37 @@ class KeyPool:
             permit = Permit(
                 label, pause, PollOutcome.OPEN, f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
             )
-        allowance, micros = self.terms.allowance, round(self.usd(endpoint) * budgets.MICROS)
+        allowance, micros = self.terms.allowance, round(self.usd(http.endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
             permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), PollOutcome.BUDGET_EXHAUSTED, str(spent))
         return permit
 
-    @property
-    def not_entitled(self) -> frozenset[str]:
-        """Endpoints that no plan of the keys sells."""
-        known = [key.usage.not_entitled for key in self.account.keys.values() if not key.usage.rejected]
-        return frozenset.intersection(*known) if known else frozenset()
+    def entitlements(self, now: int) -> Entitlements:
+        """What the keys that are not rejected may be asked."""
+        usable = [label for label, key in self.account.keys.items() if not key.usage.rejected]
+        refusals = {label: self.account.refusals.get(label, ()) for label in usable}
+        return Entitlements(self.connector, refusals, now, self.options)
+
+    def covered(self, scope: Scope | None, call: Call, http: Request, label: str, now: int) -> Scope | None:
+        """What a refusal covers, as this key's other answers show it.
+
+        An endpoint that has answered the key within the day is sold. What is refused then is what was asked of it,
+        whatever the words leave open; without another answer since, the next such refusal is believed.
+        """
+        if scope is None or scope.kind != "endpoint" or not call.symbols:
+            return scope
+        answered_at = self._served.pop(self._place(label, call, http), None)
+        believed = answered_at is None or now - answered_at > REMEMBERED_MS
+        return scope if believed else scope.model_copy(update={"symbols": call.symbols})
+
+    def answered(self, call: Call, http: Request, label: str, now: int) -> None:
+        """Remember that the key is sold what it was asked."""
+        self._served[self._place(label, call, http)] = now
+
+    @staticmethod
+    def _place(label: str, call: Call, http: Request) -> tuple[str, ...]:
+        return label, http.endpoint, call.interval or "", *sold_together(call.asset_class)
 
     def begin(self, label: str, call_id: str, endpoint: str, weight: float, now: int) -> Began:
         """Record that a call with this key starts."""
@@ -137,15 +170,24 @@ class KeyPool:
         free_at = datetime.fromtimestamp((now + wait_ms) / 1000, UTC)
         return PollOutcome.QUOTA_EXHAUSTED, f"{name} has no call left before {free_at:%Y-%m-%d %H:%M} UTC"
 
-    def _waits(self, windows: Sequence[Window], endpoint: str, weight: float, now: int) -> dict[str, int]:
+    def _entitled(self, call: Call, http: Request, now: int) -> list[str]:
+        """The keys that are sold such a request. Raises `NoKey` where there are keys and none of them is."""
+        entitlements, endpoint = self.entitlements(now), self.connector.endpoint(http.endpoint)
+        given = self.connector.fields(http)
+        refused = {label: entitlements.refused(label, endpoint, call, given) for label in entitlements.refusals}
+        if refused and all(refused.values()):
+            reason = f"no plan of {self.connector.name}'s keys sells {next(iter(refused.values()))}"
+            raise NoKey(reason, PollOutcome.NOT_ENTITLED)
+        return [label for label, known in refused.items() if known is None]
+
+    def _waits(self, windows: Sequence[Window], entitled: Iterable[str], weight: float, now: int) -> dict[str, int]:
         waits = {
             label: wait
-            for label, key in self.account.keys.items()
-            if endpoint not in key.usage.not_entitled
-            and (wait := quota.wait_ms(key.usage, windows, weight, now)) < quota.NEVER
+            for label in entitled
+            if (wait := quota.wait_ms(self.account.keys[label].usage, windows, weight, now)) < quota.NEVER
         }
         if not waits:
-            raise NoKey(self._why_none(endpoint, weight))
+            raise NoKey(self._why_none(weight))
         return waits
 
     def _next(self, labels: Sequence[str], now: int) -> str:
@@ -157,24 +199,25 @@ class KeyPool:
 
         return min(labels, key=place)
 
-    def _why_none(self, endpoint: str, weight: float) -> str:
+    def _why_none(self, weight: float) -> str:
         name = self.connector.name
         keys = self.account.keys
         if not keys:
             return f"no key for {name}: set {name.upper()}_KEYS"
         if all(key.usage.rejected for key in keys.values()):
             return f"{name} rejected every key: {', '.join(keys)}"
-        if heavy := [window for window in self.terms.windows if window.amount(1, weight) > window.calls]:
-            limit = f"{heavy[0].calls:g}/{heavy[0].per}"
-            return f"a call of {name} costs {weight:g} calls, more than {limit}: raise {name.upper()}_LIMITS"
-        return f"no plan of {name}'s keys sells its endpoint {endpoint!r}"
+        heavy = next(window for window in self.terms.windows if window.amount(1, weight) > window.calls)
+        limit = f"{heavy.calls:g}/{heavy.per}"
+        return f"a call of {name} costs {weight:g} calls, more than {limit}: raise {name.upper()}_LIMITS"
 
 
 def open_key_pools(settings: Settings) -> Mapping[str, KeyPool]:
     """One key pool per provider, with the keys and on the terms that the settings give it."""
     agreed = terms(settings)
     return {
-        name: KeyPool(connector, labels(settings, connector), agreed[name], settings.price(name))
+        name: KeyPool(
+            connector, labels(settings, connector), agreed[name], settings.price(name), options(settings, connector)
+        )
         for name, connector in connectors().items()
     }
 

@@ -29,6 +29,7 @@ from streams.messaging.mailbox import Parked
 from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, PollRequest
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
+from streams.planning.entitlements import Parts
 
 log = telemetry.get(__name__)
 
@@ -157,26 +158,30 @@ class Poller:
 
     async def _route(self, pool: KeyPool, request: PollRequest) -> Step:
         """Find what to ask the provider, or say why it cannot be asked."""
+        entitlements = pool.entitlements(self._now())
         try:
-            skip = pool.not_entitled
-            parts = [request.call] if request.page else pool.connector.split(request.call, skip)
-            if len(parts) > 1:
-                children = tuple(request.child(number, call=part) for number, part in enumerate(parts))
-                return End(request, PollOutcome.CUT, f"{len(parts)} calls", children)
+            parts = Parts((request.call,)) if request.page else entitlements.split(request.call)
+            if len(parts.sold) != 1 or parts.refused:
+                calls = [*parts.sold, *(call for call, _ in parts.refused)]
+                children = tuple(request.child(number, call=part) for number, part in enumerate(calls))
+                return End(request, PollOutcome.CUT, f"{len(calls)} calls", children)
+            (call,) = parts.sold
             page = request.page
-            http = pool.connector.admit(page.request()) if page else pool.connector.request(parts[0], skip)
-            return await self._ask(pool, request, parts[0], http)
+            http = pool.connector.admit(page.request()) if page else entitlements.request(call)
+            return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
-            return self._unserved(request, PollOutcome.UNSUPPORTED, str(error))
+            refused = entitlements.why(request.call)
+            outcome = PollOutcome.NOT_ENTITLED if refused else PollOutcome.UNSUPPORTED
+            return self._unserved(request, outcome, str(refused or error))
         except NoKey as error:
-            return self._without_key(pool, request, str(error))
+            return self._without_key(pool, request, error)
 
     async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Step:
         """Call until the provider has served or refused for good, or until it has to be waited for."""
         endpoint = pool.connector.endpoint(http.endpoint)
         weight = endpoint.weight(len(call.symbols))
         while True:
-            permit = await self._permit(pool, request, endpoint.name, weight)
+            permit = await self._permit(pool, request, call, http, weight)
             if self._cancellations.cover(request.job_id):
                 return _cancelled(request)
             if permit.wait_ms:
@@ -198,12 +203,12 @@ class Poller:
             if isinstance(refusal, errors.Redirected) and refusal.target:
                 http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
 
-    async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
+    async def _permit(self, pool: KeyPool, request: PollRequest, call: Call, http: Request, weight: float) -> Permit:
         """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
         pool.urgent += request.urgent
         try:
             while True:
-                permit = pool.next_permit(endpoint, weight, self._now(), urgent=request.urgent)
+                permit = pool.next_permit(call, http, weight, self._now(), urgent=request.urgent)
                 if permit.wait_ms > _patience_ms(request, permit):
                     return permit
                 if permit.wait_ms == 0 and (request.urgent or not pool.urgent):
@@ -253,11 +258,15 @@ class Poller:
             return refusal.target is not None
         return isinstance(refusal, errors.KeyRejected | errors.NotEntitled | errors.RateLimited | errors.QuotaExhausted)
 
-    def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Step:
-        """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
-        if pool.not_entitled and pool.connector.sells(request.call, pool.not_entitled):
-            return End(request, PollOutcome.NOT_ENTITLED, reason, (request.child(0, page=None),))
-        return self._unserved(request, PollOutcome.NO_KEY, reason)
+    def _without_key(self, pool: KeyPool, request: PollRequest, error: NoKey) -> Step:
+        """No key may ask this: the provider may sell a part of it, or sell it elsewhere; otherwise another one does.
+
+        A following page is never asked otherwise: what went before it would come again.
+        """
+        refused = error.outcome is PollOutcome.NOT_ENTITLED and request.page is None
+        if refused and pool.entitlements(self._now()).why(request.call) is None:
+            return End(request, error.outcome, str(error), (request.child(0),))
+        return self._unserved(request, error.outcome, str(error))
 
     def _unserved(self, request: PollRequest, outcome: str, reason: str, free_at: int | None = None) -> End | Wait:
         """This provider does not serve the request. `free_at`: when it has room again, if it only lacks room."""

@@ -34,7 +34,7 @@ log = telemetry.get(__name__)
 
 KEPT_HEADERS = frozenset(
     {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
-    | {"deprecation", "sunset"}
+    | {"proxy-status", "deprecation", "sunset"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
 MOST_HEADERS, LONGEST_HEADER = 64, 2_048  # kept of one answer, in characters each: they travel beside every raw body

@@ -12,6 +12,8 @@ from connectors.calls import DAY_MS, Call
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import Adjustment, AssetClass
+from connectors.refusals import newer
+from connectors.scope import asks_whole_history
 from connectors.symbols import FOREX, PAIR, is_us, split_pair, us_share
 
 SPANS = MappingProxyType(
@@ -30,6 +32,7 @@ SPANS = MappingProxyType(
 ADJUSTMENTS: Mapping[str, Adjustment] = MappingProxyType({"raw": "raw", "split": "split", "all": "total"})
 SHARES: tuple[AssetClass, ...] = ("equity", "etf")
 FIRST_DAY = 1_451_606_400_000  # the history starts in 2016; without a start only today is given
+DELAY_MS = 15 * 60_000  # what the free plan may see of all exchanges is this old
 SETTLING_MS = 90 * DAY_MS  # a dividend is processed when it is paid, weeks after its ex-date
 TYPES = MappingProxyType(
     {
@@ -166,8 +169,9 @@ def refusal(reading: Reading) -> errors.Refusal | None:
     answer, message = reading.answer, str(reading.object.get("message", ""))
     if answer.status == 403 and "forbidden" in message and "grants" not in message:  # grants are the plan's
         return errors.KeyRejected(message)
-    if answer.status == 403 and "recent" in message:
-        return errors.NotEntitled(message, slice_only=True)  # older data of the same feed is sold
+    if answer.status in {403, 422} and re.search("recent|past 15 minutes", message):
+        ranged = reading.call.start is not None or asks_whole_history(reading.call)
+        return errors.NotEntitled(message, scope=newer(reading, DELAY_MS) if ranged else None)
     if answer.status == 400 and "invalid symbol" in message and len(reading.call.symbols) == 1:
         return errors.UnknownSymbol(message)
     reset = answer.headers.get("x-ratelimit-reset", "")

@@ -24,6 +24,10 @@ CRYPTO: tuple[AssetClass, ...] = ("crypto",)
 FX = ask.pair("from_symbol", "to_symbol")
 COIN = ask.pair("symbol", "market")
 RATE = ask.pair("from_currency", "to_currency")
+ENTITLED = frozenset(  # of US shares: realtime or delayed by 15 minutes, where the plan sells it
+    {"global_quote", "time_series_intraday", "time_series_daily", "time_series_daily_adjusted"}
+    | {f"time_series_{span}{kind}" for span in ("weekly", "monthly") for kind in ("", "_adjusted")}
+)
 DAY, WEEK, MONTH = (Facts(intervals={interval: ""}) for interval in ("1d", "1w", "1mo"))
 QUOTE = Facts(dataset="quote", latest=True)
 BARS = Facts(dataset="bars", parse=market.bars, adjustments=("raw",))
@@ -55,6 +59,7 @@ CONNECTOR = Connector(
     limits=(Limit(calls=1, per="second"), Limit(calls=25, per="day", zone="America/New_York")),
     zone="America/New_York",
     refusal=refusal,
+    options={"entitlement": ENTITLED},
     endpoints=(
         endpoint(
             "global_quote",

@@ -154,9 +154,20 @@ def commodity(reading: Reading) -> Iterator[Item]:
 
 
 def single_quote(reading: Reading) -> Iterator[Item]:
-    """Only the trading day is said, no time. An unknown symbol is answered by an empty object."""
-    rows = reading.csv("symbol", "price") if is_csv(reading) else [reading.json["Global Quote"]]
+    """Only the trading day is said, no time. An unknown symbol is answered by an empty object.
+
+    With an entitlement the name of the object says more: "Global Quote - DATA DELAYED BY 15 MINUTES".
+    """
+    rows = reading.csv("symbol", "price") if is_csv(reading) else [_member(reading.json, "Global Quote")]
     yield from reading.rows(rows, lambda row: _quote(reading, plain(row), "price", None))
+
+
+def _member(body: dict[str, Any], name: str) -> Any:
+    """The member of that name, or whose name begins with it. Raises `MalformedPayload`."""
+    for found, value in body.items():
+        if found.startswith(name):
+            return value
+    raise errors.MalformedPayload(f"no {name!r} among {list(body)!r:.120}")
 
 
 def bulk_quotes(reading: Reading) -> Iterator[Item]:
@@ -201,7 +212,7 @@ def exchange_rate(reading: Reading) -> Iterator[Item]:
             currency=_currency(envelope),
         )
 
-    yield from reading.rows([reading.json["Realtime Currency Exchange Rate"]], read)
+    yield from reading.rows([_member(reading.json, "Realtime Currency Exchange Rate")], read)
 
 
 # -- corporate actions -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from connectors import errors
 from connectors.alphavantage.names import INTRADAY, LISTED
 from connectors.calls import DAY_MS, Call
+from connectors.declaration import NO_RECORDS, NoRecords
 from connectors.endpoints import Build
 from connectors.fields import NEW_YORK, local_date, shown, utc_date
 from connectors.reading import Reading
@@ -23,9 +24,10 @@ WORDS: Mapping[str, type[errors.Refusal]] = MappingProxyType(
     {
         "apikey is invalid|api key is for demo": errors.KeyRejected,
         "is a premium": errors.NotEntitled,
-        "per minute|per second|spreading out|burst": errors.RateLimited,
+        "per minute|per second|minute-level|spreading out|burst": errors.RateLimited,
         "per day|daily .*limit": errors.QuotaExhausted,
-        "premium": errors.NotEntitled,
+        "call volume|frequency|rate limit": errors.RateLimited,
+        "premium|entitlement": errors.NotEntitled,
     }
 )
 OTHER_COINS = frozenset({"AMP", "BIT", "MEME", "SKY", "STX", "XCN"})
@@ -158,13 +160,11 @@ def keywords(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 # -- refusals --------------------------------------------------------------------------------------------------------
 
 
-def refusal(reading: Reading) -> errors.Refusal | None:
+def refusal(reading: Reading) -> errors.Refusal | NoRecords | None:
     """Find the refusal in a 200: a text under `Note`, `Information` or `Error Message`, sample data, or nothing."""
     body = reading.answer.body.strip()
     if reading.answer.status != 200:
         return None
-    if not body:
-        return errors.ProviderUnavailable("HTTP 200 with an empty body")
     if body == b"{}" and reading.call.symbols:
         return errors.UnknownSymbol("the answer is an empty object")
     said = [reading.object[name] for name in ("Note", "Information", "Error Message") if name in reading.object]
@@ -175,11 +175,18 @@ def refusal(reading: Reading) -> errors.Refusal | None:
     return errors.NotEntitled("premium function: the data are an artificial sample") if sample else None
 
 
-def _refused(reading: Reading, reason: str) -> errors.Refusal | None:
-    """The first match decides: the text about bursts also names the daily limit and the premium plans."""
-    for words, cls in WORDS.items():
-        if re.search(words, reason, re.IGNORECASE):
-            return cls(reason)
+def _refused(reading: Reading, reason: str) -> errors.Refusal | NoRecords | None:
+    """The first match decides: the text about bursts also names the daily limit and the premium plans.
+
+    A `Note` has only ever been about the rate, in words that change.
+    """
+    if "no articles found" in reason.lower():
+        return NO_RECORDS
+    cls = next((cls for words, cls in WORDS.items() if re.search(words, reason, re.IGNORECASE)), None)
+    if "Note" in reading.object:
+        return cls(reason) if cls is errors.QuotaExhausted else errors.RateLimited(reason)
+    if cls is not None:
+        return cls(reason)
     if reading.call.symbols and re.search("invalid (api call|inputs)", reason, re.IGNORECASE):
         return None if "month" in reading.params else errors.UnknownSymbol(reason)
     return errors.InvalidRequest(reason)

@@ -7,9 +7,10 @@ snapshot. The outer status is 200 even when unlocking failed: the envelope and t
 
 from __future__ import annotations
 
+from connectors import errors
 from connectors.brightdata import company, market
 from connectors.brightdata import requests as ask
-from connectors.brightdata.requests import ARTICLES, BACKGROUND, SHARES, canonical, refusal, spell
+from connectors.brightdata.requests import ARTICLES, BACKGROUND, SHARES, canonical, charged, refusal, signed, spell
 from connectors.calls import Auth
 from connectors.declaration import Connector
 from connectors.endpoints import Facts, endpoint
@@ -35,7 +36,10 @@ CONNECTOR = Connector(
     failure_threshold=3,
     recovery_s=120,
     budget_usd=5.50,
+    statuses={407: errors.KeyRejected},
     refusal=refusal,
+    signed=signed,
+    charged=charged,
     hosts={"quote_page": "https://www.bloomberg.com"},
     endpoints=(
         endpoint(

@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from connectors import errors
 from connectors.fields import iso_time, millis, minor, number, price, scaled
 from connectors.items import Item
-from connectors.reading import Reading
+from connectors.reading import Reading, read_json
 from connectors.records import Quote
 
 SCRIPT = re.compile(r'<script[^>]*\bid="__NEXT_DATA__"[^>]*>(.*?)</script>', re.DOTALL)
@@ -47,10 +45,12 @@ def page_of(reading: Reading) -> str:
 
 def _data_of(page: str) -> Any:
     if found := SCRIPT.search(page):
-        return orjson.loads(found[1])
+        return read_json(found[1].encode())
     if page.lstrip().startswith("{"):
-        return orjson.loads(page)
-    raise errors.MalformedPayload("the page holds no __NEXT_DATA__ script")
+        return read_json(page.encode())
+    if page.lstrip().startswith("<"):
+        raise errors.ProviderUnavailable("the page holds no __NEXT_DATA__ script: it is not the quote page")
+    raise errors.MalformedPayload("the page is neither HTML nor JSON")
 
 
 def _quote_in(data: Any) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 from connectors import errors
 from connectors.brightdata.market import SCRIPT, envelope, page_of
 from connectors.calls import Call, Request
-from connectors.declaration import retry_after
 from connectors.fields import number, shown
+from connectors.headers import retry_after
 from connectors.reading import Reading
 from connectors.records import AssetClass
 from connectors.symbols import FOREX, is_us, listing, split_listing, suffixed, unsuffixed, us_share
@@ -42,11 +42,16 @@ ZONE = "web_unlocker1"  # what Bright Data calls an account's first zone; a key 
 ARTICLES = 50  # most results of one keyword: each is paid
 BACKGROUND = "unlocker_background"
 WAIT_S = 15.0  # 25 answers of 429 within five minutes block the address
+STATUSES: Mapping[int, type[errors.Refusal]] = MappingProxyType(
+    {407: errors.KeyRejected, 404: errors.UnknownSymbol, 429: errors.RateLimited}
+)
+"""What the unlocked status says by itself, whatever code stands beside it."""
 CODES: Mapping[str, type[errors.Refusal]] = MappingProxyType(
     {
-        "rate_limit|throttl": errors.RateLimited,
+        "rate_limit|throttl|policy_2022": errors.RateLimited,
+        "client_10100": errors.QuotaExhausted,  # the zone's own limit of use
         "robots|policy|premium|feature_not_active|custom_headers": errors.NotEntitled,
-        "credential|password|customer_name|auth": errors.KeyRejected,
+        "credential|password|customer_name|auth|client_100[0-2]": errors.KeyRejected,
         "zone_not_found|bad_port": errors.InvalidRequest,
     }
 )
@@ -68,12 +73,12 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
     if asset_class in SHARES:
         found = _spell_share(symbol)
     elif asset_class == "index" and re.fullmatch(r"\^[A-Z0-9]{1,10}", symbol) and symbol[1:] not in INDICES:
-        found = f"{_code(INDICES, symbol[1:]) or symbol[1:]}:IND"
+        found = f"{_named(INDICES, symbol[1:]) or symbol[1:]}:IND"
     elif asset_class == "forex" and FOREX.fullmatch(symbol) and symbol[:3] not in COINS:
         found = f"{symbol.replace('/', '')}:CUR"
-    elif asset_class == "crypto" and symbol.endswith("-USD") and (coin := _code(COINS, symbol[:-4])):
+    elif asset_class == "crypto" and symbol.endswith("-USD") and (coin := _named(COINS, symbol[:-4])):
         found = f"{coin}USD:CUR"
-    elif asset_class == "commodity" and (root := _code(FUTURES, symbol)):
+    elif asset_class == "commodity" and (root := _named(FUTURES, symbol)):
         found = f"{root}1:COM"
     if found is None:
         raise errors.UnsupportedSymbol(
@@ -101,7 +106,7 @@ def _spell_share(symbol: str) -> str | None:
     return f"{symbol.replace('.', '/')}:US" if is_us(symbol) and re.fullmatch(r"[A-Z0-9]+(\.[A-Z])?", symbol) else None
 
 
-def _code(table: Mapping[str, str], name: str) -> str | None:
+def _named(table: Mapping[str, str], name: str) -> str | None:
     return next((code for code, known in table.items() if known == name), None)
 
 
@@ -188,28 +193,65 @@ def refusal(reading: Reading) -> errors.Refusal | None:
     if answer.status == 429:
         return errors.RateLimited(f"HTTP 429: {reading.text[:200]}", retry_after=retry_after(answer) or WAIT_S)
     if answer.status not in {200, 202}:
-        return _said(reading.text)
+        return _said(reading.text) or (_unlocking(reading) if _code(_headers(reading)) else None)
     return _unlocking(reading) or _said(page_of(reading)) or _job_state(reading)
 
 
+def _headers(reading: Reading) -> dict[str, str]:
+    """Headers of the answer and, under them, of the page in its envelope; names in lower case."""
+    given = envelope(reading).get("headers")
+    inner = given if isinstance(given, dict) else {}
+    return {name.lower(): str(value) for name, value in [*inner.items(), *reading.answer.headers.items()]}
+
+
+def _code(headers: Mapping[str, str]) -> str:
+    """The error's code, which RFC 9209 writes into `Proxy-Status`: `details="client-10060: ..."`."""
+    own = headers.get("x-brd-error-code") or headers.get("x-brd-err-code")
+    standard = re.search(r'details="([a-z]+)[-_](\d+)', headers.get("proxy-status", ""))
+    return own or (f"{standard[1]}_{standard[2]}" if standard else "")
+
+
+def signed(reading: Reading) -> bool:
+    """Bright Data's own headers, envelope or waiting, or a page with the data that was asked for."""
+    headers = _headers(reading)
+    told = bool(_code(headers)) or bool(headers.keys() & {"x-brd-error", "x-brd-err-msg", "x-brd-status-code"})
+    return told or bool(envelope(reading)) or _waiting(reading) or SCRIPT.search(reading.text) is not None
+
+
 def _unlocking(reading: Reading) -> errors.Refusal | None:
-    inner = envelope(reading)
-    given = inner["headers"] if isinstance(inner.get("headers"), dict) else {}
-    headers = {name.lower(): value for name, value in [*given.items(), *reading.answer.headers.items()]}
-    code = str(headers.get("x-brd-error-code") or headers.get("x-brd-err-code") or "")
+    """The status of the unlocking decides, then the code beside it.
+
+    https://docs.brightdata.com/proxy-networks/errorCatalog
+    """
+    inner, headers = envelope(reading), _headers(reading)
+    code = _code(headers)
     said = f"{code} {headers.get('x-brd-error') or headers.get('x-brd-err-msg') or ''}".strip()
+    status = int(number(headers.get("x-brd-status-code") or inner.get("status_code")) or 200)
+    if status in STATUSES:
+        return _refused(STATUSES[status], said or f"the page answered {status}")
     if said:
         cls = next((cls for words, cls in CODES.items() if re.search(words, code)), errors.ProviderUnavailable)
-        return cls(said)
-    status = number(inner.get("status_code") or headers.get("x-brd-status-code")) or 200
-    if status == 407:
-        return errors.KeyRejected("the unlocker's zone refuses the key")
-    if status == 404:
-        return errors.UnknownSymbol("Bloomberg has no such page")
+        return _refused(cls, said)
     if not 200 <= status < 300:
-        return errors.ProviderUnavailable(f"the page answered {status:.0f}")
+        return errors.ProviderUnavailable(f"the page answered {status}")
     empty = not (inner["body"] if inner else reading.answer.body.strip())
     return errors.ProviderUnavailable("an empty answer") if empty and not _waiting(reading) else None
+
+
+def charged(reading: Reading) -> bool:
+    """Only results are billed: a refusal is none, nor an unlocking that failed; a page that is missing is one.
+
+    A job's results are charged when it is triggered, as many as it may bring.
+    """
+    headers, outer = _headers(reading), reading.answer.status
+    told = str(headers.get("x-brd-status-code") or envelope(reading).get("status_code") or outer)
+    status = int(told) if told.isdecimal() else outer
+    failed = bool(_code(headers)) or bool(headers.get("x-brd-error"))
+    return 200 <= outer < 300 and (200 <= status < 300 or status == 404) and not failed
+
+
+def _refused(cls: type[errors.Refusal], said: str) -> errors.Refusal:
+    return errors.RateLimited(said, retry_after=WAIT_S) if cls is errors.RateLimited else cls(said)
 
 
 def _waiting(reading: Reading) -> bool:

@@ -78,6 +78,7 @@ CONNECTOR = Connector(
     mailbox=4,
     zone="UTC",
     statuses={402: errors.QuotaExhausted},
+    withholding=b'"warning"',
     refusal=ask.refusal,
     endpoints=(
         endpoint(

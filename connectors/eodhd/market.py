@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from connectors.calls import DAY_MS
 from connectors.eodhd import names
-from connectors.eodhd.rows import Row, known, money, table, values, within
+from connectors.eodhd.rows import Row, known, money, table, values, withheld, within
 from connectors.errors import UnknownSymbol
 from connectors.fields import (
     cells,
@@ -57,6 +57,7 @@ def parse_eod(reading: Reading) -> Iterator[Item]:
         interval = reading.call.interval or "1d"
         ts = [period_start(day, interval) for day in days(row.get("date") for row in rows)]
         yield _frame(reading.of(reading.params["symbol"]), interval, ts, rows)
+    yield from withheld(reading)
 
 
 def parse_intraday(reading: Reading) -> Iterator[Item]:
@@ -67,6 +68,7 @@ def parse_intraday(reading: Reading) -> Iterator[Item]:
     if rows:
         ts = times([row.get("timestamp") for row in rows], "s")
         yield _frame(reading.of(reading.params["symbol"]), reading.call.interval or "1h", ts, rows)
+    yield from withheld(reading)
 
 
 def _listed(reading: Reading, row: Row) -> Envelope:
@@ -193,12 +195,14 @@ def parse_dividends(reading: Reading) -> Iterator[Item]:
     """Read the dividends of one symbol, from JSON or CSV; the CSV has adjusted amounts only."""
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(table(reading, "date"), lambda row: _dividend(reading, envelope, row))
+    yield from withheld(reading)
 
 
 def parse_splits(reading: Reading) -> Iterator[Item]:
     """Read the splits of one symbol, from JSON or CSV: new over old."""
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(table(reading, "date"), lambda row: _split(envelope, row))
+    yield from withheld(reading)
 
 
 def parse_bulk_dividends(reading: Reading) -> Iterator[Item]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from connectors import errors
 from connectors.fields import kind, shown
-from connectors.items import Next, Reject
+from connectors.items import Item, Next, Reject, Withheld
 from connectors.reading import Reading
 from connectors.records import Envelope
 from connectors.symbols import split_listing
@@ -23,7 +25,8 @@ def page(reading: Reading, name: str, offset: int) -> Next:
 def table(reading: Reading, *needed: str) -> list[Any]:
     """The rows of a JSON or CSV answer, CSV names in lower case; `needed` tells our tables from foreign ones.
 
-    A CSV ends in its byte count, a line of one number. Raises `MalformedPayload`.
+    A CSV ends in its byte count, a line of one number; on the free plan rows beyond a year are withheld, which only
+    a `warning` says: `NotEntitled` when nothing else came, see `withheld`. Raises `MalformedPayload` too.
     """
     if reading.answer.body.lstrip()[:1] not in {b"[", b"{"}:
         listed = [{name.lower(): cell for name, cell in row.items()} for row in reading.csv()]
@@ -34,13 +37,20 @@ def table(reading: Reading, *needed: str) -> list[Any]:
     return known(rows, *needed)
 
 
-def withheld(reading: Reading) -> str:
+def only_warned(reading: Reading) -> str:
     """What the answer warns of, if it holds nothing else: on the free plan rows beyond a year are withheld."""
     if b'"warning"' not in reading.answer.body:
         return ""
     rows = reading.json if isinstance(reading.json, list) else [reading.json]
     warnings = [row["warning"] for row in rows if isinstance(row, dict) and row.keys() == {"warning"}]
     return f"{warnings[0]:.200}" if len(warnings) == len(rows) else ""
+
+
+def withheld(reading: Reading) -> Iterator[Item]:
+    """Say that the plan withholds a part of a table: a `warning` in a row of its own, or beside a bar's prices."""
+    answered = reading.json if reading.answer.body.lstrip()[:1] == b"[" else []
+    said = (row["warning"] for row in answered if isinstance(row, dict) and isinstance(row.get("warning"), str))
+    yield from (Withheld(errors.NotEntitled(warning[:200])) for warning in islice(said, 1))
 
 
 def known(rows: Any, *needed: str) -> list[Any]:

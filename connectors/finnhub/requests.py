@@ -7,17 +7,20 @@ from collections.abc import Mapping
 
 from connectors import errors
 from connectors.calls import DAY_MS, Answer, Call
-from connectors.declaration import retry_after
 from connectors.endpoints import Build
 from connectors.fields import period_start, utc_date
 from connectors.finnhub.market import HALF_DAY_MS
 from connectors.finnhub.names import DAILY, INTRADAY
+from connectors.headers import retry_after
 from connectors.reading import Reading
+from connectors.refusals import asked
+from connectors.scope import Scope
 from connectors.symbols import split_listing
 from connectors.venues import BY_MIC
 
 LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
 LONGEST_WINDOW_S = 60.0  # its longest window is a minute
+SAID: Mapping[str, type[errors.Refusal]] = {"limit reached": errors.RateLimited, "API key": errors.KeyRejected}
 
 
 def one(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
@@ -103,15 +106,15 @@ def refusal(reading: Reading) -> errors.Refusal | None:
     if answer.status == 429:
         return errors.RateLimited(f"HTTP 429: {reading.text[:200]}", retry_after=_wait(answer))
     said = str(reading.object.get("error") or "")[:200]
+    if "symbol not supported" in said.lower():
+        return errors.UnknownSymbol(said)
     if not said or answer.status not in {200, 401, 403}:
         return None
-    if "limit reached" in said:
-        return errors.RateLimited(said)
     if "have access" in said:
-        return _not_sold(reading, said)
-    if "API key" in said:
-        return errors.KeyRejected(said)
-    return errors.InvalidRequest(said) if answer.status == 200 else None
+        return errors.NotEntitled(said, scope=_abroad(reading))
+    other = errors.InvalidRequest if answer.status == 200 else None
+    cls = next((cls for words, cls in SAID.items() if words in said), other)
+    return cls(said) if cls else None
 
 
 def _wait(answer: Answer) -> float | None:
@@ -122,9 +125,12 @@ def _wait(answer: Answer) -> float | None:
     return min(max(0.0, int(reset) - answer.observed_at / 1000), LONGEST_WINDOW_S)
 
 
-def _not_sold(reading: Reading, said: str) -> errors.Refusal:
-    """Of an endpoint on the free plan only the listing abroad can be meant: the dataset itself is sold."""
-    asked = reading.call.symbols
-    if reading.plan == "free" and asked and all(map(split_listing, asked)):
-        return errors.UnknownSymbol(f"not on this plan, like most listings abroad: {said}")
-    return errors.NotEntitled(said)
+def _abroad(reading: Reading) -> Scope | None:
+    """The exchange, where listings abroad were asked: the words do not tell whether it is refused or the endpoint.
+
+    So US listings are asked until they are refused too.
+    """
+    call = reading.call
+    venues = {listing[1].mic if (listing := split_listing(symbol)) else None for symbol in call.symbols}
+    venue = venues.pop() if len(venues) == 1 else None if call.symbols else call.exchange
+    return asked(reading, exchange=venue) if venue else None

@@ -86,11 +86,13 @@ def screen(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 
 
 SAID = (
-    ("value set for 'symbol'", errors.UnknownSymbol),  # free plan: unknown, or known and not sold; said of both
     ("limit reach", errors.RateLimited),
     ("invalid api key", errors.KeyRejected),
+    ("account suspended", errors.KeyRejected),
     ("endpoint :", errors.NotEntitled),
     ("premium", errors.NotEntitled),
+    ("value set for", errors.NotEntitled),  # of a symbol that does not exist, too, the free plan says this
+    ("must be between", errors.NotEntitled),  # the limit of rows: its bounds are the plan's
     ("subscription", errors.NotEntitled),
 )
 

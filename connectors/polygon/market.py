@@ -15,6 +15,7 @@ from connectors.polygon.names import PAIRS, SHARES
 from connectors.polygon.rows import Row, each, follow, results, spelled
 from connectors.reading import Reading, objects
 from connectors.records import Action, AssetClass, Quote
+from connectors.refusals import asked
 
 ROUND_LOT = (
     100  # quote sizes of shares count round lots: https://massive.com/docs/stocks/get_v2_last_nbbo__stocksticker
@@ -157,8 +158,10 @@ def _universal(reading: Reading, row: Row) -> Item | None:
     if row.get("type") == "options":
         return LeftOut()
     if error := row.get("error"):
-        refusal = errors.UnknownSymbol if error == "NOT_FOUND" else errors.NotEntitled
-        return Missing(reading.canonical(row["ticker"])[0], refusal(str(row.get("message") or error)))
+        symbol, said = reading.canonical(row["ticker"])[0], str(row.get("message") or error)
+        if error == "NOT_FOUND":
+            return Missing(symbol, errors.UnknownSymbol(said))
+        return Missing(symbol, errors.NotEntitled(said, scope=asked(reading, symbols=(symbol,))))
     trade, quote, session = (row.get(name) or {} for name in ("last_trade", "last_quote", "session"))
     last = trade.get("price", row.get("value"))
     values = {

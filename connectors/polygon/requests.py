@@ -13,6 +13,8 @@ from connectors.fields import shown, utc_date
 from connectors.polygon.names import MARKETS, SPANS, TIMEFRAMES
 from connectors.reading import Reading
 from connectors.records import AssetClass
+from connectors.refusals import YEAR_MS, newer, older
+from connectors.scope import Scope, asks_whole_history
 from connectors.symbols import is_us, split_pair, taped, us_share
 
 FIRST_DAY = 1_062_547_200_000  # no data lies before September 2003
@@ -155,9 +157,28 @@ REFUSED: Mapping[str, type[errors.Refusal]] = MappingProxyType(
 )
 
 
+PLAN_DEPTHS_MS = (2 * YEAR_MS, 5 * YEAR_MS, 10 * YEAR_MS)  # Basic, Starter, Developer: https://massive.com/pricing
+LATEST_MS = 2 * DAY_MS  # a refused range that begins later is not too old: its day has not ended
+
+
 def refusal(reading: Reading) -> errors.Refusal | None:
     """The body's `status` decides where HTTP says 200; its text is under `error` or `message`."""
-    cls = REFUSED.get(str(reading.object.get("status")))
-    if reading.answer.status != 200 or cls is None:
+    body, status = reading.object, reading.answer.status
+    cls = REFUSED.get(str(body.get("status")))
+    said = str(body.get("error") or body.get("message"))
+    if cls is errors.NotEntitled and status in {200, 403}:
+        return errors.NotEntitled(said, scope=_timeframe(reading, said))
+    return cls(said) if cls and status == 200 else None
+
+
+def _timeframe(reading: Reading, said: str) -> Scope | None:
+    """The same words refuse what is older than the plan's history and what is of today, or of days to come.
+
+    The history is the plan's: whichever endpoint has bars of the interval, it ends there.
+    """
+    start, ranged = reading.call.start, reading.call.start is not None or asks_whole_history(reading.call)
+    if not ranged or not re.search(r"time ?frame", said, re.IGNORECASE):
         return None
-    return cls(str(reading.object.get("error") or reading.object.get("message")))
+    if start is None or reading.answer.observed_at - start > LATEST_MS:
+        return older(reading, *PLAN_DEPTHS_MS).model_copy(update={"endpoint": None})
+    return newer(reading)

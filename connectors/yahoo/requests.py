@@ -161,17 +161,12 @@ REFUSED = {
 
 
 def refusal(reading: Reading) -> errors.Refusal | NoRecords | None:
-    """Find what a 200 hides: an error object in any wrapper, a robot or consent page, nothing at all."""
+    """Find what a 200 hides: an error object in any wrapper, or the text of a limit."""
     answer = reading.answer
     if answer.status == 400 and "Data doesn't exist for startDate" in reading.text:
         return NO_RECORDS  # a range before the first bar
     if answer.status not in {200, 404}:
         return None
-    start = answer.body.lstrip()[:1]
-    if not start or start == b"<":
-        return errors.ProviderUnavailable(
-            f"HTTP {answer.status}: {'a web page' if start else 'nothing'} instead of data"
-        )
     if reading.text.lower().startswith(("too many requests", "edge: too many requests")):
         return errors.RateLimited(reading.text[:80])
     for wrapper in reading.object.values():

@@ -48,19 +48,23 @@ class CallCost:
     outcome: str
     retry_after_s: float | None
     resets_at: int | None
-    slice_only: bool
+    scope: str
+    error: str
     said_left: float | None
     said_limit: float | None
     said_resets_at: int | None
     cost_calls: float
     cost_usd: float
+    """Dollars that it cost in the end."""
+    reserved_usd: float
+    """Dollars that were reserved for it before it was sent."""
 
 
 _CALLS = """
     SELECT call_id, provider, coalesce(key_label, ''), endpoint, toUnixTimestamp64Milli(started_at),
         if(outcome = 'Reserved', NULL, toUnixTimestamp64Milli(coalesce(ended_at, started_at))),
-        outcome, retry_after_s, toUnixTimestamp64Milli(resets_at), slice_only,
-        said_left, said_limit, toUnixTimestamp64Milli(said_resets_at), cost_calls, cost_usd
+        outcome, retry_after_s, toUnixTimestamp64Milli(resets_at), scope, coalesce(error, ''),
+        said_left, said_limit, toUnixTimestamp64Milli(said_resets_at), cost_calls, cost_usd, reserved_usd
     FROM api_calls
 """
 
@@ -99,14 +103,33 @@ DEPRECATED = """
 """SQL: (provider, endpoint, headers of the last answer that spoke of the endpoint's end), of the last 30 days."""
 
 
-def not_sold_sql(since: int) -> str:
-    """SQL: (provider, key label, endpoint) whose last word since then was that the key's plan does not sell it."""
+@dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """One call that was refused within a scope."""
+
+    provider: str
+    key_label: str
+    outcome: str
+    scope: str
+    """The scope as text, see `connectors.scope`."""
+    error: str
+    """The provider's words."""
+    at: int
+    """When the call ended, ms UTC."""
+
+
+def refused_sql(since: int) -> str:
+    """SQL: the calls since a moment (ms UTC) that were refused within a scope, oldest first: rows of `RefusedCall`."""
     return f"""
-        SELECT provider, coalesce(key_label, ''), endpoint FROM api_calls
-        WHERE started_at >= fromUnixTimestamp64Milli({since:d})
-            AND (outcome = 'records' OR outcome = 'NotEntitled' AND NOT slice_only)
-        GROUP BY ALL HAVING argMax(outcome, started_at) = 'NotEntitled'
+        SELECT provider, coalesce(key_label, ''), if(outcome = 'records', 'NotEntitled', outcome), scope,
+            coalesce(error, ''), toUnixTimestamp64Milli(coalesce(ended_at, started_at)) AS at
+        FROM api_calls WHERE started_at >= fromUnixTimestamp64Milli({since:d}) AND scope != '' ORDER BY at, call_id
     """  # noqa: S608  (a number)
+
+
+async def refused_since(store: Store, since: int) -> list[RefusedCall]:
+    """Return every call since a moment that was refused within a scope, oldest first."""
+    return [RefusedCall(*row) for row in (await store.query(refused_sql(since))).rows]
 
 
 def answered_sql(

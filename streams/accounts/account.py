@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from connectors import REFUSALS, errors
+from connectors.scope import Scope
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
-from streams.accounts import quota
+from streams.accounts import entitlement, quota
 from streams.accounts.breaker import Breaker, BreakerPolicy
 from streams.accounts.budget import MICROS, Allowance, Budget
+from streams.accounts.entitlement import Refusals
 from streams.accounts.quota import KeyUsage, ReportedQuota, Window
 
 COOL_MS = 60_000
@@ -58,17 +60,27 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer told of the quota."""
+    """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer told of the quota.
+
+    `scope` is what the answer refuses, and `reason` the provider's words; beside `records` it is the part of the range
+    that the answer lacks.
+    """
 
     call_id: str
     label: str
-    endpoint: str
     outcome: str
     at: int
     retry_after_s: float | None = None
     resets_at: int | None = None
-    slice_only: bool = False
     said: ReportedQuota | None = None
+    scope: Scope | None = None
+    reason: str = ""
+    began_at: int = 0
+    """When the call began, ms UTC."""
+    reserved_micros: int = 0
+    """What was reserved for it, in millionths of a dollar."""
+    charged_micros: int = 0
+    """What it cost in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +99,6 @@ class _Told(Protocol):
     @property
     def key_label(self) -> str: ...
     @property
-    def endpoint(self) -> str: ...
-    @property
     def started_at(self) -> int: ...
     @property
     def ended_at(self) -> int | None: ...
@@ -99,7 +109,9 @@ class _Told(Protocol):
     @property
     def resets_at(self) -> int | None: ...
     @property
-    def slice_only(self) -> bool: ...
+    def scope(self) -> str: ...
+    @property
+    def error(self) -> str: ...
     @property
     def said_left(self) -> float | None: ...
     @property
@@ -110,11 +122,18 @@ class _Told(Protocol):
     def cost_calls(self) -> float: ...
     @property
     def cost_usd(self) -> float: ...
+    @property
+    def reserved_usd(self) -> float: ...
 
 
 def began(call: _Told) -> Began:
     """The event of a call's begin."""
-    return Began(call.call_id, call.key_label, call.cost_calls, round(call.cost_usd * MICROS), call.started_at)
+    return Began(call.call_id, call.key_label, call.cost_calls, _reserved(call), call.started_at)
+
+
+def _reserved(call: _Told) -> int:
+    """What was reserved, in millionths of a dollar; calls of before it was told cost all of it."""
+    return round(max(call.reserved_usd, call.cost_usd) * MICROS)
 
 
 def ended(call: _Told) -> Ended | None:
@@ -125,13 +144,16 @@ def ended(call: _Told) -> Ended | None:
     return Ended(
         call_id=call.call_id,
         label=call.key_label,
-        endpoint=call.endpoint,
         outcome=call.outcome,
         at=call.ended_at,
         retry_after_s=call.retry_after_s,
         resets_at=call.resets_at,
-        slice_only=call.slice_only,
         said=said,
+        scope=Scope.read(call.scope),
+        reason=call.error,
+        began_at=call.started_at,
+        reserved_micros=_reserved(call),
+        charged_micros=round(call.cost_usd * MICROS),
     )
 
 
@@ -162,11 +184,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A provider's keys by label, its breaker, its budget."""
+    """A provider's keys by label, its breaker, its budget, and what each key is not sold."""
 
     keys: Mapping[str, Key] = field(default_factory=dict)
     breaker: Breaker = field(default_factory=Breaker)
     budget: Budget = field(default_factory=Budget)
+    refusals: Mapping[str, Refusals] = field(default_factory=dict)
+    """By label of the key."""
 
     def key(self, label: str) -> Key:
         """The key of that label; a fresh one when nothing is known of it."""
@@ -213,12 +237,9 @@ def settled(account: Account, terms: ProviderPolicy, now: int) -> Account:
 def after_takeover(account: Account, terms: ProviderPolicy, now: int) -> Account:
     """The account as its next owner finds it, who tells no end of the calls under way: see `without_in_flight`.
 
-    Rejected keys and unsold endpoints are asked anew: the key behind the label, or its plan, may have changed.
+    Rejected keys are asked anew: the key behind the label may have changed. What a key is not sold stays known.
     """
-    anew = {
-        label: replace(key, usage=replace(key.usage, rejected=False, not_entitled=frozenset()))
-        for label, key in account.keys.items()
-    }
+    anew = {label: replace(key, usage=replace(key.usage, rejected=False)) for label, key in account.keys.items()}
     found = replace(account, keys=anew, breaker=replace(account.breaker, probe=""))
     return without_in_flight(found, terms, in_flight(found), now)
 
@@ -264,6 +285,7 @@ def _began(account: Account, event: Began, terms: ProviderPolicy) -> Account:
 
 def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
     key = account.key(event.label)
+    known = any(call_id == event.call_id for call_id, *_ in key.usage.in_flight)
     usage = quota.end(key.usage, terms.windows, event.call_id, event.at, event.said)
     if event.outcome not in breakers.UNTOLD:
         usage = _told(usage, event, terms)
@@ -275,10 +297,22 @@ def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
         last_at=max(event.at, key.statistics.last_at),
         last_outcome=event.outcome,
     )
+    back = event.reserved_micros - event.charged_micros if known else 0
     return replace(
         account.with_key(event.label, Key(usage, statistics)),
         breaker=breakers.end(account.breaker, terms.policy, event.call_id, event.outcome, event.at),
+        budget=budgets.give_back(account.budget, back, event.began_at, whole=not event.charged_micros),
+        refusals=_refusals(account, event),
     )
+
+
+def _refusals(account: Account, event: Ended) -> Mapping[str, Refusals]:
+    """What the keys are not sold after a call; its answer may refuse a part of what it was asked."""
+    if event.scope is None:
+        return account.refusals
+    outcome = "NotEntitled" if event.outcome == "records" else event.outcome
+    known = account.refusals.get(event.label, ())
+    return {**account.refusals, event.label: entitlement.learn(known, event.scope, outcome, event.reason, event.at)}
 
 
 def _told(usage: KeyUsage, event: Ended, terms: ProviderPolicy) -> KeyUsage:
@@ -292,8 +326,6 @@ def _told(usage: KeyUsage, event: Ended, terms: ProviderPolicy) -> KeyUsage:
             return quota.rest(usage, event.resets_at or _reset_of_the_day(usage, terms, event.at))
         case errors.KeyRejected if not terms.keyless:
             return quota.reject(usage)
-        case errors.NotEntitled if not event.slice_only:
-            return quota.unsell(quota.served(usage), event.endpoint)
         case _:
             return quota.served(usage)
 

@@ -78,6 +78,13 @@ def spend(budget: Budget, allowance: Allowance, micros: int, now: int) -> Budget
     return replace(budget, micros=budget.micros + micros, calls=budget.calls + 1)
 
 
+def give_back(budget: Budget, micros: int, began_at: int, *, whole: bool) -> Budget:
+    """Record that so much of a call that began then was not charged, or the `whole` of it; its day may be over."""
+    if not micros or began_at < budget.since:
+        return budget
+    return replace(budget, micros=max(0, budget.micros - micros), calls=max(0, budget.calls - whole))
+
+
 def affords(budget: Budget, allowance: Allowance, micros: int, now: int) -> bool:
     """Return whether a call that costs `micros` may start."""
     return not micros or today(budget, allowance, now).micros + micros <= allowance.micros

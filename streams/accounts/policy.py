@@ -19,6 +19,12 @@ def labels(settings: Settings, connector: Connector) -> dict[str, str]:
     return {f"{connector.name}#{i}": key for i, key in enumerate(keys, 1)}
 
 
+def options(settings: Settings, connector: Connector) -> dict[str, str]:
+    """The parameters that the settings add to the provider's requests."""
+    given = {"entitlement": settings.entitlement(connector.name)}
+    return {name: value for name in connector.options if (value := given.get(name))}
+
+
 def windows(settings: Settings, connector: Connector) -> tuple[Window, ...]:
     """The limits of each key. A limit of the settings counts calls as the declared limit of the same length does."""
     declared = tuple(Window(limit.calls, limit.per, limit.zone, limit.weighted) for limit in connector.limits)

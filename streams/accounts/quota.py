@@ -55,7 +55,6 @@ class KeyUsage:
     """One key: calls under way, recent calls for the rolling windows, counts since each calendar window's start.
 
     `rest_until` (ms UTC) is set by a refusal: the key is not asked before; `rejected` takes it out for good.
-    `not_entitled` are the endpoints that its plan does not sell.
     """
 
     in_flight: tuple[tuple[str, int, float], ...] = ()
@@ -67,7 +66,6 @@ class KeyUsage:
     rest_until: int = 0
     refused_in_a_row: int = 0
     rejected: bool = False
-    not_entitled: frozenset[str] = frozenset()
 
 
 def wait_ms(usage: KeyUsage, windows: Iterable[Window], weight: float, now: int) -> int:
@@ -186,11 +184,6 @@ def served(usage: KeyUsage) -> KeyUsage:
 def reject(usage: KeyUsage) -> KeyUsage:
     """Take the key out."""
     return replace(usage, rejected=True)
-
-
-def unsell(usage: KeyUsage, endpoint: str) -> KeyUsage:
-    """Remember that the key's plan does not sell `endpoint`."""
-    return replace(usage, not_entitled=usage.not_entitled | {endpoint})
 
 
 def window_start(window: Window, now: int) -> int:

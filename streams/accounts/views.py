@@ -10,7 +10,26 @@ from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
 from streams.accounts.account import Account, ProviderPolicy
+from streams.accounts.entitlement import Refusals, current
 from streams.accounts.quota import ROLLING_MS
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalView:
+    """What a key is not sold, as the provider said it."""
+
+    what: str
+    """The scope as a sentence: `aggregates (equity etf, 1d): ranges that begin 730 days ago or earlier`."""
+    kind: str
+    """`range`, `parameter`, `symbol`, `exchange`, `endpoint` or `key`."""
+    outcome: str
+    """`NotEntitled`, or `InvalidRequest` for what no plan sells."""
+    reason: str
+    """The provider's words."""
+    since: int
+    """When it was first said, ms UTC."""
+    until: int
+    """When it is asked again, ms UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +42,7 @@ class KeyView:
     used: Mapping[str, float]
     resets_ms: Mapping[str, int]
     rests_ms: int
-    not_sold: tuple[str, ...]
+    not_sold: tuple[RefusalView, ...]
     calls: int
     refused: int
     failed: int
@@ -72,11 +91,18 @@ def keys(provider: str, account: Account, terms: ProviderPolicy, now: int) -> li
                 used={_limit(window): quota.used(usage, window, now) for window in terms.windows},
                 resets_ms={_limit(window): _resets_ms(window, now) for window in terms.windows},
                 rests_ms=max(0, usage.rest_until - now),
-                not_sold=tuple(sorted(usage.not_entitled)),
+                not_sold=_not_sold(account.refusals.get(label, ()), now),
                 **_statistics(asdict(key.statistics)),
             )
         )
     return found
+
+
+def _not_sold(refusals: Refusals, now: int) -> tuple[RefusalView, ...]:
+    return tuple(
+        RefusalView(str(known.covers), known.covers.kind, known.outcome, known.reason, known.since, known.until)
+        for known in current(refusals, now)
+    )
 
 
 def breaker(provider: str, account: Account, terms: ProviderPolicy, now: int) -> BreakerView:

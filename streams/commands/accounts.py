@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -51,7 +52,7 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
         _print_json(rows)
         return
     show(
-        ("key", "health", "used", "resets in", "rests for", "calls", "refused", "failed", "not sold"),
+        ("key", "health", "used", "resets in", "rests for", "calls", "refused", "failed"),
         [
             (
                 key["key"],
@@ -60,11 +61,20 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
                 _resets(key),
                 _span(key["rests_ms"]),
                 *(key[name] for name in ("calls", "refused", "failed")),
-                " ".join(key["not_sold"]),
             )
             for key in rows
         ],
     )
+    refused = [(key["key"], found) for key in rows for found in key["not_sold"]]
+    if refused:
+        say("")
+        show(
+            ("key", "is not sold", "since", "asked again from", "the provider's words"),
+            [
+                (label, found["what"], _moment(found["since"]), _moment(found["until"]), found["reason"])
+                for label, found in refused
+            ],
+        )
     lacking = [name for name, one in told.items() if not one["keys"]]
     if lacking:
         say(f"no key, so never asked: {', '.join(lacking)}")
@@ -165,7 +175,7 @@ async def _told(settings: Settings, names: tuple[str, ...]) -> Told:
 def _configured(settings: Settings, name: str, counted: Mapping[str, Account]) -> Account:
     account = counted.get(name, Account())
     own = {label: account.key(label) for label in labels(settings, connectors()[name])}
-    return Account(own, account.breaker, account.budget)
+    return Account(own, account.breaker, account.budget, account.refusals)
 
 
 async def _counted(settings: Settings) -> dict[str, Account]:
@@ -206,6 +216,11 @@ def _resets(key: Mapping[str, Any]) -> str:
     """The time until the longest window is whole again; a rolling one frees its calls one by one."""
     resets = key["resets_ms"]
     return _span(max(resets.values())) if resets else ""
+
+
+def _moment(ms: int) -> str:
+    """A moment as a person reads it, UTC."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def _span(ms: int) -> str:

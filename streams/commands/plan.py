@@ -12,10 +12,11 @@ from pydantic import SecretStr
 
 from connectors import connector, connectors
 from connectors.records import Period
-from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
+from infra.clickhouse.queries import HAS_POLLS, CallCost, RefusedCall, answered_sql, calls_sql, refused_sql
 from infra.clock import now_ms
 from infra.settings import Settings
 from streams.accounts import capacity as capacities
+from streams.accounts.entitlement import REMEMBERED_MS
 from streams.accounts.quota import Window
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
 from streams.planning.availability import availabilities, horizons
@@ -28,7 +29,6 @@ from streams.runtime.process_tree import ProcessTreeAddress, sandbox_environment
 from streams.runtime.query import rows
 
 SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
-UNSOLD_MS = 7 * 86_400_000
 """How long a key's plan is taken not to sell what it once refused: it may have been changed."""
 SHOWN = 5  # reasons printed; `--json` has all of them
 
@@ -173,8 +173,8 @@ async def _look(
             for kinds in kinds_of(requirement)
         ]
     calls = [CallCost(*row) for row in await rows(settings, calls_sql(horizons(settings, names, now)))]
-    not_sold = {tuple(row) for row in await rows(settings, not_sold_sql(now - UNSOLD_MS))}
-    return covered_by(answered), availabilities(settings, names, calls, not_sold, now)
+    refused = [RefusedCall(*row) for row in await rows(settings, refused_sql(now - REMEMBERED_MS))]
+    return covered_by(answered), availabilities(settings, names, calls, refused, now)
 
 
 def _wish(dataset: str, symbols: tuple[str, ...], **given: Any) -> Requirement:

@@ -215,12 +215,13 @@ class ApiCall(Message):
     outcome: str = RESERVED
     retry_after_s: float | None = None
     resets_at: int | None = None
-    slice_only: bool = False
+    scope: str = ""
     said_left: float | None = None
     said_limit: float | None = None
     said_resets_at: int | None = None
     cost_calls: float = 1
     cost_usd: float = 0
+    reserved_usd: float = 0
     bytes: int = 0
     error: str = ""
     worker: str = ""

@@ -42,7 +42,8 @@ def refused(request: PollRequest, hop: Hop, now: int) -> End:
     told = request.model_copy(update={"tried": tried})
     first = _with_room_first(tried)
     if first is None:
-        return End(told, hop.outcome, hop.reason)
+        last = _decisive(tried, hop)
+        return End(told, last.outcome, last.reason)
     if _too_late(request, first, now):
         outcome = first.outcome if request.urgent else PollOutcome.EXPIRED
         return End(told, outcome, f"{first.reason}; nobody has room before {_limit(request, first)}")
@@ -71,6 +72,12 @@ def after(request: PollRequest, hop: Hop) -> tuple[Hop, ...]:
         found.pop(known.provider, None)
         found[known.provider] = known
     return tuple(found.values())
+
+
+def _decisive(tried: Sequence[Hop], last: Hop) -> Hop:
+    """The hop that says why a request stays unserved: the last of a provider that has a key and could be asked it."""
+    able = (hop for hop in reversed(tried) if hop.outcome not in {PollOutcome.UNSUPPORTED, PollOutcome.NO_KEY})
+    return next(able, last)
 
 
 def _with_room_first(tried: Sequence[Hop]) -> Hop | None:

@@ -28,8 +28,8 @@ UNIVERSE_CHANGES = "universe.changes"
 RAW_RESPONSES = "raw.responses"
 API_CALLS = "api.calls"
 DEAD_LETTERS = "dead.letters"
-KEY_USAGE, BREAKERS, BUDGETS = "key_usage", "breakers", "budgets"
-TABLES = (KEY_USAGE, BREAKERS, BUDGETS)
+KEY_USAGE, BREAKERS, BUDGETS, REFUSALS = "key_usage", "breakers", "budgets", "refusals"
+TABLES = (KEY_USAGE, BREAKERS, BUDGETS, REFUSALS)
 """Faust tables, folded from api.calls and so partitioned as it is: by provider."""
 MARKET = {"quote": "market.quotes"} | {name: f"market.{name}" for name in DATASETS if name != "quote"}
 """Topic of each dataset."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 from connectors import connector
-from infra.clickhouse.queries import CallCost
+from infra.clickhouse.queries import CallCost, RefusedCall
 from infra.settings import Settings
 from streams.accounts import account as accounts
-from streams.accounts import budget, quota
+from streams.accounts import budget, entitlement, quota
 from streams.accounts.account import Account, ProviderPolicy
 from streams.accounts.policy import labels, terms
 from streams.planning.plan import Availability
@@ -25,15 +24,14 @@ def availabilities(
     settings: Settings,
     providers: Iterable[str],
     calls: Sequence[CallCost],
-    not_sold: Collection[tuple[str, str, str]],
+    refused: Iterable[RefusedCall],
     now: int,
 ) -> list[Availability]:
     """The providers, with what is left of their quotas and money after `calls`.
 
-    `not_sold` are (provider, key label, endpoint) that a key is known not to be sold. A provider without a key has no
-    usages.
+    `refused` are calls, oldest first, that say what a key is not sold. A provider without a key has no usages.
     """
-    every = terms(settings)
+    every, refusals = terms(settings), entitlement.replayed(refused)
     by_provider: dict[str, list[CallCost]] = {}
     for call in calls:
         by_provider.setdefault(call.provider, []).append(call)
@@ -41,15 +39,16 @@ def availabilities(
     for name in providers:
         own = every[name]
         account = accounts.after_takeover(accounts.replayed(by_provider.get(name, ()), own), own, now)
-        lacking: dict[str, set[str]] = {}
-        for _, label, endpoint in (entry for entry in not_sold if entry[0] == name):
-            lacking.setdefault(label, set()).add(endpoint)
-        usages = {
-            label: replace(account.key(label).usage, not_entitled=frozenset(lacking.get(label, ())))
-            for label in labels(settings, connector(name))
-        }
+        usages = {label: account.key(label).usage for label in labels(settings, connector(name))}
         found.append(
-            Availability(connector(name), own.windows, usages, _usd_left(account, own, now), settings.price(name))
+            Availability(
+                connector(name),
+                own.windows,
+                usages,
+                _usd_left(account, own, now),
+                settings.price(name),
+                refusals=refusals.get(name, {}),
+            )
         )
     return found
 

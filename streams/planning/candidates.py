@@ -13,22 +13,42 @@ part differs from its exact share by one symbol or more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import groupby
 from math import ceil, inf
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
+from infra.errors import TapestreamError
 from streams.accounts import capacity
+from streams.accounts.entitlement import Refused
 from streams.accounts.quota import KeyUsage
-from streams.planning.plan import Availability, Range
+from streams.planning.entitlements import Entitlements, Parts
+from streams.planning.plan import EVER, Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7
 """Share of all days on which exchanges trade."""
 DAY = 16 / 24
 """Share of a day in which US shares trade, hours before and after the session included."""
+
+
+class PartlySold(TapestreamError, UnsupportedCall):
+    """A provider sells a part of a range only: `sold` and `refused` are its pieces, in order of time."""
+
+    def __init__(self, reason: str, gap: Range, parts: Parts) -> None:
+        super().__init__(reason)
+        self.gap = gap
+        self.pieces: tuple[Range, ...] = tuple(
+            sorted(
+                {(piece.start, piece.end) for piece in (*parts.sold, *(piece for piece, _ in parts.refused))},
+                key=lambda piece: -EVER if piece[0] is None else piece[0],
+            )
+        )
+        self.adjustment = parts.sold[0].adjustment
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,8 @@ class Candidate:
     """The symbols that it can serve."""
     keys: tuple[KeyUsage, ...]
     """Use of the keys that may make these calls."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The symbols that no key is sold, and why."""
 
     @property
     def paid(self) -> bool:
@@ -123,22 +145,18 @@ def candidate(
         raise UnsupportedCall(f"{name}: no key, set {name.upper()}_KEYS")
     if all(usage.rejected for usage in availability.usages.values()):
         raise UnsupportedCall(f"{name} rejected every key: {', '.join(availability.usages)}")
-    if not connector.sells(call, availability.not_entitled):
-        endpoint = connector.route(call).name
-        raise UnsupportedCall(f"no plan of {name}'s keys sells its endpoint {endpoint!r}")
     spelled = [symbol for symbol in symbols if spells(connector, call.asset_class, symbol)]
     if symbols and not spelled:
         connector.symbols.spell(symbols[0], call.asset_class)
-    ranges, parts = _cut(
-        connector, call.model_copy(update={"symbols": tuple(spelled[:1])}), gaps, availability.not_entitled
-    )
-    keys = tuple(
-        usage
-        for usage in availability.usages.values()
-        if any(part.endpoint.name not in usage.not_entitled for part in parts)
-    )
+    entitlements = availability.entitlements(now)
+    refused = _refused(entitlements, call, gaps, spelled)
+    sold = [symbol for symbol in spelled if symbol not in refused]
+    if spelled and not sold:
+        raise UnsupportedCall(refused[spelled[0]])
+    ranges, parts = _cut(entitlements, call.model_copy(update={"symbols": tuple(sold[:1])}), gaps)
+    keys = tuple(availability.usages[label] for label in entitlements.sold_to(part.call for part in parts))
     batch = min(part.endpoint.batch for part in parts)
-    made = Candidate(availability, call.asset_class, ranges, parts, batch, frozenset(spelled), keys)
+    made = Candidate(availability, call.asset_class, ranges, parts, batch, frozenset(sold), keys, refused)
     return replace(made, batch=_lightened(made, now))
 
 
@@ -151,8 +169,10 @@ def spells(connector: Connector, asset_class: AssetClass, symbol: str) -> bool:
     return True
 
 
-def spelling_fault(candidate: Candidate, symbol: str) -> str:
+def fault(candidate: Candidate, symbol: str) -> str:
     """Why the provider of a candidate cannot serve a symbol."""
+    if symbol in candidate.refused:
+        return candidate.refused[symbol]
     try:
         candidate.availability.connector.symbols.spell(symbol, candidate.asset_class)
     except UnsupportedCall as error:
@@ -241,21 +261,54 @@ def _room(candidate: Candidate, loads: Mapping[str, Load], now: int, within: int
     return max(0, int((spare - taken) // calls)) * candidate.batch
 
 
-def _cut(
-    connector: Connector, call: Call, gaps: Sequence[Range], skip: frozenset[str]
-) -> tuple[tuple[Range, ...], tuple[PlannedCall, ...]]:
-    """The gaps and the HTTP calls that ask for them; from the first to the last at once where that takes fewer."""
+def _refused(entitlements: Entitlements, call: Call, gaps: Sequence[Range], symbols: Sequence[str]) -> dict[str, str]:
+    """Those of the symbols that are not sold in one of the gaps, and why: only a refusal that names them can tell."""
+    found: dict[str, str] = {}
+    for symbol in entitlements.named(symbols):
+        for gap in gaps:
+            if known := entitlements.why(_of(call, gap, (symbol,))):
+                found[symbol] = not_sold(entitlements.connector, known)
+    return found
 
-    def split(start: int | None, end: int | None) -> list[Call]:
-        return connector.split(call.model_copy(update={"start": start, "end": end}), skip)
+
+def _cut(
+    entitlements: Entitlements, call: Call, gaps: Sequence[Range]
+) -> tuple[tuple[Range, ...], tuple[PlannedCall, ...]]:
+    """The gaps and the HTTP calls that ask for them; from the first to the last at once where that takes fewer.
+
+    Raises `UnsupportedCall` where a gap is not sold, and `PartlySold` where only a part of one is.
+    """
+
+    def split(gap: Range) -> tuple[Call, ...]:
+        asked = _of(call, gap, call.symbols)
+        try:
+            parts = entitlements.split(asked)
+        except UnsupportedCall:
+            if known := entitlements.why(asked):
+                raise UnsupportedCall(not_sold(entitlements.connector, known)) from None
+            raise
+        if parts.refused:
+            raise PartlySold(not_sold(entitlements.connector, parts.refused[0][1]), gap, parts)
+        return parts.sold
 
     ranges = tuple(gaps)
-    calls = [part for gap in ranges for part in split(*gap)]
+    calls = [part for gap in ranges for part in split(gap)]
     if len(ranges) > 1:
         whole = (ranges[0][0], ranges[-1][1])
-        if len(at_once := split(*whole)) < len(calls):
-            ranges, calls = (whole,), at_once
-    return ranges, tuple(PlannedCall(part, connector.route(part, skip), _rows(part)) for part in calls)
+        with suppress(UnsupportedCall):
+            if len(at_once := split(whole)) < len(calls):
+                ranges, calls = (whole,), list(at_once)
+    return ranges, tuple(PlannedCall(part, entitlements.route(part), _rows(part)) for part in calls)
+
+
+def _of(call: Call, gap: Range, symbols: tuple[str, ...]) -> Call:
+    return call.model_copy(update={"symbols": symbols, "start": gap[0], "end": gap[1]})
+
+
+def not_sold(connector: Connector, known: Refused) -> str:
+    """Say what a provider does not sell, and when it will be asked again."""
+    until = datetime.fromtimestamp(known.until / 1000, UTC)
+    return f"{connector.name} does not sell {known} (asked again from {until:%Y-%m-%d %H:%M} UTC)"
 
 
 def _rows(call: Call) -> float:

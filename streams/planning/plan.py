@@ -8,7 +8,9 @@ from typing import Any
 
 from connectors import Call, Connector
 from connectors.symbols import split_listing
+from streams.accounts.entitlement import Refusals
 from streams.accounts.quota import KeyUsage, Window
+from streams.planning.entitlements import Entitlements
 
 Range = tuple[int | None, int | None]
 EVER = 2**62  # beyond any time in ms, and still an Int64 of the store
@@ -83,11 +85,13 @@ class Availability:
     rank: int = 0
     """Place among equal candidates; the lower goes first."""
 
-    @property
-    def not_entitled(self) -> frozenset[str]:
-        """Endpoints that no key is sold."""
-        known = [usage.not_entitled for usage in self.usages.values() if not usage.rejected]
-        return frozenset.intersection(*known) if known else frozenset()
+    refusals: Mapping[str, Refusals] = field(default_factory=dict)
+    """What each key, by its label, is known not to be sold."""
+
+    def entitlements(self, now: int) -> Entitlements:
+        """What the keys that are not rejected may be asked; `now` is in ms UTC."""
+        usable = (label for label, usage in self.usages.items() if not usage.rejected)
+        return Entitlements(self.connector, {label: self.refusals.get(label, ()) for label in usable}, now)
 
 
 @dataclass(frozen=True, slots=True)

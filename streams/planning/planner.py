@@ -13,7 +13,7 @@ from connectors import Call, UnsupportedCall
 from connectors.calls import DAY_MS
 from streams.accounts import capacity
 from streams.planning import candidates, routing
-from streams.planning.candidates import Candidate, Load
+from streams.planning.candidates import Candidate, Load, PartlySold
 from streams.planning.plan import (
     SHARES,
     Availability,
@@ -107,7 +107,10 @@ class _Planner:
     def _add_group(
         self, requirement: Requirement, market: str | None, gaps: tuple[Range, ...], symbols: list[str]
     ) -> None:
-        found, why = self._offers(requirement, gaps, symbols)
+        found, why, cuts = self._offers(requirement, gaps, symbols)
+        if cuts and all(candidate.tier for candidate in found):
+            self._add_pieces(requirement, market, gaps, symbols, cuts[0])
+            return
         wholes = [
             whole
             for availability in self.availabilities
@@ -127,9 +130,9 @@ class _Planner:
 
     def _offers(
         self, requirement: Requirement, gaps: tuple[Range, ...], symbols: Sequence[str]
-    ) -> tuple[list[Candidate], dict[str, str]]:
-        """What each provider can do for single symbols, and why the others cannot."""
-        found, why = [], {}
+    ) -> tuple[list[Candidate], dict[str, str], list[PartlySold]]:
+        """What each provider can do for single symbols, why the others cannot, and who could do a part."""
+        found, why, cuts = [], {}, []
         for availability in self.availabilities:
             try:
                 found.append(
@@ -137,7 +140,27 @@ class _Planner:
                 )
             except UnsupportedCall as error:
                 why[availability.connector.name] = str(error)
-        return found, why
+                if isinstance(error, PartlySold) and not candidates.best_effort(availability.connector):
+                    cuts.append(error)
+        return found, why, cuts
+
+    def _add_pieces(
+        self,
+        requirement: Requirement,
+        market: str | None,
+        gaps: tuple[Range, ...],
+        symbols: list[str],
+        cut: PartlySold,
+    ) -> None:
+        """Plan a range in two where a key's plan ends: nobody who is free and sold the whole of it is there.
+
+        Where somebody is, one call brings all, and two would take twice the quota.
+        """
+        one = replace(requirement, adjustment=requirement.adjustment or cut.adjustment)
+        for piece in cut.pieces:
+            self._add_group(one, market, (piece,), symbols)
+        if others := tuple(gap for gap in gaps if gap != cut.gap):
+            self._add_group(one, market, others, symbols)
 
     def _bulk(
         self, wholes: Sequence[Candidate], singly: Sequence[Candidate], symbols: Sequence[str]
@@ -160,10 +183,11 @@ class _Planner:
         return min(choices, key=lambda choice: choice[0])[1:] if choices else None
 
     def _otherwise(self, singly: Sequence[Candidate], symbols: Sequence[str]) -> tuple[float, float]:
-        """Calls, and ms, to ask for these symbols by name; infinite when nobody free can."""
+        """Calls, and ms, to ask for these symbols by name; infinite when nobody can who is not paid."""
         calls, longest = 0.0, 0.0
         for able, together in candidates.by_ability(singly, symbols).items():
-            free = [candidate for candidate in able if candidate.tier == 0]
+            free = [candidate for candidate in able if not candidate.paid]
+            free = [candidate for candidate in free if candidate.tier == 0] or free
             if not free:
                 return float("inf"), float("inf")
             calls += min(candidates.cost(candidate, len(together))[0] for candidate in free)
@@ -186,7 +210,7 @@ class _Planner:
             whole = candidates.candidate(availability, call, gaps, (), self.now)
             parts = [part for part in whole.parts if not _closed(requirement, market, (part.call.start, part.call.end))]
             fresh = [part for part in parts if (availability.connector.name, part.call) not in self.asked]
-            availability.connector.request(whole.parts[0].call, availability.not_entitled)
+            availability.entitlements(self.now).request(whole.parts[0].call)
         except UnsupportedCall:
             return None
         bounded = requirement.dataset == "quote" or all(
@@ -208,7 +232,11 @@ class _Planner:
 
         Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
         """
-        found, why = self._offers(requirement, gaps, ())
+        found, why, cuts = self._offers(requirement, gaps, ())
+        if cuts and all(candidate.tier for candidate in found):
+            for piece in cuts[0].pieces:
+                self._add_market(requirement, (piece,))
+            return
         affordable = [candidate for candidate in _order(found) if self._affordable(candidate, 1)]
         why |= {o.availability.connector.name: self._too_dear(o) for o in found if o not in affordable}
         if not affordable:
@@ -230,7 +258,7 @@ class _Planner:
 
     def _is_listed(self, requirement: Requirement, candidate: Candidate) -> bool:
         """Return whether this plan requests that list already; one list holds several asset classes."""
-        http = candidate.availability.connector.request(requirement.call(()), candidate.availability.not_entitled)
+        http = candidate.availability.entitlements(self.now).request(requirement.call(()))
         asked = (candidate.availability.connector.name, http.path, *sorted(http.params.items()))
         known = asked in self.listed
         self.listed.add(asked)
@@ -302,7 +330,7 @@ def _order(found: Iterable[Candidate]) -> list[Candidate]:
 
 def _reasons(found: Iterable[Candidate], why: Mapping[str, str], symbol: str) -> str:
     """Why nobody serves a symbol: who could not serve any, and who cannot spell this one."""
-    spelling = {o.availability.connector.name: candidates.spelling_fault(o, symbol) for o in found}
+    spelling = {o.availability.connector.name: candidates.fault(o, symbol) for o in found}
     return _told({**why, **spelling})
 
 

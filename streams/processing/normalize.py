@@ -12,8 +12,19 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from connectors import Answer, AnyRecord, Outcome, Refusal, Reject, Request, UnsupportedCall, connector
-from connectors.errors import MalformedPayload
+from connectors import (
+    Answer,
+    AnyRecord,
+    BarColumns,
+    Call,
+    Outcome,
+    Refusal,
+    Reject,
+    Request,
+    UnsupportedCall,
+    connector,
+)
+from connectors.errors import MalformedPayload, NotEntitled
 from connectors.records import Bars, News
 from infra import clock, telemetry
 from streams.messaging import dead_letters, endings, market, routing_slip, topics
@@ -79,6 +90,10 @@ class Understood:
     """The request for the following page."""
     cut_off: str = ""
     """Why a following page that the answer names is not asked; empty otherwise."""
+    withheld: NotEntitled | None = None
+    """The plan's refusal of a part of the range, beside the records."""
+    rest: Call | None = None
+    """That part, to be asked of other providers."""
 
     @property
     def rows(self) -> int:
@@ -142,15 +157,35 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         letter = _letter(meta, raw, "normalize", "unsupported", str(error))
         return Understood(letters=[letter], refusal=MalformedPayload(str(error)))
     if isinstance(outcome.refusal, MalformedPayload):
-        letter = _letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)
+        letter = _letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)
         return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
     letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
-    return Understood(normalized.records, letters, outcome.refusal, outcome.missing, outcome.next, outcome.cut_off)
+    return Understood(
+        normalized.records,
+        letters,
+        outcome.refusal,
+        outcome.missing,
+        outcome.next,
+        outcome.cut_off,
+        withheld=outcome.withheld,
+        rest=_withheld(meta.call, outcome, meta.received_at),
+    )
 
 
-PAGE, LACKING = 0, 1
-"""Numbers of the children of a served request: its next page, and what another provider is asked for."""
+def _withheld(call: Call, outcome: Outcome, now: int) -> Call | None:
+    """The part of the range that an answer says it withholds, to be asked of others in the same adjustment."""
+    if outcome.withheld is None or outcome.withheld.scope is None:
+        return None
+    refused, _ = outcome.withheld.scope.split(call, now)
+    frames = [item for item in outcome.items if isinstance(item, BarColumns)]
+    if refused is None or not frames:
+        return refused
+    return refused.model_copy(update={"adjustment": frames[0].adjustment})
+
+
+PAGE, LACKING, WITHHELD = 0, 1, 2
+"""Numbers of the children of a served request: its next page, and the symbols and the range left to other providers."""
 
 
 def end_of(request: PollRequest, found: Understood, now: int) -> End:
@@ -162,6 +197,10 @@ def end_of(request: PollRequest, found: Understood, now: int) -> End:
     if lacking:
         call = request.call.model_copy(update={"symbols": lacking})
         children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
+    if found.rest and found.withheld and not found.next:
+        children += routing_slip.part(request, _hop(request, found.withheld), found.rest, WITHHELD)
+    if lacking == request.call.symbols != () and not (children or found.records):
+        return routing_slip.refused(request, _hop(request, found.missing[lacking[0]]), now)
     outcome = PollOutcome.TRUNCATED if found.cut_off else PollOutcome.RECORDS
     return End(request, outcome, found.cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
 

@@ -1,4 +1,4 @@
-"""Folds `api.calls` into the tables `key_usage`, `breakers` and `budgets`, which outlive the worker that called.
+"""Folds `api.calls` into the tables `key_usage`, `refusals`, `breakers` and `budgets`, which outlive the worker.
 
 One partition is one provider's. Every entry knows the offset it was folded up to, so that no call counts twice however
 often it is read.
@@ -16,12 +16,14 @@ from streams.accounts import account as accounts
 from streams.accounts.account import Account, Event, Key, ProviderPolicy
 from streams.accounts.breaker import Breaker
 from streams.accounts.budget import Budget
+from streams.accounts.entitlement import Refusals
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, ApiCall, OwnerCommand
 
 log = telemetry.get(__name__)
 
 KEY, BREAKER, BUDGET = TypeAdapter(Key), TypeAdapter(Breaker), TypeAdapter(Budget)
+REFUSED = TypeAdapter(Refusals)
 Table = MutableMapping[str, Any]
 OnOrder = Callable[[OwnerCommand, Account], None]
 NOTHING = {"offset": -1}
@@ -34,6 +36,7 @@ class CallTracker:
         self._keys = tables[topics.KEY_USAGE]
         self._breakers = tables[topics.BREAKERS]
         self._budgets = tables[topics.BUDGETS]
+        self._refusals = tables[topics.REFUSALS]
         self._terms = terms
         self._on_order = on_order
 
@@ -64,7 +67,10 @@ class CallTracker:
             if label.startswith(prefix)
         }
         return Account(
-            keys, self._entry(BREAKER, self._breakers, provider), self._entry(BUDGET, self._budgets, provider)
+            keys,
+            self._entry(BREAKER, self._breakers, provider),
+            self._entry(BUDGET, self._budgets, provider),
+            {label: refused for label in keys if (refused := self._refused(label))},
         )
 
     def knows(self, provider: str) -> bool:
@@ -89,11 +95,18 @@ class CallTracker:
         key = self._entry(KEY, self._keys, label)
         breaker = self._entry(BREAKER, self._breakers, provider)
         budget = self._entry(BUDGET, self._budgets, provider)
-        folded = accounts.fold(Account({label: key}, breaker, budget), event, self._terms[provider])
+        refused = self._refused(label)
+        folded = accounts.fold(Account({label: key}, breaker, budget, {label: refused}), event, self._terms[provider])
         self._put(self._keys, label, KEY, folded.key(label), offset)
         self._put(self._breakers, provider, BREAKER, folded.breaker, offset)
         if folded.budget != budget:
             self._put(self._budgets, provider, BUDGET, folded.budget, offset)
+        if folded.refusals[label] != refused:
+            self._put(self._refusals, label, REFUSED, folded.refusals[label], offset)
+
+    def _refused(self, label: str) -> Refusals:
+        entry = self._refusals.get(label)
+        return REFUSED.validate_python(tuple(entry["state"])) if entry else ()
 
     @staticmethod
     def _entry(kind: TypeAdapter[Any], table: Table, key: str) -> Any:

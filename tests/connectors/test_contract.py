@@ -83,7 +83,7 @@ def test_answer_becomes_its_records(fixture):
 def test_the_verdict_finds_every_refusal_but_a_body_that_cannot_be_read(fixture):
     case = case_of(fixture)
 
-    verdict = connectors()[case.provider].verdict(case.call, case.request, case.answer)
+    verdict = connectors()[case.provider].verdict(case.call, case.request, case.answer).refusal
 
     read = stored.run(case).refusal
     if read is not None and (read.name != "MalformedPayload" or verdict is not None):
@@ -129,7 +129,7 @@ def built(provider, endpoint, call):
     """(URL without query, parameters, body) as the connector builds them when it has only this endpoint."""
     connector = connectors()[provider]
     hosts = {name: host for name, host in connector.hosts.items() if name == endpoint.name}
-    alone = replace(connector, endpoints=(replace(endpoint, routed=True),), hosts=hosts)
+    alone = replace(connector, endpoints=(replace(endpoint, routed=True),), hosts=hosts, options={})
     request = alone.request(call)
     return hosts.get(endpoint.name, connector.base_url) + request.path, dict(request.params), request.body
 

@@ -67,7 +67,7 @@ async def test_what_the_keys_of_another_worker_have_spent_the_store_tells(store,
 
 async def test_what_another_worker_s_key_is_not_sold_is_not_asked_of_it(store, settings):
     planning = RunPlanner(store, settings, open_key_pools(settings), lambda: ["fmp"])
-    await remember(store, call(1, outcome="NotEntitled"))
+    await remember(store, call(1, outcome="NotEntitled", scope='{"endpoint":"stock_daily"}'))
 
     assert await shares(planning) == {"fmp": 4}
 

@@ -3,10 +3,12 @@
 import pytest
 
 from agents.polling.key_pool import BURST, KeyPool, NoKey, paced
-from connectors import connector
+from connectors import Call, Request, connector
+from connectors.scope import Scope
 from streams.accounts.account import Ended, ProviderPolicy, replayed
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
+from streams.accounts.entitlement import REMEMBERED_MS
 from streams.accounts.quota import KeyUsage, Window, window_end
 
 NOON = 1_780_000_000_000
@@ -21,19 +23,32 @@ def pool_of(keys=3, windows=(), provider="polygon", *, policy=None, price=None, 
     return KeyPool(one, {f"{provider}#{i}": f"key-{i}" for i in range(1, keys + 1)}, agreed, price)
 
 
-def ask(pool, outcome="records", now=NOON, endpoint=None, weight=1, **told):
+def asked(pool, endpoint=None, **given):
+    """A call, and its request of that endpoint."""
+    call = Call(**{"dataset": "bars", "symbols": ("AAPL",), "interval": "1d", **given})
+    return call, Request(endpoint=endpoint or pool.connector.endpoints[0].name, path="")
+
+
+def permit_of(pool, endpoint=None, weight=1, now=NOON, *, urgent=True, **given):
+    return pool.next_permit(*asked(pool, endpoint, **given), weight, now, urgent=urgent)
+
+
+def ask(pool, outcome="records", now=NOON, endpoint=None, weight=1, call=None, **told):
     """One whole call; gives the label of the key that was asked."""
-    endpoint = endpoint or pool.connector.endpoints[0].name
-    permit = pool.next_permit(endpoint, weight, now)
+    permit = permit_of(pool, endpoint, weight, now, **(call or {}))
     assert permit.wait_ms == 0
     call_id = f"call-{pool.account.breaker.calls}"
-    pool.begin(permit.label, call_id, endpoint, weight, now)
-    pool.end(Ended(call_id, permit.label, endpoint, outcome, now, **told))
+    made, http = asked(pool, endpoint, **(call or {}))
+    pool.begin(permit.label, call_id, http.endpoint, weight, now)
+    scope = pool.covered(told.pop("scope", None), made, http, permit.label, now)
+    pool.end(Ended(call_id, permit.label, outcome, now, scope=scope, **told))
+    if outcome == "records":
+        pool.answered(made, http, permit.label, now)
     return permit.label
 
 
 def waits(pool, now=NOON, weight=1, endpoint=None, **more):
-    return pool.next_permit(endpoint or pool.connector.endpoints[0].name, weight, now, **more).wait_ms
+    return permit_of(pool, endpoint, weight, now, **more).wait_ms
 
 
 def usage(pool, label):
@@ -64,7 +79,7 @@ def test_every_key_is_spent_to_its_last_call_and_the_soonest_is_waited_for():
     asked = [ask(pool, now=NOON + i * 1000) for i in range(4)]
 
     assert asked == ["polygon#1", "polygon#2"] * 2
-    permit = pool.next_permit("aggregates", 1, NOON + 4_000)
+    permit = permit_of(pool, "aggregates", 1, NOON + 4_000)
     assert (permit.label, permit.wait_ms, permit.why) == ("polygon#1", 56_000, "Busy")
 
 
@@ -143,7 +158,7 @@ def test_a_rejected_key_is_never_asked_again():
     assert {ask(pool, now=NOON + day * DAY) for day in range(40)} == {"polygon#2"}
     ask(pool, "KeyRejected", now=NOON + DAY * 41)
     with pytest.raises(NoKey, match="polygon rejected every key: polygon#1, polygon#2"):
-        pool.next_permit("aggregates", 1, NOON)
+        permit_of(pool, "aggregates", 1, NOON)
 
 
 def test_a_refused_session_of_a_keyless_provider_takes_nothing_out():
@@ -153,34 +168,78 @@ def test_a_refused_session_of_a_keyless_provider_takes_nothing_out():
     assert ask(pool, endpoint="quote") == "yahoo#1"
 
 
+NEWS = Scope(endpoint="news", asset_classes=("equity", "etf"))
+
+
 def test_a_plan_that_does_not_sell_an_endpoint_is_remembered_per_key_and_endpoint():
     pool = pool_of(2)
-    ask(pool, "NotEntitled", endpoint="snapshots")
-    assert pool.not_entitled == frozenset()
+    ask(pool, "NotEntitled", endpoint="news", scope=NEWS, reason="not in your plan")
 
-    assert {ask(pool, endpoint="snapshots") for _ in range(3)} == {"polygon#2"}
+    assert {ask(pool, endpoint="news") for _ in range(3)} == {"polygon#2"}
     assert {ask(pool) for _ in range(4)} == {"polygon#1", "polygon#2"}
-    ask(pool, "NotEntitled", endpoint="snapshots")
-    with pytest.raises(NoKey, match="no plan of polygon's keys sells its endpoint 'snapshots'"):
-        pool.next_permit("snapshots", 1, NOON)
-    assert pool.not_entitled == {"snapshots"}
 
 
-def test_a_slice_that_is_not_sold_is_not_held_against_the_endpoint():
+def test_what_no_key_is_sold_says_so_in_the_providers_words_until_it_is_tried_again():
     pool = pool_of(1)
-    ask(pool, "NotEntitled", slice_only=True)
+    ask(pool, "NotEntitled", endpoint="news", scope=NEWS, reason="not in your plan")
+
+    with pytest.raises(
+        NoKey, match=r"no plan of polygon's keys sells news \(equity etf\): not in your plan"
+    ) as refused:
+        permit_of(pool, "news")
+    assert refused.value.outcome == "NotEntitled"
+    assert ask(pool, now=NOON + REMEMBERED_MS, endpoint="news") == "polygon#1"
+
+
+@pytest.mark.parametrize(
+    ("scope", "within", "beyond"),
+    [
+        ({"older_ms": DAY}, {"start": NOON - 2 * DAY, "end": NOON - DAY}, {"start": NOON - DAY // 2}),
+        ({"newer_ms": DAY}, {"start": NOON - DAY // 2}, {"start": NOON - 3 * DAY, "end": NOON - DAY}),
+        ({"symbols": ("AAPL",)}, {}, {"symbols": ("MSFT",)}),
+        ({"exchange": "XETR"}, {"symbols": ("SAP.XETR",)}, {}),
+        ({"asset_classes": ("crypto",)}, {"symbols": ("BTC-USD",), "asset_class": "crypto"}, {}),
+        ({"interval": "1m"}, {"interval": "1m"}, {"interval": "1d"}),
+        ({}, {}, {"endpoint": "news"}),
+    ],
+)
+def test_a_key_is_asked_everything_outside_the_scope_of_a_refusal(scope, within, beyond):
+    pool = pool_of(1)
+    ask(pool, "NotEntitled", call=within, scope=Scope(**{"endpoint": "aggregates", **scope}))
+
+    with pytest.raises(NoKey):
+        permit_of(pool, **within)
+    assert permit_of(pool, **beyond).wait_ms == 0
+
+
+def test_an_endpoint_that_has_answered_is_not_refused_for_one_symbol():
+    pool, scope = pool_of(1), Scope(endpoint="aggregates")
+    ask(pool)
+    ask(pool, "NotEntitled", call={"symbols": ("OTCX",)}, scope=scope)
 
     assert ask(pool) == "polygon#1"
+    with pytest.raises(NoKey):
+        permit_of(pool, symbols=("OTCX",))
+
+
+def test_an_endpoint_that_answers_no_more_is_refused_whole():
+    pool, scope = pool_of(1), Scope(endpoint="aggregates")
+    ask(pool)
+    for symbol in ("OTCX", "OTCY"):
+        ask(pool, "NotEntitled", call={"symbols": (symbol,)}, scope=scope)
+
+    with pytest.raises(NoKey):
+        permit_of(pool)
 
 
 def test_without_keys_the_variable_to_set_is_named():
     with pytest.raises(NoKey, match="no key for polygon: set POLYGON_KEYS"):
-        pool_of(0).next_permit("aggregates", 1, NOON)
+        permit_of(pool_of(0), "aggregates", 1, NOON)
 
 
 def test_a_call_heavier_than_a_window_says_so():
     with pytest.raises(NoKey, match="a call of polygon costs 10 calls, more than 5/minute: raise POLYGON_LIMITS"):
-        pool_of(1, [Window(5, "minute")]).next_permit("aggregates", 10, NOON)
+        permit_of(pool_of(1, [Window(5, "minute")]), "aggregates", 10, NOON)
 
 
 def test_weights_are_spent():
@@ -196,11 +255,11 @@ def test_a_provider_that_is_down_rests_whatever_its_keys_have_left():
     for _ in range(2):
         ask(pool, "ProviderUnavailable")
 
-    permit = pool.next_permit("aggregates", 1, NOON)
+    permit = permit_of(pool, "aggregates", 1, NOON)
     assert (permit.wait_ms, permit.why) == (9_000, "Open")
-    pool.begin(pool.next_permit("aggregates", 1, NOON + 9_000).label, "probe", "aggregates", 1, NOON + 9_000)
+    pool.begin(permit_of(pool, "aggregates", 1, NOON + 9_000).label, "probe", "aggregates", 1, NOON + 9_000)
     assert waits(pool, NOON + 9_000) == 1_000
-    pool.end(Ended("probe", "polygon#1", "aggregates", "records", NOON + 9_500))
+    pool.end(Ended("probe", "polygon#1", "records", NOON + 9_500))
     assert waits(pool, NOON + 9_500) == 0
 
 
@@ -225,7 +284,7 @@ def test_money_is_spent_to_the_last_call_and_comes_back_at_midnight_in_its_zone(
     for _ in range(3):
         ask(pool, endpoint="unlocker")
 
-    permit = pool.next_permit("unlocker", 1, NOON)
+    permit = permit_of(pool, "unlocker", 1, NOON)
     midnight = window_end(Window(1, "day", "America/New_York"), NOON)
     assert (permit.why, permit.wait_ms) == ("BudgetExhausted", midnight - NOON)
     assert "brightdata has spent $0.0045 of $0.00 today in 3 calls" in permit.reason
@@ -237,7 +296,7 @@ def test_a_price_of_ones_own_replaces_the_declared_one():
     ask(pool)
     ask(pool)
 
-    assert pool.next_permit("aggregates", 1, NOON).why == "BudgetExhausted"
+    assert permit_of(pool, "aggregates", 1, NOON).why == "BudgetExhausted"
 
 
 @pytest.mark.parametrize("outcome", ["UnknownSymbol", "InvalidRequest", "Pending", "MalformedPayload", "records"])

@@ -261,14 +261,14 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answe
     )
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
-    pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
+    pool.end(Ended("before", "example#1", "ProviderUnavailable", scene.time.now - 5))
     done = await scene.handle(QUOTES, ("example",))
 
     assert (done.outcome, done.reason) == ("Fault", "RuntimeError: a bug of this connector")
     assert [(letter.rule, letter.provider, letter.request_id) for letter in scene.outbox.letters] == [
         ("fault", "example", "r")
     ]
-    assert pool.next_permit("quote", 1, scene.time.now).wait_ms == 0
+    assert pool.next_permit(QUOTES, Request(endpoint="quote", path=""), 1, scene.time.now).wait_ms == 0
 
 
 async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
@@ -281,15 +281,15 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
     scene = await answering(hang, extra=[provider()], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1))
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
-    pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
+    pool.end(Ended("before", "example#1", "ProviderUnavailable", scene.time.now - 5))
     task = asyncio.create_task(scene.handle(QUOTES, ("example",)))
     await arrived.wait()
-    assert pool.next_permit("quote", 1, scene.time.now).wait_ms == 1_000
+    assert pool.next_permit(QUOTES, Request(endpoint="quote", path=""), 1, scene.time.now).wait_ms == 1_000
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert pool.next_permit("quote", 1, scene.time.now).wait_ms == 0
+    assert pool.next_permit(QUOTES, Request(endpoint="quote", path=""), 1, scene.time.now).wait_ms == 0
     assert [call.outcome for call in scene.outbox.told] == ["Reserved"]
     assert len(scene.outbox.sent) == 1
 

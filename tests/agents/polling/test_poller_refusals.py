@@ -138,14 +138,14 @@ async def test_what_no_plan_sells_is_passed_on_without_another_call(scene):
         scene.outbox.sent.clear()
         await scene.receive(child.encode())
         child = scene.outbox.children[-1]
-    refused = scene.poller.pools["polygon"].not_entitled
+    refused = scene.pools["polygon"].account.refusals["polygon#1"]
 
     scene.outbox.sent.clear()
     done = await scene.handle(QUOTES, ("polygon", "yahoo"))
 
     assert len(refused) > 1
-    assert done.outcome == "Unsupported"
-    assert scene.outbox.calls == []
+    assert (done.outcome, scene.outbox.calls) == ("NotEntitled", [])
+    assert "You are not entitled to this data" in done.reason
     assert [child.slip for child in scene.outbox.children] == [("yahoo",)]
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from connectors.scope import Scope
 from streams.accounts import account as accounts
 from streams.accounts.account import Account, Began, Ended, Key, ProviderPolicy
 from streams.accounts.budget import Allowance
@@ -23,8 +24,9 @@ def call(n, started, lasted, outcome, label="polygon#1"):
     ended_at = None if outcome == "Reserved" else NOON + started + lasted
     return SimpleNamespace(
         **{"call_id": f"call-{n}", "key_label": label, "endpoint": "aggregates", "started_at": NOON + started},
-        **{"ended_at": ended_at, "outcome": outcome, "retry_after_s": None, "resets_at": None, "slice_only": False},
+        **{"ended_at": ended_at, "outcome": outcome, "retry_after_s": None, "resets_at": None},
         **{"said_left": None, "said_limit": None, "said_resets_at": None, "cost_calls": 1, "cost_usd": 0.0015},
+        **{"reserved_usd": 0.0015, "scope": "", "error": ""},
     )
 
 
@@ -92,20 +94,55 @@ def test_a_call_of_an_earlier_owner_may_be_on_its_way_until_its_time_out():
     assert accounts.in_flight(accounts.without_in_flight(later, slow, {"a"}, NOON + 35_000)) == {"b"}
 
 
-def test_rejected_keys_and_unsold_endpoints_are_asked_anew_by_the_next_owner():
-    account = Account()
-    for outcome in ("KeyRejected", "NotEntitled"):
-        account = accounts.fold(account, Began(outcome, "polygon#1", 1, 0, NOON), TERMS)
-        account = accounts.fold(account, Ended(outcome, "polygon#1", "aggregates", outcome, NOON), TERMS)
+def ends(account, outcome, call_id="a", **more):
+    """The account after a whole call."""
+    account = accounts.fold(account, Began(call_id, "polygon#1", 1, more.get("reserved_micros", 0), NOON), TERMS)
+    return accounts.fold(account, Ended(call_id, "polygon#1", outcome, NOON, began_at=NOON, **more), TERMS)
+
+
+def test_rejected_keys_are_asked_anew_by_the_next_owner_and_what_is_not_sold_is_not():
+    account = ends(ends(Account(), "KeyRejected"), "NotEntitled", scope=Scope(endpoint="news"), reason="no")
     assert account.key("polygon#1").usage.rejected
 
-    usage = accounts.after_takeover(account, TERMS, NOON).key("polygon#1").usage
+    taken = accounts.after_takeover(account, TERMS, NOON)
 
-    assert (usage.rejected, usage.not_entitled) == (False, frozenset())
+    assert not taken.key("polygon#1").usage.rejected
+    assert [known.covers.endpoint for known in taken.refusals["polygon#1"]] == ["news"]
+
+
+def test_answer_that_lacks_a_part_of_its_range_is_remembered_as_not_sold():
+    (known,) = ends(Account(), "records", scope=Scope(older_ms=1), reason="one year").refusals["polygon#1"]
+
+    assert (known.outcome, known.reason, known.since) == ("NotEntitled", "one year", NOON)
+
+
+def test_what_was_not_charged_is_given_back_once():
+    free = {"reserved_micros": 1_500, "charged_micros": 0}
+    account = ends(ends(Account(), "records", "b", reserved_micros=1_500, charged_micros=1_500), "RateLimited", **free)
+    again = accounts.fold(account, Ended("a", "polygon#1", "RateLimited", NOON, began_at=NOON, **free), TERMS)
+
+    assert (account.budget.micros, account.budget.calls) == (1_500, 1)
+    assert again.budget == account.budget
+
+
+def test_what_an_earlier_day_reserved_is_not_given_back_to_this_one():
+    tomorrow = NOON + 86_400_000
+    account = accounts.fold(Account(), Began("a", "polygon#1", 1, 1_500, NOON), TERMS)
+    account = accounts.fold(account, Began("b", "polygon#1", 1, 1_500, tomorrow), TERMS)
+    late = Ended("a", "polygon#1", "RateLimited", tomorrow, began_at=NOON, reserved_micros=1_500)
+
+    assert accounts.fold(account, late, TERMS).budget.micros == 1_500
+
+
+def test_money_that_was_given_back_is_not_in_a_replayed_account():
+    stored = call(1, 0, 10, "RateLimited")
+    stored.cost_usd = 0.0
+
+    assert accounts.replayed([stored], TERMS).budget.micros == 0
 
 
 def test_an_end_without_a_begin_tells_of_the_key_but_spends_nothing():
-    account = accounts.fold(Account(), Ended("a", "polygon#1", "aggregates", "RateLimited", NOON, 5.0), TERMS)
+    account = accounts.fold(Account(), Ended("a", "polygon#1", "RateLimited", NOON, 5.0), TERMS)
 
     assert account.key("polygon#1").usage.rest_until == NOON + 5_000
     assert used(account.key("polygon#1").usage, DAY, NOON) == 0

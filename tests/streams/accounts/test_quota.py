@@ -303,13 +303,12 @@ def test_settling_counts_calls_from_the_future_as_made_now():
     assert quota.settle(settled, [window], NOON + 30_000) == settled
 
 
-def test_refusals_rest_reject_and_narrow_a_key():
+def test_refusals_rest_and_reject_a_key():
     rested = quota.rest(quota.rest(KeyUsage(), NOON + 500), NOON + 100)
 
     assert quota.wait_ms(rested, [], 1, NOON) == 500
     assert quota.wait_ms(rested, [], 1, NOON + 500) == 0
     assert quota.wait_ms(quota.reject(KeyUsage()), [], 1, NOON) == NEVER
-    assert quota.unsell(quota.unsell(KeyUsage(), "bars"), "news").not_entitled == {"bars", "news"}
 
 
 @given(offset=st.timedeltas(timedelta(0), timedelta(days=1)))

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from connectors.scope import Scope
 from streams.accounts import account as accounts
 from streams.accounts import views
 from streams.accounts.account import Account, Began, Ended, Key, ProviderPolicy
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
+from streams.accounts.entitlement import REMEMBERED_MS
 from streams.accounts.quota import Window, window_end
 
 NOON = 1_780_000_000_000
@@ -16,11 +18,16 @@ TERMS = ProviderPolicy(
 )
 
 
+def told(outcome):
+    refused = {"scope": Scope(endpoint="aggregates", older_ms=730 * 86_400_000), "reason": "Your plan lacks it."}
+    return refused if outcome == "NotEntitled" else {}
+
+
 def account(*outcomes, micros=0):
     found = Account({"polygon#1": Key(), "polygon#2": Key()})
     for n, outcome in enumerate(outcomes):
         found = accounts.fold(found, Began(str(n), "polygon#1", 1, micros, NOON), TERMS)
-        found = accounts.fold(found, Ended(str(n), "polygon#1", "aggregates", outcome, NOON), TERMS)
+        found = accounts.fold(found, Ended(str(n), "polygon#1", outcome, NOON, **told(outcome)), TERMS)
     return found
 
 
@@ -40,10 +47,14 @@ def test_a_key_tells_what_is_used_when_it_resets_and_how_it_fares():
 
 
 def test_a_rejected_key_and_what_is_not_sold_are_said():
-    told = account("NotEntitled", "KeyRejected")
-    (first, _) = views.keys("polygon", told, TERMS, NOON)
+    found = account("NotEntitled", "KeyRejected")
+    (first, _) = views.keys("polygon", found, TERMS, NOON)
 
-    assert (first.health, first.not_sold) == ("rejected", ("aggregates",))
+    (refusal,) = first.not_sold
+    assert (first.health, refusal.kind, refusal.outcome) == ("rejected", "range", "NotEntitled")
+    assert refusal.what == "aggregates: ranges that begin 730 days ago or earlier"
+    assert (refusal.reason, refusal.since, refusal.until) == ("Your plan lacks it.", NOON, NOON + REMEMBERED_MS)
+    assert views.keys("polygon", found, TERMS, NOON + REMEMBERED_MS)[0].not_sold == ()
 
 
 def test_a_breaker_tells_its_failures_and_the_time_to_the_next_trial():

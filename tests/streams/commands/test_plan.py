@@ -168,17 +168,17 @@ def test_everything_stored_already_is_no_failure(stored):
 
 def test_an_endpoint_that_a_key_is_not_sold_is_not_planned(stored, monkeypatch):
     monkeypatch.setenv("FINNHUB_KEYS", "one")
-    monkeypatch.setattr("streams.commands.plan.now_ms", lambda: MONDAY + 3 * DAY)
+    monkeypatch.setattr("streams.commands.plan.now_ms", lambda: MONDAY + 2 * DAY + 1)
     refused = {
         **{"call_id": "c", "request_id": "r", "provider": "finnhub", "key_label": "finnhub#1", "dataset": "bars"},
         **{"endpoint": "stock_daily", "asset_class": "equity", "symbols": ["AAPL"], "started_at": MONDAY + 2 * DAY},
         **{"ended_at": MONDAY + 2 * DAY, "latency_ms": 1.0, "status": 403, "outcome": "NotEntitled"},
-        **{"slice_only": False, "cost_calls": 1.0, "cost_usd": 0.0, "bytes": 9},
+        **{"scope": '{"endpoint":"stock_daily"}', "error": "no access", "cost_calls": 1.0, "cost_usd": 0.0, "bytes": 9},
     }
     stored("api_calls_log", refused)
 
     (lacking,) = told(*ONE_DAY, "--symbols", "AAPL", "--provider", "finnhub")["unavailable"]
-    assert "no plan of finnhub's keys sells its endpoint 'stock_daily'" in lacking["reason"]
+    assert "finnhub does not sell stock_daily: no access" in lacking["reason"]
 
 
 def test_a_store_from_before_polls_were_kept_covers_nothing(tmp_path, monkeypatch):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from infra import settings
-from infra.clickhouse.queries import CallCost, calls_sql, not_sold_sql
+from infra.clickhouse.queries import CallCost, RefusedCall, calls_sql, refused_sql
+from streams.accounts.entitlement import REMEMBERED_MS
 from streams.accounts.quota import used
 from streams.planning.availability import availabilities, horizons
 
@@ -24,7 +25,7 @@ def call(call_id, provider, ago, **differing):
         **{"call_id": call_id, "request_id": "r", "provider": provider, "key_label": f"{provider}#1", "endpoint": "e"},
         **{"dataset": "bars", "asset_class": "equity", "symbols": ["AAPL"], "started_at": NOON - ago},
         **{"ended_at": NOON - ago, "latency_ms": 1.0, "status": 200, "outcome": "records", "cost_calls": 1.0},
-        **{"cost_usd": 0.0, "bytes": 9, "slice_only": False},
+        **{"cost_usd": 0.0, "bytes": 9, "scope": "", "error": ""},
         **differing,
     }
 
@@ -35,8 +36,8 @@ async def stored(store, *calls):
 
 async def look(store, found):
     calls = [CallCost(*row) for row in (await store.query(calls_sql(horizons(found, EVERY, NOON)))).rows]
-    not_sold = {tuple(row) for row in (await store.query(not_sold_sql(NOON - 7 * DAY))).rows}
-    return {one.connector.name: one for one in availabilities(found, EVERY, calls, not_sold, NOON)}
+    refused = [RefusedCall(*row) for row in (await store.query(refused_sql(NOON - REMEMBERED_MS))).rows]
+    return {one.connector.name: one for one in availabilities(found, EVERY, calls, refused, NOON)}
 
 
 async def test_calls_of_windows_that_still_run_count_for_their_key(store):
@@ -68,23 +69,27 @@ async def test_providers_without_a_key_have_no_usages_and_keyless_ones_have_one(
     }
 
 
-async def test_the_last_word_of_a_week_says_whether_a_plan_sells_an_endpoint(store):
-    refused = {"outcome": "NotEntitled"}
+async def test_refusals_of_a_day_say_what_a_plan_does_not_sell(store):
+    def refused(call_id, provider, ago, scope, **more):
+        return call(call_id, provider, ago, **{"outcome": "NotEntitled", "scope": scope, "error": "no", **more})
+
     await stored(
         store,
-        call("1", "polygon", DAY, **refused, endpoint="grouped_daily"),
-        call("2", "polygon", DAY, **refused, endpoint="snapshots", key_label="polygon#2"),
-        call("3", "polygon", HOUR, endpoint="snapshots", key_label="polygon#2"),
-        call("4", "polygon", DAY, **refused, endpoint="aggregates", slice_only=True),
-        call("5", "fmp", 8 * DAY, **refused, endpoint="quote"),
+        refused("1", "polygon", HOUR, '{"endpoint":"grouped_daily"}'),
+        refused("2", "polygon", HOUR, '{"endpoint":"aggregates","older_ms":1}', outcome="records"),
+        refused("3", "polygon", HOUR, '{"endpoint":"snapshots"}', key_label="polygon#2"),
+        refused("4", "fmp", 25 * HOUR, '{"endpoint":"quote"}'),
+        call("5", "fmp", HOUR),
     )
     found = await look(store, given())
 
-    assert {label: usage.not_entitled for label, usage in found["polygon"].usages.items()} == {
-        "polygon#1": {"grouped_daily"},
-        "polygon#2": set(),
+    scopes = {label: [str(known.covers) for known in kept] for label, kept in found["polygon"].refusals.items()}
+    assert scopes == {
+        "polygon#1": ["grouped_daily", "aggregates: ranges that begin 0.001 s ago or earlier"],
+        "polygon#2": ["snapshots"],
     }
-    assert found["fmp"].not_entitled == frozenset()
+    assert {known.outcome for known in found["polygon"].refusals["polygon#1"]} == {"NotEntitled"}
+    assert found["fmp"].refusals == {}
 
 
 async def test_money_spent_today_is_left_out_of_the_budget(store):

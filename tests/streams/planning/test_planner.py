@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import Call, UnsupportedCall, connectors
-from streams.accounts.quota import KeyUsage, Window, reject, unsell
+from connectors.scope import Scope
+from streams.accounts.entitlement import Refused
+from streams.accounts.quota import KeyUsage, Window, reject
 from streams.planning.candidates import spells
 from streams.planning.plan import Availability, Plan, Requirement, market_of, missing
 from streams.planning.planner import make
@@ -410,15 +412,87 @@ def test_a_weekend_is_nothing_to_ask_and_said_to_be():
     assert "Saturday" in found.unavailable[0].reason
 
 
-def test_an_endpoint_is_for_sale_until_every_key_is_known_not_to_be_sold_it():
-    not_entitled = {"finnhub#1": unsell(KeyUsage(), "stock_daily")}
-    one_left = {**not_entitled, "finnhub#2": KeyUsage()}
+def refusals(name, label=1, *, until=NOW + DAY, **scope):
+    """What a key of that number is not sold."""
+    said = Refused(Scope(**scope).text(), "NotEntitled", "not in your plan", NOW, until)
+    return {f"{name}#{label}": (said,)}
 
-    assert plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=one_left)).calls == {
-        "finnhub": 1
-    }
-    (lacking,) = plan(Requirement(symbols=("AAPL",), **BARS), availability("finnhub", usages=not_entitled)).unavailable
-    assert lacking.reason == "nobody can serve it: no plan of finnhub's keys sells its endpoint 'stock_daily'"
+
+def test_an_endpoint_is_for_sale_until_every_key_is_known_not_to_be_sold_it():
+    daily = refusals("finnhub", endpoint="stock_daily")
+    requirement = Requirement(symbols=("AAPL",), **BARS)
+
+    assert plan(requirement, availability("finnhub", keys=2, refusals=daily)).calls == {"finnhub": 1}
+    (lacking,) = plan(requirement, availability("finnhub", refusals=daily)).unavailable
+    assert lacking.reason == (
+        "nobody can serve it: finnhub does not sell stock_daily: not in your plan "
+        "(asked again from 2024-06-14 00:00 UTC)"
+    )
+    forgotten = refusals("finnhub", endpoint="stock_daily", until=NOW)
+    assert plan(requirement, availability("finnhub", refusals=forgotten)).calls == {"finnhub": 1}
+
+
+LONG = {"dataset": "bars", "interval": "1d", "start": NOW - 4000 * DAY, "end": NOW}
+TWO_YEARS = refusals("polygon", interval="1d", older_ms=730 * DAY)
+FIRST = NOW - 730 * DAY + DAY
+
+
+def asked_ranges(found):
+    return [(slip[0], call.start, call.end, call.adjustment) for call, slip in found.requests]
+
+
+def test_a_key_with_two_years_is_planned_for_them_and_others_for_the_rest():
+    found = plan(
+        Requirement(symbols=("AAPL",), **LONG), availability("polygon", refusals=TWO_YEARS), availability("yahoo")
+    )
+
+    assert sorted(asked_ranges(found)) == [
+        ("polygon", FIRST, NOW, "split"),
+        ("yahoo", NOW - 4000 * DAY, FIRST, "split"),
+    ]
+
+
+def test_who_is_free_and_sells_the_whole_range_is_asked_it_at_once():
+    supplied = availability("polygon", refusals=TWO_YEARS), availability("eodhd")
+
+    assert asked_ranges(plan(Requirement(symbols=("AAPL",), **LONG), *supplied)) == [
+        ("eodhd", NOW - 4000 * DAY, NOW, None)
+    ]
+
+
+def test_a_range_that_nobody_sells_is_told_beside_the_part_that_is_planned():
+    found = plan(Requirement(symbols=("AAPL",), **LONG), availability("polygon", refusals=TWO_YEARS))
+
+    assert asked_ranges(found) == [("polygon", FIRST, NOW, "split")]
+    (lacking,) = found.unavailable
+    assert "polygon does not sell every endpoint (1d): ranges that begin 730 days ago or earlier" in lacking.reason
+
+
+def test_a_range_whose_limit_is_not_known_is_planned_elsewhere_whole():
+    unknown = refusals("polygon", interval="1d", older_ms=730 * DAY, limit_known=False)
+    supplied = availability("polygon", refusals=unknown), availability("yahoo")
+
+    assert asked_ranges(plan(Requirement(symbols=("AAPL",), **LONG), *supplied)) == [
+        ("yahoo", NOW - 4000 * DAY, NOW, None)
+    ]
+
+
+@pytest.mark.parametrize("scope", [{"symbols": ("VOD.XLON",)}, {"exchange": "XLON"}])
+def test_a_symbol_that_is_not_sold_is_planned_elsewhere_and_the_others_are_not(scope):
+    symbols = ("VOD.XLON", "BMW.XETR")
+    unsold = refusals("finnhub", endpoint="stock_daily", **scope)
+    requirement = Requirement(symbols=symbols, **BARS)
+    found = plan(requirement, availability("finnhub", refusals=unsold), availability("yahoo"))
+
+    assert asked_by(found) == {"finnhub": ["BMW.XETR"], "yahoo": ["VOD.XLON"]}
+    (lacking,) = plan(requirement, availability("finnhub", refusals=unsold)).unavailable
+    assert (lacking.symbols, "not in your plan" in lacking.reason) == (("VOD.XLON",), True)
+
+
+def test_what_the_smallest_limit_of_a_range_cuts_is_counted_as_calls():
+    short = refusals("eodhd", endpoint="eod", longer_ms=1000 * DAY)
+
+    assert plan(Requirement(symbols=("AAPL",), **LONG), availability("eodhd", refusals=short)).calls == {"eodhd": 4}
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_good_rows_become_records_and_the_others_dead_letters():
     assert orjson.loads(letter.row)["high"] == 1
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"results": 5}', b"\xff\xfe", b"<html>robots</html>"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"results": 5}', b"\xff\xfe"])
 def test_a_malformed_payload_becomes_one_letter(body):
     found = normalize(meta(), body, RAW)
 
