@@ -14,6 +14,8 @@ from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Refusal, Request, errors
 from connectors.declaration import reported_quota
+from connectors.deprecation import Deprecation, deprecation
+from connectors.fields import utc_date
 from infra import clock, telemetry
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
@@ -66,6 +68,7 @@ class Caller:
         self._outbox = outbox
         self._ledger = ledger
         self._now = now
+        self._deprecated: dict[tuple[str, str], Deprecation] = {}
 
     async def call(
         self,
@@ -103,7 +106,17 @@ class Caller:
         await self._ledger.tell(report, topics.mailbox(report.provider))
         if fetched is None:
             return CallResult(refusal)
+        self._heed(pool.connector.name, http.endpoint, fetched)
         return CallResult(refusal, fetched.answer.body, _meta(report, call, http, fetched))
+
+    def _heed(self, provider: str, endpoint: str, fetched: Fetched) -> None:
+        """Log once that a provider will withdraw an endpoint, and again when it says another time."""
+        found = deprecation(fetched.answer.headers)
+        if found is None or self._deprecated.get((provider, endpoint)) == found:
+            return
+        self._deprecated[provider, endpoint] = found
+        days = {name: utc_date(at) for name, at in (("since", found.since), ("sunset", found.sunset)) if at is not None}
+        log.warning("endpoint.deprecated", provider=provider, endpoint=endpoint, **days)
 
     async def _exchange(
         self, pool: KeyPool, underway: _Underway, within_s: float | None

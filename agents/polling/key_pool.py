@@ -16,6 +16,7 @@ from streams.accounts import quota
 from streams.accounts.account import Account, Began, ProviderPolicy
 from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window
+from streams.messaging.outcomes import PollOutcome
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
 BURST = 10  # so many calls a second are never held back
@@ -31,7 +32,7 @@ class Permit:
 
     label: str
     wait_ms: int
-    why: str = ""
+    why: PollOutcome = PollOutcome.BUSY
     reason: str = ""
 
 
@@ -86,12 +87,12 @@ class KeyPool:
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
             permit = Permit(
-                label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
+                label, pause, PollOutcome.OPEN, f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
             )
         allowance, micros = self.terms.allowance, round(self.usd(endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
-            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
+            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), PollOutcome.BUDGET_EXHAUSTED, str(spent))
         return permit
 
     @property
@@ -128,13 +129,13 @@ class KeyPool:
         )
         return min(starts, default=now)
 
-    def _lack(self, wait_ms: int, now: int) -> tuple[str, str]:
+    def _lack(self, wait_ms: int, now: int) -> tuple[PollOutcome, str]:
         """What is waited for, and in words: a call of the running minute, or, for longer, the end of a day or month."""
         name = self.connector.name
         if wait_ms <= quota.ROLLING_MS["minute"]:
-            return "Busy", f"{name} is free in {wait_ms / 1000:.3g} s"
+            return PollOutcome.BUSY, f"{name} is free in {wait_ms / 1000:.3g} s"
         free_at = datetime.fromtimestamp((now + wait_ms) / 1000, UTC)
-        return "QuotaExhausted", f"{name} has no call left before {free_at:%Y-%m-%d %H:%M} UTC"
+        return PollOutcome.QUOTA_EXHAUSTED, f"{name} has no call left before {free_at:%Y-%m-%d %H:%M} UTC"
 
     def _waits(self, windows: Sequence[Window], endpoint: str, weight: float, now: int) -> dict[str, int]:
         waits = {

@@ -21,12 +21,13 @@ from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
-from streams.messaging import endings, routing_slip, topics
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
+from streams.messaging import endings, market, routing_slip, topics
+from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.endings import End, Wait
 from streams.messaging.mailbox import Parked
 from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -83,7 +84,7 @@ class Poller:
         """Calls in vain of each request that waits for its next one, by request id."""
 
     def arrived(self, event: Any) -> None:
-        """Look at an event of a mailbox as it comes, ahead of its turn: a withdrawal takes effect at once."""
+        """Look at an event of a mailbox as it comes, ahead of its turn: a cancellation takes effect at once."""
         if is_cancellation(event):
             with suppress(ValidationError):
                 self._cancellations.take(Cancellation.decode(event.value))
@@ -110,7 +111,7 @@ class Poller:
                 stage="poll", rule="fault", reason=reason, provider=request.provider, request_id=request.request_id
             )
             await self._outbox.send(topics.DEAD_LETTERS, found.encode())
-            return await self._carry_out(request, End(request, "Fault", reason))
+            return await self._carry_out(request, End(request, PollOutcome.FAULT, reason))
 
     async def _carry_out(self, request: PollRequest, step: Step) -> Parked | None:
         """The one place where a request ends, or is left to wait."""
@@ -127,14 +128,14 @@ class Poller:
 
     async def _step(self, request: PollRequest) -> Step:
         if _ends_before(request, self._now()):
-            return End(request, "Expired", "its deadline passed before anybody could serve it")
+            return End(request, PollOutcome.EXPIRED, "its deadline passed before anybody could serve it")
         if self._cancellations.cover(request.job_id):
-            return _withdrawn(request)
+            return _cancelled(request)
         if request.not_before is not None and self._now() < request.not_before:
             return Wait(request.not_before)
         pool = self.pools.get(request.provider)
         if pool is None:
-            return self._unserved(request, "Unsupported", f"unknown provider {request.provider!r}")
+            return self._unserved(request, PollOutcome.UNSUPPORTED, f"unknown provider {request.provider!r}")
         if self._quotes and (known := self._quotes.answer(request, self._now())):
             return await self._from_cache(*known)
         await self._ready(request.provider)
@@ -143,7 +144,12 @@ class Poller:
     async def _from_cache(self, quotes: list[dict[str, Any]], end: End) -> End:
         await asyncio.gather(
             *(
-                self._outbox.send(topics.MARKET["quote"], orjson.dumps(record), key=record["symbol"])
+                self._outbox.send(
+                    topics.MARKET["quote"],
+                    orjson.dumps(record),
+                    key=record["symbol"],
+                    headers=market.headers(record["request_id"]),
+                )
                 for record in quotes
             )
         )
@@ -156,12 +162,12 @@ class Poller:
             parts = [request.call] if request.page else pool.connector.split(request.call, skip)
             if len(parts) > 1:
                 children = tuple(request.child(number, call=part) for number, part in enumerate(parts))
-                return End(request, "Cut", f"{len(parts)} calls", children)
+                return End(request, PollOutcome.CUT, f"{len(parts)} calls", children)
             page = request.page
             http = pool.connector.admit(page.request()) if page else pool.connector.request(parts[0], skip)
             return await self._ask(pool, request, parts[0], http)
         except UnsupportedCall as error:
-            return self._unserved(request, "Unsupported", str(error))
+            return self._unserved(request, PollOutcome.UNSUPPORTED, str(error))
         except NoKey as error:
             return self._without_key(pool, request, str(error))
 
@@ -172,7 +178,7 @@ class Poller:
         while True:
             permit = await self._permit(pool, request, endpoint.name, weight)
             if self._cancellations.cover(request.job_id):
-                return _withdrawn(request)
+                return _cancelled(request)
             if permit.wait_ms:
                 return self._unserved(request, permit.why, permit.reason, self._now() + permit.wait_ms)
             within_s = self._share_s(request, paid=pool.usd(endpoint.name) > 0)
@@ -232,7 +238,7 @@ class Poller:
             at = self._now() + wait_ms
             if not _ends_before(request, at):
                 child = request.child(0, page=Page.of(refusal.poll), not_before=at)
-                return End(request, refusal.name, refusal.reason, (child,))
+                return End(request, PollOutcome.PENDING, refusal.reason, (child,))
         return self._unserved(request, refusal.name, refusal.reason)
 
     def _may_retry(self, pool: KeyPool, request: PollRequest, refusal: Refusal, calls: int) -> bool:
@@ -250,8 +256,8 @@ class Poller:
     def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Step:
         """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
         if pool.not_entitled and pool.connector.sells(request.call, pool.not_entitled):
-            return End(request, "NotEntitled", reason, (request.child(0, page=None),))
-        return self._unserved(request, "NoKey", reason)
+            return End(request, PollOutcome.NOT_ENTITLED, reason, (request.child(0, page=None),))
+        return self._unserved(request, PollOutcome.NO_KEY, reason)
 
     def _unserved(self, request: PollRequest, outcome: str, reason: str, free_at: int | None = None) -> End | Wait:
         """This provider does not serve the request. `free_at`: when it has room again, if it only lacks room."""
@@ -267,12 +273,12 @@ def _ends_before(request: PollRequest, at: int) -> bool:
     return request.deadline is not None and at >= request.deadline
 
 
-def _withdrawn(request: PollRequest) -> End:
-    return End(request, WITHDRAWN, "it was taken back before anybody was asked")
+def _cancelled(request: PollRequest) -> End:
+    return End(request, PollOutcome.CANCELLED, "its job was cancelled before a provider was asked")
 
 
 def _patience_ms(request: PollRequest, permit: Permit) -> int:
     """How long a key is waited for in place, holding one of the provider's places."""
     if not request.urgent:
         return routing_slip.PATIENCE_MS
-    return 0 if permit.why == "Open" and len(request.slip) > 1 else URGENT_PATIENCE_MS
+    return 0 if permit.why == PollOutcome.OPEN and len(request.slip) > 1 else URGENT_PATIENCE_MS

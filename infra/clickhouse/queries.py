@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.clickhouse._errors import QueryRefused
+from infra.clickhouse._literal import text as text  # noqa: PLC0414  (what writes questions needs it)
 from infra.clickhouse.client import Store
 
 DATASET_TABLES = {
@@ -88,6 +89,14 @@ def calls_sql(since: Mapping[str, int]) -> str:
         f"(provider = {text(name)} AND started_at >= fromUnixTimestamp64Milli({at:d}))" for name, at in since.items()
     )
     return f"{_CALLS} WHERE {either or 'false'} ORDER BY started_at, call_id"
+
+
+DEPRECATED = """
+    SELECT provider, endpoint, argMax(headers, received_at) FROM raw_responses
+    WHERE headers['deprecation'] != '' OR headers['sunset'] != ''
+    GROUP BY provider, endpoint ORDER BY provider, endpoint
+"""
+"""SQL: (provider, endpoint, headers of the last answer that spoke of the endpoint's end), of the last 30 days."""
 
 
 def not_sold_sql(since: int) -> str:
@@ -183,12 +192,6 @@ _ANSWERED = """
     )
     GROUP BY symbol, venue, island
 """
-
-
-def text(value: str) -> str:
-    """A text as an SQL literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 async def columns(store: Store, table: str) -> dict[str, str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from connectors import errors
+
 State = Literal["CLOSED", "OPEN", "HALF_OPEN"]
-HEALTH = frozenset({"ProviderUnavailable"})
+HEALTH = frozenset({errors.ProviderUnavailable.__name__})
 """Outcomes that speak against the provider's health; every other answer speaks for it."""
 UNTOLD = frozenset({"Timeout"})
 """Outcomes that say nothing of it: the request could not wait for as long as a healthy provider may take."""

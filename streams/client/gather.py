@@ -12,8 +12,9 @@ import orjson
 from connectors import Quote
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import ENDED_WELL, Job, gave_up, parent_of
+from streams.messaging.job import Job, gave_up, parent_of, root_of
 from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.outcomes import ENDED_WELL, PollOutcome
 
 Record = dict[str, Any]
 BRINGS: Mapping[str, tuple[str, ...]] = {"bars": ("bars", "actions"), "quote": ("quote",)}
@@ -44,7 +45,7 @@ class Gathering:
     def add(self, dataset: str, record: Record) -> None:
         """Take in a record of that dataset, unless another job caused it."""
         request_id = record["request_id"]
-        if _root(request_id) not in self.requests:
+        if root_of(request_id) not in self.requests:
             return
         alike = self._records.setdefault((dataset, record["symbol"]), {})
         identity = orjson.dumps({**record, "observed_at": None})
@@ -83,7 +84,9 @@ class Gathering:
             newest = Quote(**max(quotes, key=_lateness))
             report = self.job.done.get(newest.request_id)
             others = tuple(told for told in tried.values() if told.provider != newest.source)
-            return QuoteResult(symbol, newest.source, newest, bool(report and report.outcome == "cached"), others)
+            return QuoteResult(
+                symbol, newest.source, newest, bool(report and report.outcome == PollOutcome.CACHED), others
+            )
         error = self._unanswered(symbol, reports, tried, within_s) or _unserved(reports, tried, part=False)
         if not error:
             tried |= self._empty(symbol, reports)
@@ -133,13 +136,13 @@ class Gathering:
         """Why a symbol that is still waited for has no result; adds to `tried` whom it waited for."""
         awaited = self._awaited(symbol, reports)
         for provider in awaited:
-            tried[provider] = Tried(provider, "Timeout", f"no answer within {within_s:g} s")
+            tried[provider] = Tried(provider, PollOutcome.TIMEOUT, f"no answer within {within_s:g} s")
         return f"timed out after {within_s:g} s: {_listed(tried)}" if awaited else None
 
     def _empty(self, symbol: str, reports: Iterable[PollDone]) -> dict[str, Tried]:
         """The providers that were the last to be asked, and answered with nothing about the symbol."""
         return {
-            report.provider: Tried(report.provider, "NoRecords", f"it answered without a row of {symbol}")
+            report.provider: Tried(report.provider, PollOutcome.NO_RECORDS, f"it answered without a row of {symbol}")
             for report in reports
             if report.outcome in ENDED_WELL and not any(symbol in child.symbols for child in report.children)
         }
@@ -176,10 +179,6 @@ def _listed(tried: Mapping[str, Tried]) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _root(request_id: str) -> str:
-    return request_id.partition("/")[0]
 
 
 def _lateness(record: Record) -> tuple[int, int, str]:

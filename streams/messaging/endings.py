@@ -9,6 +9,7 @@ from infra import telemetry
 from streams.messaging import topics
 from streams.messaging.mailbox import post
 from streams.messaging.messages import Child, PollDone, PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -19,7 +20,7 @@ class End:
     """The end of `request`: `children` go on in its place, `records` and `rejects` count the rows that came of it."""
 
     request: PollRequest
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
     children: tuple[PollRequest, ...] = ()
     records: int = 0

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 from connectors import Call
 from streams.messaging.messages import PollDone, PollRequest, new_id
-
-ENDED_WELL = frozenset({"records", "cached", "Cut"})
-TRUNCATED = "Truncated"
-"""Outcome of a request that was served, but for the pages behind one that may not be asked."""
+from streams.messaging.outcomes import ENDED_WELL, PollOutcome
 
 
 @dataclass(slots=True)
@@ -61,13 +58,23 @@ class Job:
 
 
 def gave_up(report: PollDone) -> bool:
-    """Tell whether something of the request stays unserved, with nobody left to try."""
-    return report.outcome == TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
+    """Return whether something of the request stays unserved, with nobody left to try."""
+    return report.outcome is PollOutcome.TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
 
 
 def parent_of(request_id: str) -> str:
     """The id of the request that caused another; empty for one that was submitted."""
     return request_id.rpartition("/")[0]
+
+
+def root_of(request_id: str) -> str:
+    """The id of the request that was submitted, of which this one is a descendant or itself."""
+    return request_id.partition("/")[0]
+
+
+def job_of(request_id: str) -> str:
+    """The id of the job that a request made by `requests_for` belongs to, whatever it is a descendant of."""
+    return root_of(request_id).rpartition("-")[0]
 
 
 def requests_for(

@@ -15,6 +15,7 @@ from connectors import Call, Request
 from connectors.records import AssetClass
 from infra.clock import now_ms
 from streams.accounts.account import RESERVED
+from streams.messaging.outcomes import PollOutcome
 
 MOST_REASON = 500
 """Characters of a reason: providers refuse with whole pages."""
@@ -42,7 +43,7 @@ class Hop(Message):
     """
 
     provider: str
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
     free_at: int | None = None
 
@@ -139,7 +140,7 @@ class PollDone(Message):
     job_id: str
     provider: str
     call: Call
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
     children: tuple[Child, ...] = ()
     records: int = 0
@@ -149,7 +150,13 @@ class PollDone(Message):
 
     @classmethod
     def of(
-        cls, request: PollRequest, outcome: str, at: int, children: Iterable[Child] = (), reason: str = "", **more: Any
+        cls,
+        request: PollRequest,
+        outcome: PollOutcome,
+        at: int,
+        children: Iterable[Child] = (),
+        reason: str = "",
+        **more: Any,
     ) -> PollDone:
         """Report the end of `request`; `more` are the counts."""
         return cls(

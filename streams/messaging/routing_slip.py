@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from connectors import Call
 from streams.messaging.endings import End, Wait
 from streams.messaging.messages import Hop, PollRequest
+from streams.messaging.outcomes import PollOutcome
 
 PATIENCE_MS = 60_000
 """The longest wait for a quota that a person is left with: the length of the longest rolling window. Whatever lasts
@@ -43,7 +44,7 @@ def refused(request: PollRequest, hop: Hop, now: int) -> End:
     if first is None:
         return End(told, hop.outcome, hop.reason)
     if _too_late(request, first, now):
-        outcome = first.outcome if request.urgent else "Expired"
+        outcome = first.outcome if request.urgent else PollOutcome.EXPIRED
         return End(told, outcome, f"{first.reason}; nobody has room before {_limit(request, first)}")
     at = _free_at(first)
     child = request.child(

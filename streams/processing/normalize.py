@@ -16,10 +16,10 @@ from connectors import Answer, AnyRecord, Outcome, Refusal, Reject, Request, Uns
 from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
 from infra import clock, telemetry
-from streams.messaging import dead_letters, endings, routing_slip, topics
+from streams.messaging import dead_letters, endings, market, routing_slip, topics
 from streams.messaging.endings import End
-from streams.messaging.job import TRUNCATED
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 from streams.processing.validate import validate
 
@@ -112,14 +112,19 @@ class Normalizer:
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
             await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
-            end = meta.due and End(meta.due, "Fault", FAULT)
+            end = meta.due and End(meta.due, PollOutcome.FAULT, FAULT)
         if end:
             await endings.publish(self._outbox, end, meta.received_at)
 
     async def _publish(self, found: Understood) -> None:
         sends = chain(
             (
-                self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record))
+                self._outbox.send(
+                    topics.MARKET[record.dataset],
+                    encode(record),
+                    key=_key(record),
+                    headers=market.headers(record.request_id),
+                )
                 for record in found.records
             ),
             (self._outbox.send(topics.DEAD_LETTERS, letter.encode()) for letter in found.letters),
@@ -137,7 +142,7 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         letter = _letter(meta, raw, "normalize", "unsupported", str(error))
         return Understood(letters=[letter], refusal=MalformedPayload(str(error)))
     if isinstance(outcome.refusal, MalformedPayload):
-        letter = _letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)
+        letter = _letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)
         return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
     letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
@@ -157,7 +162,7 @@ def end_of(request: PollRequest, found: Understood, now: int) -> End:
     if lacking:
         call = request.call.model_copy(update={"symbols": lacking})
         children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
-    outcome = TRUNCATED if found.cut_off else "records"
+    outcome = PollOutcome.TRUNCATED if found.cut_off else PollOutcome.RECORDS
     return End(request, outcome, found.cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from agents.polling.poller import PENDING_MS
 from connectors import Call, Connector, Endpoint, Request, connector
@@ -393,3 +394,28 @@ async def test_the_rows_of_a_page_stay_when_the_next_one_leads_astray(answering,
     assert (done.outcome, done.records, len(done.children), len(asked)) == ("Truncated", 1, 0, 1)
     assert done.reason.startswith("next page: polygon.aggregates is GET")
     assert [call.outcome for call in scene.outbox.calls] == ["records"]
+
+
+# -- endpoints that will go ------------------------------------------------------------------------------------------
+
+
+async def test_an_endpoint_s_end_is_logged_once_and_again_when_it_is_moved(answering):
+    said = {"Deprecation": "@1771372800"}
+
+    async def leave(_):
+        return web.json_response({"status": "OK"}, headers=said)
+
+    scene = await answering(leave)
+    with capture_logs() as told:
+        await scene.handle()
+        await scene.handle()
+        said["Sunset"] = "Fri, 09 Oct 2026 00:00:00 GMT"
+        await scene.handle()
+
+    ends = [line for line in told if line["event"] == "endpoint.deprecated"]
+    assert [(line["provider"], line["endpoint"], line["since"], line.get("sunset")) for line in ends] == [
+        ("polygon", "aggregates", "2026-02-18", None),
+        ("polygon", "aggregates", "2026-02-18", "2026-10-09"),
+    ]
+    (_, _, raw) = scene.outbox.to(topics.RAW_RESPONSES)
+    assert RawMeta.decode(raw.headers["meta"]).headers["sunset"] == said["Sunset"]

@@ -255,7 +255,7 @@ async def test_a_parked_request_that_is_taken_back_ends_uncalled_and_the_newer_j
     assert await scene.poller.handle(event) is None
 
     (done,) = scene.outbox.read(topics.POLL_DONE, PollDone)
-    assert (done.job_id, done.outcome, scene.outbox.calls) == ("s-1.a", "Withdrawn", [])
+    assert (done.job_id, done.outcome, scene.outbox.calls) == ("s-1.a", "Cancelled", [])
     assert forever.cancelled
     for job in ("s-1.b", "s-10.a", "s-1", "another"):
         again = await scene.poller.handle(asked(job))
@@ -273,7 +273,7 @@ async def test_a_request_that_waits_for_its_turn_is_taken_back_at_once(scene):
     assert await asyncio.wait_for(waiting, 5) is None
 
     (done,) = scene.outbox.read(topics.POLL_DONE, PollDone)
-    assert (done.outcome, scene.outbox.calls) == ("Withdrawn", [])
+    assert (done.outcome, scene.outbox.calls) == ("Cancelled", [])
 
 
 async def test_a_withdrawal_that_cannot_be_read_is_a_dead_letter_and_takes_nothing_back(scene):
