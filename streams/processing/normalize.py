@@ -142,7 +142,7 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         letter = _letter(meta, raw, "normalize", "unsupported", str(error))
         return Understood(letters=[letter], refusal=MalformedPayload(str(error)))
     if isinstance(outcome.refusal, MalformedPayload):
-        letter = _letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)
+        letter = _letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)
         return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
     letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
