@@ -198,7 +198,7 @@ def times(values: Sequence[Any], unit: Literal["s", "ms", "us", "ns"]) -> list[i
     """Read epoch times for `BarColumns.ts`: None stands for what cannot be read."""
     if values and set(map(type, values)) == {int}:
         factor, divisor = SCALES[unit]
-        found = [value * factor // divisor for value in values]
+        found = values if factor == divisor else [value * factor // divisor for value in values]
         if min(found) >= FIRST_MS and max(found) <= LAST_MS:
             return [*found]
     return [time(value, unit) for value in values]
