@@ -6,14 +6,13 @@ import asyncio
 from dataclasses import asdict
 
 import click
-import orjson
 
 from connectors import DATASETS, connector
 from connectors.deprecation import deprecation
 from connectors.fields import utc_date
 from infra.clickhouse import StoreError
 from infra.clickhouse.queries import DEPRECATED
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.planning import capabilities
 from streams.planning.capabilities import Capability
 from streams.runtime.query import rows
@@ -46,7 +45,7 @@ def providers(names: tuple[str, ...], *, dataset: str | None, as_json: bool) -> 
     ends = _ends()
     if as_json:
         for row in found:
-            click.echo(orjson.dumps({**asdict(row), **ends.get((row.provider, row.endpoint), UNSAID)}).decode())
+            say_json({**asdict(row), **ends.get((row.provider, row.endpoint), UNSAID)})
         return
     show(COLUMNS, [_row(row) for row in found])
     show(
@@ -69,7 +68,7 @@ def _ends() -> dict[tuple[str, str], dict[str, str | None]]:
     try:
         stored = asyncio.run(rows(load_settings(), DEPRECATED))
     except StoreError as error:
-        click.echo(f"what answers said of their endpoints' end is not known: {error}", err=True)
+        say(f"what answers said of their endpoints' end is not known: {error}", err=True)
         return {}
     told = {(provider, endpoint): deprecation(headers) for provider, endpoint, headers in stored}
     return {
