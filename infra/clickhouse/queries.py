@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.clickhouse._errors import QueryRefused
+from infra.clickhouse._literal import text as text  # noqa: PLC0414  (what writes questions needs it)
 from infra.clickhouse.client import Store
 
 DATASET_TABLES = {
@@ -191,12 +192,6 @@ _ANSWERED = """
     )
     GROUP BY symbol, venue, island
 """
-
-
-def text(value: str) -> str:
-    """A text as an SQL literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 async def columns(store: Store, table: str) -> dict[str, str]:
