@@ -30,8 +30,8 @@ PURE = [
     or path == ROOT / "streams" / "collecting" / "schedule.py"
 ]
 HARMLESS = {
-    *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
-    *("email", "functools", "hashlib", "html"),
+    *("__future__", "bisect", "collections", "cronsim", "csv", "dataclasses", "datetime", "decimal", "enum"),
+    *("contextlib", "email", "functools", "hashlib", "html"),
     *(
         "io",
         "itertools",
@@ -46,7 +46,7 @@ HARMLESS = {
         "urllib",
         "zoneinfo",
     ),
-    *("orjson", "pydantic"),
+    *("msgspec", "orjson", "pydantic"),
 }
 """What pure code may import: nothing here knows a socket, a clock, the environment or a log."""
 SETTINGS = {"infra.settings", "infra.clickhouse.queries"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import ceil
 
 from connectors import Connector, connectors
@@ -81,7 +82,7 @@ class KeyPool:
         waits = self._waits(windows, endpoint, weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
-        permit = Permit(label, soonest, PollOutcome.BUSY, f"{self.connector.name} is free in {soonest / 1000:.3g} s")
+        permit = Permit(label, soonest, *self._lack(soonest, now))
         pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
@@ -127,6 +128,14 @@ class KeyPool:
             for window in windows
         )
         return min(starts, default=now)
+
+    def _lack(self, wait_ms: int, now: int) -> tuple[PollOutcome, str]:
+        """What is waited for, and in words: a call of the running minute, or, for longer, the end of a day or month."""
+        name = self.connector.name
+        if wait_ms <= quota.ROLLING_MS["minute"]:
+            return PollOutcome.BUSY, f"{name} is free in {wait_ms / 1000:.3g} s"
+        free_at = datetime.fromtimestamp((now + wait_ms) / 1000, UTC)
+        return PollOutcome.QUOTA_EXHAUSTED, f"{name} has no call left before {free_at:%Y-%m-%d %H:%M} UTC"
 
     def _waits(self, windows: Sequence[Window], endpoint: str, weight: float, now: int) -> dict[str, int]:
         waits = {

@@ -265,7 +265,8 @@ def _began(account: Account, event: Began, terms: ProviderPolicy) -> Account:
 def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
     key = account.key(event.label)
     usage = quota.end(key.usage, terms.windows, event.call_id, event.at, event.said)
-    usage = _told(usage, event, terms)
+    if event.outcome not in breakers.UNTOLD:
+        usage = _told(usage, event, terms)
     refused = event.outcome in REFUSED_FOR_QUOTA
     statistics = replace(
         key.statistics,

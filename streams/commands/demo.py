@@ -226,7 +226,7 @@ async def _collect(stack: Stack, names: list[str], tally: Tally, console: Consol
                 progress.update(
                     task.id,
                     advance=1,
-                    total=(task.total or 0) + report.children,
+                    total=(task.total or 0) + len(report.children),
                     records=task.fields["records"] + report.records,
                 )
 

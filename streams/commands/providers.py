@@ -68,7 +68,7 @@ def _ends() -> dict[tuple[str, str], dict[str, str | None]]:
     try:
         stored = asyncio.run(rows(load_settings(), DEPRECATED))
     except StoreError as error:
-        say(f"what answers said of their endpoints' end is not known: {error}", err=True)
+        say(f"the withdrawal dates of endpoints are not known: {error}", err=True)
         return {}
     told = {(provider, endpoint): deprecation(headers) for provider, endpoint, headers in stored}
     return {

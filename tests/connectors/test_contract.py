@@ -79,6 +79,19 @@ def test_answer_becomes_its_records(fixture):
         assert result.refusal.poll is not None
 
 
+@pytest.mark.parametrize("fixture", every())
+def test_the_verdict_finds_every_refusal_but_a_body_that_cannot_be_read(fixture):
+    case = case_of(fixture)
+
+    verdict = connectors()[case.provider].verdict(case.call, case.request, case.answer)
+
+    read = stored.run(case).refusal
+    if read is not None and (read.name != "MalformedPayload" or verdict is not None):
+        assert (verdict and verdict.name, verdict and verdict.reason) == (read.name, read.reason)
+    else:
+        assert verdict is None
+
+
 # -- asking ----------------------------------------------------------------------------------------------------------
 
 
