@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connectors.errors import FieldError
+from connectors.errors import FieldError, MalformedPayload
 from connectors.reading import broken_rule
 from connectors.records import Quote
 from streams.processing import validate
@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [path for package in ("agents", "connectors", "streams") for path in ROOT.glob(f"{package}/**/*.py")]
 PAIRS = {ROOT / "connectors" / "reading.py", ROOT / "streams" / "processing" / "validate.py"}
 """Modules whose functions give (rule, reason)."""
+WHOLE_ANSWER = MalformedPayload.__name__
+"""The rule that an answer as a whole breaks: the name of its refusal."""
 
 
 def listed():
@@ -47,7 +49,7 @@ def named_in(path):
 def test_rules_of_the_code_are_those_that_are_listed():
     named = {rule for path in SOURCES for rule in named_in(path)} - {None}
 
-    assert {*validate.REASONS, *validate.OPTIONAL} | named == listed()
+    assert {*validate.REASONS, *validate.OPTIONAL, WHOLE_ANSWER} | named == listed()
 
 
 def fault_of(read):
