@@ -111,7 +111,8 @@ class UnitDone:
             raise ValueError(
                 f"unit {self.unit}: {self.records} records by {self.calls_with_records} of {self.calls} calls cannot be"
             )
-        PollOutcome(self.outcome)  # no sentence, URL or key can stand for one
+        # a word that is none is refused: no sentence, URL or key can stand for one
+        object.__setattr__(self, "outcome", PollOutcome(self.outcome))
 
 
 @dataclass(frozen=True, slots=True)

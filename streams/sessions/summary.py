@@ -49,7 +49,7 @@ def _performance(tally: Tally) -> dict[str, Any]:
         "records": tally.records,
         "calls": tally.calls,
         "success_rate": _ratio(_successes(tally), _attempts(tally)),
-        "errors": {kind: count for kind, count in sorted(tally.outcomes.items()) if kind != PollOutcome.RECORDS},
+        "errors": {kind.value: count for kind, count in sorted(tally.outcomes.items()) if kind != PollOutcome.RECORDS},
         "hourly": [
             {"hour": number, "records": hour.records, "calls": hour.calls}
             for number, hour in sorted(tally.hours.items())

@@ -142,7 +142,7 @@ async def test_a_wish_that_nobody_serves_is_told_without_a_call(pipeline_shared)
 
 
 async def test_the_program_in_the_readme_runs(pipeline_shared):
-    section = README.read_text(encoding="utf-8").partition("**A program** asks.")[2]
+    section = README.read_text(encoding="utf-8").partition("**A program** fetches.")[2]
     program = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
 
     running = await asyncio.create_subprocess_exec(

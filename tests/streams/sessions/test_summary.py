@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,7 +131,7 @@ def test_figures_are_json_and_shares_are_within_zero_and_one(attempts, now):
 
     figures = summary(session, now)
 
-    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    assert orjson.loads(orjson.dumps(figures)) == json.loads(json.dumps(figures, allow_nan=False)) == figures
     shares = [
         figures["session_summary"]["api_efficiency"],
         *figures["data_quality_metrics"].values(),
