@@ -20,6 +20,7 @@ from streams.messaging import dead_letters, endings, routing_slip, topics
 from streams.messaging.endings import End
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
 from streams.messaging.outcomes import PollOutcome
+from streams.messaging.paging import LastPage, next_page
 from streams.messaging.producer import Outbox
 from streams.processing.validate import validate
 
@@ -108,7 +109,7 @@ class Normalizer:
         try:
             found = normalize(meta, bytes(event.value or b""), raw)
             await self._publish(found)
-            end = meta.due and end_of(meta.due, found, self._now())
+            end = meta.due and end_of(meta.due, meta.page, found, self._now())
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
             await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
@@ -148,17 +149,26 @@ PAGE, LACKING = 0, 1
 """Numbers of the children of a served request: its next page, and what another provider is asked for."""
 
 
-def end_of(request: PollRequest, found: Understood, now: int) -> End:
-    """The end of a request whose answer was read: its next page is asked, and what it lacks goes on along the slip."""
+def end_of(request: PollRequest, asked: Page, found: Understood, now: int) -> End:
+    """The end of a request whose answer was read: its next page is asked, and what it lacks goes on along the slip.
+
+    `asked` is what the answer answers.
+    """
     if found.refusal is not None:
         return routing_slip.refused(request, _hop(request, found.refusal), now)
-    children = [request.child(PAGE, page=Page.of(found.next))] if found.next else []
+    children, cut_off = [], found.cut_off
+    if found.next:
+        most = connector(request.provider).endpoint(found.next.endpoint).most_pages(request.call, now)
+        try:
+            children = [request.child(PAGE, page=next_page(request.page or asked, found.next, most))]
+        except LastPage as reason:
+            cut_off = str(reason)
     lacking = tuple(symbol for symbol in request.call.symbols if symbol in found.missing)
     if lacking:
         call = request.call.model_copy(update={"symbols": lacking})
         children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
-    outcome = PollOutcome.TRUNCATED if found.cut_off else PollOutcome.RECORDS
-    return End(request, outcome, found.cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
+    outcome = PollOutcome.TRUNCATED if cut_off else PollOutcome.RECORDS
+    return End(request, outcome, cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
 
 
 def _hop(request: PollRequest, refusal: Refusal) -> Hop:
