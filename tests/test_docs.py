@@ -16,7 +16,7 @@ from infra import settings
 from infra.clickhouse import DATASET_TABLES, Store, migrate
 from infra.clickhouse.queries import OPERATION_TABLES, columns
 from streams.__main__ import main
-from streams.client.client import Bar
+from streams.client import Bar
 from streams.messaging import topics
 from streams.messaging.outcomes import PollOutcome
 from streams.processing.normalize import judge

@@ -6,10 +6,10 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from connectors import Call
-from streams.messaging.job import Job
+from streams.messaging.job import Job, root_of
+from streams.messaging.listener import Inbox
 from streams.messaging.mailbox import post
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.outcomes import RETRYABLE, PollOutcome
@@ -78,16 +78,13 @@ class RunSubmitter:
         self._queues: dict[str, deque[Asked]] = {}
         self._under_way: dict[str, tuple[Job, Slip]] = {}
 
-    async def run(self, asked: Iterable[Asked], inbox: asyncio.Queue[Any], tally: Tally) -> None:
-        """Submit, and return when all has ended. Raises what `inbox` brings instead of a report."""
+    async def run(self, asked: Iterable[Asked], inbox: Inbox[PollDone], tally: Tally) -> None:
+        """Submit, and return when all has ended. Raises the fault of `inbox`."""
         for call, slip in asked:
             self._queues.setdefault(slip[0], deque()).append((call, slip))
         await asyncio.gather(*(self._fill(name) for name in self._queues))
         while self._under_way:
-            heard = await inbox.get()
-            if not isinstance(heard, bytes):
-                raise heard
-            report = PollDone.decode(heard)
+            report = await inbox.next_event()
             root = root_of(report.request_id)
             job, slip = self._under_way.get(root, (None, ()))
             if job and job.note(report) and job.finished:
@@ -108,11 +105,6 @@ class RunSubmitter:
                 PollRequest(request_id=request_id, job_id=self._job_id, call=call, slip=slip, deadline=self._deadline)
             )
         await asyncio.gather(*(post(self._outbox, request) for request in sending))
-
-
-def root_of(request_id: str) -> str:
-    """The id of the request that was submitted."""
-    return request_id.partition("/")[0]
 
 
 def _why(report: PollDone) -> str:

@@ -21,7 +21,7 @@ from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
-from streams.messaging import endings, routing_slip, topics
+from streams.messaging import endings, market, routing_slip, topics
 from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.endings import End, Wait
@@ -145,7 +145,12 @@ class Poller:
     async def _from_cache(self, quotes: list[dict[str, Any]], end: End) -> End:
         await asyncio.gather(
             *(
-                self._outbox.send(topics.MARKET["quote"], orjson.dumps(record), key=record["symbol"])
+                self._outbox.send(
+                    topics.MARKET["quote"],
+                    orjson.dumps(record),
+                    key=record["symbol"],
+                    headers=market.headers(record["request_id"]),
+                )
                 for record in quotes
             )
         )

@@ -12,7 +12,7 @@ import orjson
 from connectors import Quote
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import Job, gave_up, parent_of
+from streams.messaging.job import Job, gave_up, parent_of, root_of
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.outcomes import ENDED_WELL, PollOutcome
 
@@ -45,7 +45,7 @@ class Gathering:
     def add(self, dataset: str, record: Record) -> None:
         """Take in a record of that dataset, unless another job caused it."""
         request_id = record["request_id"]
-        if _root(request_id) not in self.requests:
+        if root_of(request_id) not in self.requests:
             return
         alike = self._records.setdefault((dataset, record["symbol"]), {})
         identity = orjson.dumps({**record, "observed_at": None})
@@ -179,10 +179,6 @@ def _listed(tried: Mapping[str, Tried]) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _root(request_id: str) -> str:
-    return request_id.partition("/")[0]
 
 
 def _lateness(record: Record) -> tuple[int, int, str]:

@@ -11,12 +11,12 @@ import click
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
-from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
-from streams.client.client import Client, Job, requests_for
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
+from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollRequest
 from streams.messaging.outcomes import PollOutcome
+from streams.messaging.requester import Requester
 from streams.planning import routing
 from streams.runtime import discovery
 from streams.runtime.process_tree import ask_status
@@ -124,16 +124,10 @@ def poll(
     settings = load_settings()
     call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
     where = discovery.find(settings)
-    try:
-        slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
-    except routing.Unroutable as error:
-        fail(str(error))
-    try:
-        deadline = None if within_s is None else now_ms() + round(within_s * 1000)
-        requests = requests_for([(call, slip)], deadline, urgent=True, force_fresh=force_fresh)
-        job = asyncio.run(_poll(where.bootstrap, requests))
-    except BrokerUnreachable as error:
-        fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
+    slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
+    deadline = None if within_s is None else now_ms() + round(within_s * 1000)
+    requests = requests_for([(call, slip)], deadline, urgent=True, force_fresh=force_fresh)
+    job = asyncio.run(_poll(where.bootstrap, requests))
     records = sum(report.records for report in job.done.values())
     say(f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests")
     if told := _answered(job):
@@ -155,5 +149,5 @@ def _answered(job: Job) -> str:
 
 
 async def _poll(bootstrap: str, requests: list[PollRequest]) -> Job:
-    async with Client(bootstrap) as client:
-        return await client.run(requests)
+    async with Requester(bootstrap) as requester:
+        return await requester.run(requests)

@@ -9,11 +9,10 @@ from functools import partial
 import click
 
 from infra.clock import now_ms
-from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.collecting import runs
 from streams.collecting.declarations import OWN, load
-from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
+from streams.commands.console import load_settings, one_line_errors, say, say_json, show
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.runtime import discovery
 from streams.runtime.query import rows
@@ -99,10 +98,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
 
 async def _ask(bootstrap: str, asked: CollectRequest, *, wait: bool) -> CollectorRun | None:
     """Request a run, and return its report if the caller waits for it."""
-    try:
-        if wait:
-            return await runs.run(bootstrap, asked)
-        await runs.submit(bootstrap, asked)
-    except BrokerUnreachable as error:
-        fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
+    if wait:
+        return await runs.run(bootstrap, asked)
+    await runs.submit(bootstrap, asked)
     return None

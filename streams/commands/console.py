@@ -17,11 +17,10 @@ from rich.text import Text
 
 from connectors import Call, ConnectorError
 from infra import settings
-from infra.clickhouse import StoreError
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings, SettingsInvalid
 from infra.terminal import printable
-from streams.collecting.toml_file import DeclarationsInvalid
+from streams.errors import TapestreamError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,12 +49,16 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except BrokerUnreachable as error:
+            fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
+        except TapestreamError as error:
+            fail(str(error), error.exit_code)
         except ConnectorError as error:
             fail(str(error), 2)
-        except (BrokerUnreachable, StoreError, SettingsInvalid, DeclarationsInvalid) as error:
-            fail(str(error))
         except ValidationError as error:
             fail(explain(error))
+        except OSError as error:
+            fail(str(error))
 
     return run
 

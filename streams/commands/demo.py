@@ -15,15 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connectors import Call, Connector, UnsupportedCall, connector, connectors
-from infra.child_process import ChildFailed
 from infra.clickhouse import DATASET_TABLES
-from infra.ports import PortBusy
 from infra.settings import Settings
-from streams.client.client import Client, Job, requests_for
 from streams.commands.console import fail, load_settings, one_line_errors, say, show, stage
+from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollDone
+from streams.messaging.requester import Requester
 from streams.runtime.discovery import usable
-from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack, ask_query
+from streams.runtime.process_tree import Stack, ask_query
 
 SHARES = ("AAPL", "GOOG", "IBM", "MSFT", "FB")
 HISTORY = ("2000-03-01", "2013-03-02")
@@ -83,8 +82,6 @@ def demo(*, sandbox: bool) -> None:
     console = stage(120)
     try:
         asyncio.run(_demo(settings, console, sandbox=sandbox))
-    except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
-        fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted; what was received is in the store", 130)
 
@@ -204,9 +201,9 @@ def _ms(moment: datetime) -> int:
 async def _collect(stack: Stack, names: list[str], tally: Tally, console: Console) -> Job:
     assert stack.address
     requests = requests_for(calls(names))
-    async with Client(stack.address.bootstrap) as client:
+    async with Requester(stack.address.bootstrap) as requester:
         if not console.is_terminal:
-            return await client.run(requests, _plain(tally, console))
+            return await requester.run(requests, _plain(tally, console))
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description:10}"),
@@ -230,7 +227,7 @@ async def _collect(stack: Stack, names: list[str], tally: Tally, console: Consol
                     records=task.fields["records"] + report.records,
                 )
 
-            return await client.run(requests, note)
+            return await requester.run(requests, note)
 
 
 def _plain(tally: Tally, console: Console) -> Any:

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 import click
 
 from infra import clock, telemetry
-from infra.child_process import ChildFailed
 from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
 from streams.commands.console import fail, load_settings, one_line_errors, say
-from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack
+from streams.runtime.process_tree import Stack
 
 
 @click.command()
@@ -31,11 +30,7 @@ def up(*, sandbox: bool) -> None:
     settings = load_settings()
     telemetry.configure(settings.log_level)
     collectors.load()  # what is wrong with the declarations is told here, not in the worker's log
-    try:
-        code = asyncio.run(_up(Stack(settings, sandbox=sandbox)))
-    except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
-        fail(str(error))
-    sys.exit(code)
+    sys.exit(asyncio.run(_up(Stack(settings, sandbox=sandbox))))
 
 
 async def _up(stack: Stack) -> int:

@@ -7,42 +7,32 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal
 
 import click
 
 from infra import clock, telemetry
-from infra.child_process import ChildFailed
 from infra.clock import now_ms
-from infra.kafka.embedded import BrokerMissing
-from infra.ports import PortBusy
 from infra.settings import Settings
 from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.commands.plan import parts, symbols_of
-from streams.runtime.pipeline import PipelineGone
-from streams.runtime.process_tree import AlreadyRunning, PartEnded
+from streams.errors import (
+    CheckpointRefused,
+)
 from streams.sessions import options, units
-from streams.sessions.checkpoint import CheckpointRefused
 from streams.sessions.export import FORMATS, export_to
-from streams.sessions.folder import LAST, Folder, NoSuchSession, SessionCommand, SessionManifest, adopt, every
+from streams.sessions.folder import LAST, Folder, SessionCommand, SessionManifest, adopt, every
 from streams.sessions.log import SessionLog
 from streams.sessions.recorder import duration, fold
-from streams.sessions.run import NothingToCollect
 from streams.sessions.runner import conduct
-from streams.sessions.spec import PRESETS, InvalidSpec
+from streams.sessions.spec import PRESETS
 from streams.sessions.state import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
 from streams.sessions.summary import summary
 
-P = ParamSpec("P")
-FAULTS = (
-    *(AlreadyRunning, BrokerMissing, ChildFailed, PartEnded, PipelineGone, PortBusy),
-    *(CheckpointRefused, NoSuchSession, NothingToCollect, OSError),
-)
 OBEYED_S = 60.0  # a session applies a command within a second, or has ended
 CLEAR = "\r\033[K"
 CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
@@ -51,21 +41,6 @@ CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
     "interrupted": (Ended(),),
 }
 """What a stop means where no process runs the session."""
-
-
-def session_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what can go wrong with a session into one line and an exit code."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except InvalidSpec as error:
-            fail(str(error), 2)
-        except FAULTS as error:
-            fail(str(error))
-
-    return one_line_errors(run)
 
 
 @click.group()
@@ -88,7 +63,7 @@ def session() -> None:
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
 @click.option("--clock-rate", type=click.FloatRange(1, 100_000), help="Rehearse so many times as fast; with --sandbox.")
 @click.option("--resume", "onward", is_flag=True, help="Go on with the mode's last session, if it has not ended.")
-@session_errors
+@one_line_errors
 def start(
     *,
     mode: str | None,
@@ -129,7 +104,7 @@ def start(
 
 @session.command()
 @click.argument("name", default=LAST)
-@session_errors
+@one_line_errors
 def resume(*, name: str) -> None:
     """Go on with a session: NAME is its id, `last`, or a checkpoint file. One that is paused goes on in its process.
 
@@ -167,7 +142,7 @@ def _go_on(folder: Folder) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@session_errors
+@one_line_errors
 def stop(*, name: str) -> None:
     """End a session before its time; it cannot be resumed. Returns when it has ended.
 
@@ -185,7 +160,7 @@ def stop(*, name: str) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@session_errors
+@one_line_errors
 def pause(*, name: str) -> None:
     """Let a session rest: nothing more is asked, and its time stands still, until `session resume`.
 
@@ -202,7 +177,7 @@ def pause(*, name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@session_errors
+@one_line_errors
 def add(*, symbols: tuple[str, ...], name: str) -> None:
     """Collect more symbols in a session, from its next cycle on; `SPY:etf` names the asset class.
 
@@ -215,7 +190,7 @@ def add(*, symbols: tuple[str, ...], name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@session_errors
+@one_line_errors
 def remove(*, symbols: tuple[str, ...], name: str) -> None:
     """Ask for symbols no more in a session, from its next cycle on. What is stored of them stays.
 
@@ -227,7 +202,7 @@ def remove(*, symbols: tuple[str, ...], name: str) -> None:
 
 @session.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per session.")
-@session_errors
+@one_line_errors
 def list_sessions(*, as_json: bool) -> None:
     """All sessions, the oldest first.
 
@@ -252,7 +227,7 @@ def list_sessions(*, as_json: bool) -> None:
 @session.command("show")
 @click.argument("name", default=LAST)
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-@session_errors
+@one_line_errors
 def show_session(*, name: str, as_json: bool) -> None:
     """What a session has brought so far, by source.
 
@@ -281,7 +256,7 @@ def show_session(*, name: str, as_json: bool) -> None:
 @click.argument("name", default=LAST)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="parquet", show_default=True)
 @click.option("--to", type=click.Path(path_type=Path), help="A folder; without it `export` in the session's own.")
-@session_errors
+@one_line_errors
 def export(*, name: str, form: str, to: Path | None) -> None:
     """Write what a session collected into files, one for each source and dataset.
 

@@ -67,6 +67,16 @@ def parent_of(request_id: str) -> str:
     return request_id.rpartition("/")[0]
 
 
+def root_of(request_id: str) -> str:
+    """The id of the request that was submitted, of which this one is a descendant or itself."""
+    return request_id.partition("/")[0]
+
+
+def job_of(request_id: str) -> str:
+    """The id of the job that a request made by `requests_for` belongs to, whatever it is a descendant of."""
+    return root_of(request_id).rpartition("-")[0]
+
+
 def requests_for(
     calls: Iterable[tuple[Call, tuple[str, ...]]],
     deadline: int | None = None,

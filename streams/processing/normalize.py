@@ -16,7 +16,7 @@ from connectors import Answer, AnyRecord, Outcome, Refusal, Reject, Request, Uns
 from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
 from infra import clock, telemetry
-from streams.messaging import dead_letters, endings, routing_slip, topics
+from streams.messaging import dead_letters, endings, market, routing_slip, topics
 from streams.messaging.endings import End
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
 from streams.messaging.outcomes import PollOutcome
@@ -120,7 +120,12 @@ class Normalizer:
     async def _publish(self, found: Understood) -> None:
         sends = chain(
             (
-                self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record))
+                self._outbox.send(
+                    topics.MARKET[record.dataset],
+                    encode(record),
+                    key=_key(record),
+                    headers=market.headers(record.request_id),
+                )
                 for record in found.records
             ),
             (self._outbox.send(topics.DEAD_LETTERS, letter.encode()) for letter in found.letters),

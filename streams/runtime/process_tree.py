@@ -23,6 +23,7 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
 from infra.settings import Settings
+from streams.errors import AlreadyRunning, PartEnded
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
 
@@ -31,14 +32,6 @@ log = telemetry.get(__name__)
 READY_S = 60.0  # a start takes 6 to 7 s on a quick machine; machines differ by a factor of three
 STOP_S = 14.0  # within the 15 s that systemd and Docker are given, with a second to spare
 WATCH_S = 5.0  # the broker's memory grows slowly; a look every 5 s costs nothing
-
-
-class AlreadyRunning(RuntimeError):
-    """Another process tree owns this data folder."""
-
-
-class PartEnded(RuntimeError):
-    """A part of the tree ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)

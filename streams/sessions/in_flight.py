@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.messaging.cancellations import job_of
-from streams.messaging.job import Job
+from streams.messaging.cancellations import next_job_id
+from streams.messaging.job import Job, root_of
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.outcomes import RETRYABLE, PollOutcome
 from streams.sessions.state import UnitDone
@@ -73,7 +73,7 @@ class InFlight:
 
     def renew(self) -> None:
         """Let new attempts belong to a job of their own, as those before are taken back."""
-        self.job_id = job_of(self.session_id)
+        self.job_id = next_job_id(self.session_id)
 
     def begin(self, unit: Unit, deadline: int | None, now: int) -> Attempt:
         """Make an attempt at a unit. Its request id differs from earlier ones, whose late reports are ignored."""
@@ -92,7 +92,7 @@ class InFlight:
 
     def note(self, report: PollDone) -> Attempt | None:
         """Apply a report, and return the attempt that it ends."""
-        root = report.request_id.partition("/")[0]
+        root = root_of(report.request_id)
         attempt = self.underway.get(root)
         if attempt is None or not attempt.job.note(report) or not attempt.job.finished:
             return None

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field
 
+from streams.errors import ForbiddenEvent
 from streams.messaging.outcomes import CONCLUSIVE, PollOutcome
 from streams.sessions.spec import HOUR_MS, Spec
 
@@ -32,10 +33,6 @@ FINAL: frozenset[State] = frozenset({"completed", "failed"})
 
 _UNIT = re.compile(r"[0-9a-f]{20}")
 _KIND = re.compile(r"[A-Za-z]{1,40}")  # a class name or a word: no sentence, URL or key fits
-
-
-class ForbiddenEvent(ValueError):
-    """An event that this session cannot take; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)

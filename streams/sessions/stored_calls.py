@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from streams.messaging.job import root_of
 from streams.messaging.messages import PollDone
 from streams.messaging.outcomes import PollOutcome
 from streams.runtime.pipeline import Pipeline
@@ -36,7 +37,7 @@ class Stored:
         since = min(attempt.since for attempt in underway.values()) - SLACK_MS
         columns, after = ", ".join(REPORTED), f"at >= fromUnixTimestamp64Milli({since})"
         rows = await self._pipeline.query(f"SELECT {columns} {self._from('polls')} AND {after}")
-        found = [(underway.get(row[0].partition("/")[0]), row) for row in rows]
+        found = [(underway.get(root_of(row[0])), row) for row in rows]
         return [report_of(attempt, row) for attempt, row in found if attempt]
 
     async def lost(self, session: Session) -> list[UnitDone]:

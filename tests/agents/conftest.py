@@ -29,6 +29,7 @@ from streams.accounts.account import RESERVED, ProviderPolicy
 from streams.accounts.breaker import BreakerPolicy
 from streams.collecting.declarations import load
 from streams.messaging import topics
+from streams.messaging.listener import Inbox
 from streams.messaging.messages import (
     CANCELLATION,
     ApiCall,
@@ -336,18 +337,18 @@ class Pollers:
             outcome=outcome,
             records=2 * (outcome == "records"),
             at=at or MONDAY + 60_000,
-        ).encode()
+        )
         self.under_way[request.provider] -= 1
         if self.stores:
-            await self._insert(TABLES[topics.POLL_DONE], done)
+            await self._insert(TABLES[topics.POLL_DONE], done.encode())
         if request.job_id in self._inboxes:
-            self._inboxes[request.job_id].put_nowait(done)
+            self._inboxes[request.job_id].put(done)
 
     @contextmanager
-    def about(self, key):
-        self._inboxes[key] = asyncio.Queue()
-        yield self._inboxes[key]
-        del self._inboxes[key]
+    def listen_for(self, name):
+        self._inboxes[name] = Inbox()
+        yield self._inboxes[name]
+        del self._inboxes[name]
 
     def asked(self):
         """Symbols that were asked for, each time."""

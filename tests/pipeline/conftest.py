@@ -14,7 +14,7 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.provider import providers
-from streams.client.client import Client, requests_for
+from streams.client import Client, requests_for
 from streams.runtime.process_tree import ask_query, ask_status, is_ready, sandbox_environment
 
 READY_S = 90

@@ -13,7 +13,7 @@ import pytest
 from connectors import Call
 from infra.clickhouse import Store, migrate
 from sandbox import Fault
-from streams.client.client import Client, requests_for, subscribe
+from streams.client import Client, requests_for, subscribe
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 

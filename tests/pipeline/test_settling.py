@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from connectors import Call
-from streams.client.client import Client, requests_for
+from streams.client import Client, requests_for
 from streams.runtime.stored import settled
 
 pytestmark = pytest.mark.pipeline

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from connectors import Call, UnsupportedCall, connector, connectors
 from infra import settings
 from infra.kafka.connection import BrokerUnreachable
+from streams.client import Client, FetchResult, QuoteResult, Tried, fetch_ticker, requests_for
 from streams.client.call_builder import call_for, share_out, span
-from streams.client.client import Client, FetchResult, QuoteResult, Tried, fetch_ticker, requests_for
 from streams.client.gather import BRINGS, Gathering
 from streams.messaging.bars import Bar
 from streams.messaging.messages import Child, Hop, PollDone

@@ -6,8 +6,9 @@ import pytest
 from aiohttp import web
 
 from infra import settings
+from streams.errors import PipelineGone
 from streams.runtime import pipeline
-from streams.runtime.pipeline import Pipeline, PipelineGone
+from streams.runtime.pipeline import Pipeline
 
 
 @pytest.fixture

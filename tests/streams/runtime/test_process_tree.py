@@ -10,8 +10,9 @@ import pytest
 from connectors import Call
 from infra import settings
 from infra.ports import free_port
-from streams.client.client import Client, requests_for
-from streams.runtime.process_tree import AlreadyRunning, ProcessTreeAddress, Stack, ask_query
+from streams.client import Client, requests_for
+from streams.errors import AlreadyRunning
+from streams.runtime.process_tree import ProcessTreeAddress, Stack, ask_query
 
 DAY = 86_400_000
 pytestmark = pytest.mark.pipeline

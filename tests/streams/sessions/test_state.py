@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from connectors import REFUSALS, Call
+from streams.errors import ForbiddenEvent
 from streams.messaging.outcomes import CONCLUSIVE
 from streams.sessions.spec import HOUR_MS, Asset, Spec
 from streams.sessions.state import (
@@ -17,7 +18,6 @@ from streams.sessions.state import (
     Checkpointed,
     Ended,
     Failed,
-    ForbiddenEvent,
     Hour,
     Interrupted,
     Paused,
