@@ -22,6 +22,7 @@ from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollR
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.paging import LastPage, next_page
 from streams.messaging.producer import Outbox
+from streams.processing.frames import encode, fitting
 from streams.processing.validate import validate
 
 log = telemetry.get(__name__)
@@ -60,11 +61,6 @@ def dead_row(row: Any) -> str | None:
     except orjson.JSONEncodeError:
         found = reprlib.repr(row).encode("utf-8", "replace")
     return found[:65_536].decode("utf-8", "replace")
-
-
-def encode(record: AnyRecord) -> bytes:
-    """Return the record's value on its `market.*` topic."""
-    return orjson.dumps(record.__dict__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +142,10 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         letter = _letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)
         return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
-    letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
-    return Understood(normalized.records, letters, outcome.refusal, outcome.missing, outcome.next, outcome.cut_off)
+    records, too_large = fitting(normalized.records, len(body))
+    rejects = (*normalized.rejects, *too_large)
+    letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in rejects]
+    return Understood(records, letters, outcome.refusal, outcome.missing, outcome.next, outcome.cut_off)
 
 
 PAGE, LACKING = 0, 1
