@@ -12,11 +12,14 @@ from functools import cache
 from typing import Any, Literal, TypedDict, Unpack
 
 from connectors import errors
-from connectors.calls import Call
+from connectors.calls import DAY_MS, Call
 from connectors.items import Item
 from connectors.reading import Reading
-from connectors.records import Adjustment, AssetClass, Period
+from connectors.records import INTERVAL_MS, Adjustment, AssetClass, Period
 
+MINUTE_MS = 60_000
+SPARE_PAGES = 10
+"""Pages beyond those that the rows of an answer fill: the last one, and short or empty ones before it."""
 Parse = Callable[[Reading], Iterator[Item]]
 """Reads an answer: yields what it holds."""
 Build = Callable[[Call, tuple[str, ...]], Mapping[str, str]]
@@ -57,6 +60,8 @@ class Endpoint:
     """How far back it reaches, for people."""
     rows: int | None = None
     """Most rows of one answer."""
+    pages: int = 1_000
+    """Most pages of one answer, whatever was asked: more are a loop."""
     cost: float = 1
     """Calls or credits of one request; `cost_per_symbol` are added to it for each symbol."""
     cost_per_symbol: float = 0
@@ -93,6 +98,18 @@ class Endpoint:
         """Calls (or credits) that one request for `symbols` symbols costs."""
         return self.cost + self.cost_per_symbol * symbols
 
+    def most_pages(self, call: Call, now: int) -> int:
+        """Pages that an answer to `call` has at most; `now` (ms UTC) ends a range without an end.
+
+        Bars are counted: at most one a minute or a day for each symbol. An answer may have twice the pages that they
+        fill, and a few more, since a page need not be full.
+        """
+        if call.interval is None or call.start is None or not call.symbols or not self.rows:
+            return self.pages
+        every_ms = DAY_MS if INTERVAL_MS[call.interval] >= DAY_MS else MINUTE_MS
+        bars = len(call.symbols) * ((now if call.end is None else call.end) - call.start) // every_ms
+        return min(self.pages, SPARE_PAGES + 2 * (bars // self.rows))
+
 
 class Facts(TypedDict, total=False):
     """What can be said of an endpoint, under the names and types of the fields of `Endpoint`."""
@@ -112,6 +129,7 @@ class Facts(TypedDict, total=False):
     span_ms: Mapping[str, int]
     history: str
     rows: int | None
+    pages: int
     cost: float
     cost_per_symbol: float
     usd: float

@@ -55,7 +55,8 @@ class Settings(BaseModel):
     poller_window: Annotated[int, Field(ge=1, le=256)] = 8
     """Calls under way at once per provider."""
     http_timeout_s: Annotated[float, Field(gt=0)] = 30
-    http_body_limit: Annotated[int, Field(ge=1024)] = 12 * 2**20
+    http_body_limit: Annotated[int, Field(ge=1024, le=14 * 2**20)] = 12 * 2**20
+    """Bytes of an answer, decoded; it travels through Kafka as one message of at most 16 MiB."""
     routes: str = ""
     """Whom to ask first: `quote=finnhub,polygon; bars/crypto=alpaca; */forex=fmp`."""
     quote_ttl_s: Annotated[float, Field(ge=0)] = 900

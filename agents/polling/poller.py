@@ -28,6 +28,7 @@ from streams.messaging.endings import End, Wait
 from streams.messaging.mailbox import Parked
 from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, PollRequest
 from streams.messaging.outcomes import PollOutcome
+from streams.messaging.paging import LastPage, next_look
 from streams.messaging.producer import Outbox
 from streams.planning.entitlements import Parts
 
@@ -196,7 +197,7 @@ class Poller:
             down = isinstance(refusal, errors.ProviderUnavailable)
             at = self._now() + (min(RETRY_CAP_MS, RETRY_BASE_MS << calls) if down else 0)
             if not self._may_retry(pool, request, refusal, calls) or _ends_before(request, at):
-                return self._refused(request, refusal)
+                return self._refused(request, refusal, request.page or Page.of(http), endpoint.pages)
             self._calls[request.request_id] = calls + 1
             if down:
                 return Wait(at)
@@ -237,12 +238,17 @@ class Poller:
 
     # -- refusals ----------------------------------------------------------------------------------------------------
 
-    def _refused(self, request: PollRequest, refusal: Refusal) -> Step:
+    def _refused(self, request: PollRequest, refusal: Refusal, asked: Page, most: int) -> Step:
+        """`asked` is what the provider refuses; one that is not ready is looked at again, at most `most` times."""
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
             wait_ms = PENDING_MS if refusal.retry_after is None else round(refusal.retry_after * 1000)
             at = self._now() + wait_ms
+            try:
+                page = next_look(asked, refusal.poll, most)
+            except LastPage as last:
+                return self._unserved(request, refusal.name, f"{refusal.reason}; {last}")
             if not _ends_before(request, at):
-                child = request.child(0, page=Page.of(refusal.poll), not_before=at)
+                child = request.child(0, page=page, not_before=at)
                 return End(request, PollOutcome.PENDING, refusal.reason, (child,))
         return self._unserved(request, refusal.name, refusal.reason)
 

@@ -26,6 +26,7 @@ BARS = Facts(
     intervals=SPANS,
     adjustments=("raw", "split", "total"),
     rows=10_000,
+    pages=20_000,  # minutes of a hundred symbols since 2016
     history="since 2016; the last 15 minutes of all exchanges are not in the free plan",
 )
 COIN_BARS = BARS | Facts(asset_classes=COINS, adjustments=("raw",), history="since 2021")
@@ -101,6 +102,7 @@ CONNECTOR = Connector(
                 asset_classes=(*SHARES, *COINS),
                 batch=100,
                 rows=50,
+                pages=20_000,  # of a hundred symbols since 2015
                 docs=f"{DOCS}/news-3",
             ),
             "all_news",

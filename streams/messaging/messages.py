@@ -49,13 +49,18 @@ class Hop(Message):
 
 
 class Page(Message):
-    """A request that is already built: the following page, or a poll for something pending."""
+    """A request that is already built: the following page, or a poll for something pending.
+
+    `number` counts the pages before it. `seen` are the marks of the latest of them, which `paging` compares.
+    """
 
     endpoint: str
     path: str
     params: Mapping[str, str] = Field(default_factory=dict)
     method: Literal["GET", "POST"] = "GET"
     body: Any = None
+    number: int = 0
+    seen: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: Request) -> Page:

@@ -31,7 +31,9 @@ from streams.messaging import dead_letters, endings, market, routing_slip, topic
 from streams.messaging.endings import End
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
 from streams.messaging.outcomes import PollOutcome
+from streams.messaging.paging import LastPage, next_page
 from streams.messaging.producer import Outbox
+from streams.processing.frames import encode, fitting
 from streams.processing.validate import validate
 
 log = telemetry.get(__name__)
@@ -70,11 +72,6 @@ def dead_row(row: Any) -> str | None:
     except orjson.JSONEncodeError:
         found = reprlib.repr(row).encode("utf-8", "replace")
     return found[:65_536].decode("utf-8", "replace")
-
-
-def encode(record: AnyRecord) -> bytes:
-    """Return the record's value on its `market.*` topic."""
-    return orjson.dumps(record.__dict__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ class Normalizer:
         try:
             found = normalize(meta, bytes(event.value or b""), raw)
             await self._publish(found)
-            end = meta.due and end_of(meta.due, found, self._now())
+            end = meta.due and end_of(meta.due, meta.page, found, self._now())
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
             await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
@@ -160,9 +157,11 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         letter = _letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)
         return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
-    letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
+    records, too_large = fitting(normalized.records, len(body))
+    rejects = (*normalized.rejects, *too_large)
+    letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in rejects]
     return Understood(
-        normalized.records,
+        records,
         letters,
         outcome.refusal,
         outcome.missing,
@@ -188,11 +187,20 @@ PAGE, LACKING, WITHHELD = 0, 1, 2
 """Numbers of the children of a served request: its next page, and the symbols and the range left to other providers."""
 
 
-def end_of(request: PollRequest, found: Understood, now: int) -> End:
-    """The end of a request whose answer was read: its next page is asked, and what it lacks goes on along the slip."""
+def end_of(request: PollRequest, asked: Page, found: Understood, now: int) -> End:
+    """The end of a request whose answer was read: its next page is asked, and what it lacks goes on along the slip.
+
+    `asked` is what the answer answers.
+    """
     if found.refusal is not None:
         return routing_slip.refused(request, _hop(request, found.refusal), now)
-    children = [request.child(PAGE, page=Page.of(found.next))] if found.next else []
+    children, cut_off = [], found.cut_off
+    if found.next:
+        most = connector(request.provider).endpoint(found.next.endpoint).most_pages(request.call, now)
+        try:
+            children = [request.child(PAGE, page=next_page(request.page or asked, found.next, most))]
+        except LastPage as reason:
+            cut_off = str(reason)
     lacking = tuple(symbol for symbol in request.call.symbols if symbol in found.missing)
     if lacking:
         call = request.call.model_copy(update={"symbols": lacking})
@@ -201,8 +209,8 @@ def end_of(request: PollRequest, found: Understood, now: int) -> End:
         children += routing_slip.part(request, _hop(request, found.withheld), found.rest, WITHHELD)
     if lacking == request.call.symbols != () and not (children or found.records):
         return routing_slip.refused(request, _hop(request, found.missing[lacking[0]]), now)
-    outcome = PollOutcome.TRUNCATED if found.cut_off else PollOutcome.RECORDS
-    return End(request, outcome, found.cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
+    outcome = PollOutcome.TRUNCATED if cut_off else PollOutcome.RECORDS
+    return End(request, outcome, cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
 
 
 def _hop(request: PollRequest, refusal: Refusal) -> Hop:

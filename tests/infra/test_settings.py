@@ -92,6 +92,7 @@ def test_a_malformed_line_is_named_and_not_shown(env_file, text, line):
         ("WEB_PORT", "http", "valid integer"),
         ("LOG_LEVEL", "loud", "write debug, info, warning or error"),
         ("POLLER_WINDOW", "0", "greater than or equal to 1"),
+        ("HTTP_BODY_LIMIT", "14680065", "less than or equal to 14680064"),
         ("HTTP_TIMEOUT_S", "0", "greater than 0"),
         ("HTTP_TIMEOUT_S", "soon", "valid number"),
         ("RETRIES", "-1", "greater than or equal to 0"),

@@ -396,6 +396,50 @@ async def test_the_rows_of_a_page_stay_when_the_next_one_leads_astray(answering,
     assert [call.outcome for call in scene.outbox.calls] == ["records"]
 
 
+@pytest.mark.parametrize(
+    ("cursor", "pages", "reason"),
+    [
+        (lambda _: "same", 2, "next page: it was asked before, 1 pages back"),
+        (lambda n: "abc"[n % 3], 4, "next page: it was asked before, 3 pages back"),
+        (lambda n: f"new-{n}", 10, "next page: an answer of aggregates has 10 pages at most"),
+    ],
+    ids=["same", "around", "new"],
+)
+async def test_pages_without_end_end_with_what_has_come(answering, cursor, pages, reason):
+    asked = []
+
+    @received(asked)
+    async def reply(request):
+        day = 1_751_342_400_000 + len(asked) * 86_400_000
+        row = {"t": day, "o": 1.0, "h": 1.0, "l": 1.0, "c": 1.0, "v": 1}
+        following = str(request.url.with_query({"cursor": cursor(len(asked))}))
+        return web.json_response({"status": "OK", "results": [row], "next_url": following})
+
+    scene = await answering(reply)
+    await scene.handle(slip=("polygon", "yahoo"))
+    while len(scene.outbox.children) == len(scene.outbox.to(topics.POLL_DONE)):
+        await scene.receive(scene.outbox.children[-1].encode())
+
+    done = scene.outbox.read(topics.POLL_DONE, PollDone)
+    assert (len(asked), len(scene.outbox.calls)) == (pages, pages)
+    assert [report.outcome for report in done] == ["records"] * (pages - 1) + ["Truncated"]
+    assert (done[-1].reason, done[-1].children) == (reason, ())
+    assert sum(report.records for report in done) == pages
+
+
+async def test_a_job_that_is_never_ready_is_not_looked_at_for_ever(answering):
+    asked, poll = [], Request(endpoint="job", path="/progress/7")
+    scene = await answering(received(asked)(fine), extra=[provider(lambda _: Pending("still running", poll=poll))])
+    scene.pools["yahoo"] = scene.pools.pop("example")
+    await scene.receive(PollRequest(request_id="r", job_id="j", call=QUOTES, slip=("yahoo",)).encode())
+    while len(scene.outbox.children) == len(scene.outbox.to(topics.POLL_DONE)):
+        await scene.receive(scene.outbox.children[-1].encode())
+
+    done = scene.outbox.read(topics.POLL_DONE, PollDone)[-1]
+    assert len(asked) == 1_000
+    assert (done.outcome, done.reason, done.children) == ("Pending", "still running; it was looked at 1000 times", ())
+
+
 # -- endpoints that will go ------------------------------------------------------------------------------------------
 
 
