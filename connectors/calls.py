@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from connectors.fields import utc_text
 from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval
 
 DAY_MS = 86_400_000
@@ -44,7 +45,7 @@ class Call(BaseModel):
         if self.dataset == "bars" and self.interval is None:
             raise ValueError(f"bars need an interval: one of {', '.join(INTERVAL_MS)}")
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError(f"the range is empty: start {self.start} is not before end {self.end}")
+            raise ValueError(f"the range is empty: start {utc_text(self.start)} is not before end {utc_text(self.end)}")
         return self
 
 

@@ -249,6 +249,16 @@ def days(values: Iterable[Any]) -> list[int | None]:
     return found
 
 
+def utc_text(ms: int) -> str:
+    """A time in UTC as a person reads it: `2024-06-03`, or `2024-06-03T13:30:00Z` within a day."""
+    try:
+        found = _utc(ms)
+    except OverflowError:
+        return f"{ms} ms"
+    whole = (found.hour, found.minute, found.second, found.microsecond) == (0, 0, 0, 0)
+    return found.date().isoformat() if whole else found.isoformat().replace("+00:00", "Z")
+
+
 def utc_date(ms: int) -> str:
     """ISO date of ms in UTC."""
     return _utc(ms).date().isoformat()

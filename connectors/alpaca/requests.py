@@ -46,7 +46,9 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         return symbol.replace("/", "")
     if asset_class in SHARES and is_us(symbol):
         return symbol
-    raise errors.UnsupportedSymbol(f"alpaca cannot spell the {asset_class} {symbol!r}: it sells US listings and pairs")
+    raise errors.UnsupportedSymbol(
+        f"alpaca cannot spell the {asset_class} {symbol!r}", "it sells US listings and pairs"
+    )
 
 
 def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:

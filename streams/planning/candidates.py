@@ -159,7 +159,7 @@ def spelling_fault(candidate: Candidate, symbol: str) -> str:
     try:
         candidate.availability.connector.symbols.spell(symbol, candidate.asset_class)
     except UnsupportedCall as error:
-        return str(error)
+        return error.reason
     return ""
 
 

@@ -136,7 +136,7 @@ class _Planner:
                     candidates.candidate(availability, requirement.call(tuple(symbols[:1])), gaps, symbols, self.now)
                 )
             except UnsupportedCall as error:
-                why[availability.connector.name] = str(error)
+                why[availability.connector.name] = error.reason
         return found, why
 
     def _bulk(

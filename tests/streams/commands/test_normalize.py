@@ -180,7 +180,7 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(args, complaint):
         (RECORDING, "[]", "--call holds a list"),
         (RECORDING, '{"dataset": "weather"}', "unknown dataset 'weather'"),
         (RECORDING, '{"dataset": "bars", "interval": "7m"}', "interval was '7m'"),
-        (RECORDING, '{"dataset": "news", "date": "June"}', "'June' is not a date"),
+        (RECORDING, '{"dataset": "news", "date": "June"}', '"June" is not a date'),
         ({"status": 200}, ASKED, "names no provider: add it"),
         ({**RECORDING, "provider": "reuters"}, ASKED, "unknown provider 'reuters'"),
         ({"provider": "polygon"}, ASKED, "status"),
