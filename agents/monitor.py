@@ -1,14 +1,19 @@
 """The worker's pages on its loopback web server: its state, and answers to read-only SQL.
 
 `/status/` is the whole; `/keys/`, `/breakers/` and `/budget/` are what it says of the providers that this worker owns.
-POST SQL to `/query/` for rows, and to `/export/?format=Parquet` for a file.
+POST SQL to `/query/` for rows, and to `/export/?format=Parquet` for a file: each client has one under way at a time.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
+from aiohttp.web import HTTPTooManyRequests
 from faust.web import View
 
 from infra.clickhouse import QueryRefused, Store, StoreUnavailable
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
     from agents.polling.ownership import Ownership
     from agents.polling.quote_cache import Quotes
     from agents.sink import Sink
+
+
+WAITING = 64
 
 
 class Observed(Protocol):
@@ -47,11 +55,34 @@ class Observed(Protocol):
         ...
 
 
+class OnePerClient:
+    """One question of a client is under way at a time, so that none keeps the store from the others."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._asking: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def turn(self, client: str) -> AsyncIterator[None]:
+        """Wait for the client's turn. Raises `HTTPTooManyRequests` where `WAITING` of its questions wait already."""
+        if self._asking[client] > WAITING:
+            raise HTTPTooManyRequests(text=f"{WAITING} questions of this client wait already: ask one after another")
+        self._asking[client] += 1
+        try:
+            async with self._locks.setdefault(client, asyncio.Lock()):
+                yield
+        finally:
+            self._asking[client] -= 1
+            if not self._asking[client]:
+                del self._asking[client], self._locks[client]
+
+
 class Monitor:
     """Serves the pages."""
 
     def __init__(self, worker: Observed) -> None:
         self._worker = worker
+        self._questions = OnePerClient()
 
     def attach(self, app: Any) -> None:
         """Add the pages to the app."""
@@ -68,14 +99,16 @@ class Monitor:
         class Query(View):  # type: ignore[misc,unused-ignore]
             async def post(view, request: Any) -> Any:  # noqa: N805
                 sql = (await request.read()).decode("utf-8", "replace")
-                body, code = await self.query(sql)
+                async with self._questions.turn(request.remote):
+                    body, code = await self.query(sql)
                 return view.bytes(orjson.dumps(body, default=str), content_type="application/json", status=code)
 
         @app.page("/export/")
         class Export(View):  # type: ignore[misc,unused-ignore]
             async def post(view, request: Any) -> Any:  # noqa: N805
                 sql = (await request.read()).decode("utf-8", "replace")
-                body, code = await self.export(sql, request.query.get("format", "CSVWithNames"))
+                async with self._questions.turn(request.remote):
+                    body, code = await self.export(sql, request.query.get("format", "CSVWithNames"))
                 return view.bytes(body, content_type="application/octet-stream", status=code)
 
     def status(self) -> dict[str, Any]:

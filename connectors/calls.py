@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connectors.fields import utc_text
-from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval
+from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval, Period
 
 DAY_MS = 86_400_000
+LONGEST_REQUEST = 16_384
+"""Characters of a path and its parameters: twice what common servers take, and longer than any request of ours."""
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@^-]|%[0-9A-Fa-f]{2})+)+/?")
+_MISLEADING = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{1,2}(?:/|$)")
 
 
 class Call(BaseModel):
@@ -33,7 +39,8 @@ class Call(BaseModel):
     end: int | None = None
     kind: str | None = None
     """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
-    period: Literal["annual", "quarterly"] | None = None
+    period: Period | None = None
+    """None takes what the provider gives by default: years, at some quarters too, never the last twelve months."""
     exchange: str | None = None
     query: str | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -45,19 +52,47 @@ class Call(BaseModel):
         if self.dataset == "bars" and self.interval is None:
             raise ValueError(f"bars need an interval: one of {', '.join(INTERVAL_MS)}")
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError(f"the range is empty: start {utc_text(self.start)} is not before end {utc_text(self.end)}")
+            raise ValueError(f"the range is empty: start {_shown(self.start)} is not before end {_shown(self.end)}")
         return self
+
+
+def _shown(ms: int) -> str:
+    """A time in UTC as a person reads it: `2024-06-03`, or `2024-06-03T13:30:00Z` within a day."""
+    try:
+        found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    except OverflowError:
+        return f"{ms} ms"
+    return f"{found:%Y-%m-%d}" if ms % DAY_MS == 0 else found.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request without its key: `path` is below the provider's base URL."""
+    """One HTTP request without its key: `path` is below the provider's base URL.
+
+    `moved` is where the provider redirects it: path and query from the root of the same origin, without the key. The
+    answer is read as that to `path` and `params`.
+    """
 
     endpoint: str
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
     method: Literal["GET", "POST"] = "GET"
     body: Mapping[str, Any] | list[Any] | None = None
+    moved: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters of path and parameters."""
+        return len(self.path) + sum(len(name) + len(value) for name, value in self.params.items())
+
+
+def is_path(text: str) -> bool:
+    """Tell whether a text is a path that every reader of URLs takes for the same path.
+
+    It is one of RFC 3986 (and the caret of `^GSPC`) that begins with one slash. No segment of it is empty or of dots,
+    and none hides a backslash or a control character, also not behind percent signs.
+    """
+    return bool(_PATH.fullmatch(text)) and not any(_MISLEADING.search(unquote(part)) for part in text.split("/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ ConnectorError
     ├── UnknownSymbol         stop asking this provider for this symbol
     ├── InvalidRequest        our mistake: report it
     ├── Pending               ready later: ask again with `poll`
+    ├── Redirected            it is at another address of the provider: ask `target`
     ├── ProviderUnavailable   5xx, time-out, broken connection, robot page: retry, count for the breaker
     └── MalformedPayload      not what the documentation promises: dead letter
 """
@@ -124,6 +125,14 @@ class Pending(Refusal):
         super().__init__(reason)
         self.poll = poll
         self.retry_after = retry_after
+
+
+class Redirected(Refusal):
+    """The provider answers at another address of its own origin: `target` is the request that asks there."""
+
+    def __init__(self, reason: str = "", *, target: Request | None = None) -> None:
+        super().__init__(reason)
+        self.target = target
 
 
 class ProviderUnavailable(Refusal):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypedDict
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from pydantic import ValidationError
@@ -14,6 +17,7 @@ from connectors import errors
 from connectors.calls import Answer, Call, Request
 from connectors.fields import currency, kind, read_csv, shown
 from connectors.items import Item, LeftOut, Next, Reject
+from connectors.members import Members
 from connectors.records import AssetClass, Envelope
 from connectors.symbols import QUOTE_COINS, Symbols
 
@@ -40,6 +44,7 @@ class Reading:
         request: Request,
         answer: Answer,
         request_id: str,
+        pattern: re.Pattern[str] | None = None,
     ) -> None:
         self.provider = source
         self.spelling = symbols
@@ -53,10 +58,24 @@ class Reading:
         self.request_id = request_id
         self.doubts: dict[str, Reject] = {}
         """Values that were left absent while their record was kept, each once an answer, for the dead letters."""
+        self._pattern = pattern
 
     def following(self, **changed: str) -> Next:
         """More of the same answer: this request with other query parameters."""
         return Next(replace(self.request, params={**self.request.params, **changed}))
+
+    def following_at(self, url: str) -> Next:
+        """More of the same answer, at a URL of the provider's: its path as the endpoint's template has it, its query.
+
+        What stands before the template is left out. Where the path does not end like the template it stays as it is,
+        and the page is not asked.
+        """
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # brackets around what is no IPv6 address
+            return Next(replace(self.request, path=url))
+        found = self._pattern.search(parts.path) if self._pattern else None
+        return Next(replace(self.request, path=found[0] if found else parts.path, params=dict(parse_qsl(parts.query))))
 
     @cached_property
     def json(self) -> Any:
@@ -72,13 +91,13 @@ class Reading:
         return self.answer.body.decode("utf-8", "replace")
 
     @cached_property
-    def object(self) -> dict[str, Any]:
-        """The body as a JSON object, or an empty one when it is anything else: for refusal hooks."""
-        try:
-            body = self.json
-        except errors.MalformedPayload:
-            return {}
-        return body if isinstance(body, dict) else {}
+    def object(self) -> Mapping[str, Any]:
+        """The members of the body, if it is a JSON object, and none when it is anything else: for refusal hooks."""
+        with suppress(ValueError):
+            return Members(self.answer.body)
+        with suppress(errors.MalformedPayload):
+            return self.json if isinstance(self.json, dict) else {}
+        return {}
 
     def csv(self, *columns: str) -> list[dict[str, str]]:
         """The body as CSV rows; `columns` must be in its header. Raises `MalformedPayload`."""

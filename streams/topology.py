@@ -29,6 +29,7 @@ from infra.clickhouse.queries import CallCost, calls_since
 from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
+from infra.terminal import printable
 from streams import application
 from streams.accounts import account as accounts
 from streams.accounts.account import Account
@@ -232,7 +233,7 @@ class Worker:
             await self.store.close()
         if self._failure:
             # everything is stored and closed; Faust's own way out hangs when its stop raises (tried)
-            sys.stderr.write(f"tapestream: {self._failure}\n")
+            sys.stderr.write(printable(f"tapestream: {self._failure}\n"))
             sys.stderr.flush()
             os._exit(1)
 

@@ -29,6 +29,7 @@ from streams.messaging.cancellations import cancel, job_of
 from streams.messaging.dead_letters import unreadable
 from streams.messaging.listener import Hearing
 from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -182,7 +183,7 @@ class CollectorRunner:
                 "rss_mb_peak": round(gauge.rss_mb_peak, 1),
                 "cpu_s": round(gauge.cpu_s, 2),
                 **{name: getattr(tally, name) for name in ("attempts", "units", "records", "rejects")},
-                "errors": dict(tally.errors),
+                "errors": {outcome.value: count for outcome, count in tally.errors.items()},
             }
         )
 
@@ -199,7 +200,7 @@ class CollectorRunner:
         plan = await self._planning.plan(declared, members, refresh, request.due_at, self._now())
         tally.covered, tally.units = plan.covered, len(plan.requests)
         for lacking in plan.unavailable:
-            tally.lack("Unavailable", max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
+            tally.lack(PollOutcome.UNAVAILABLE, max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
         deadline = self._now() + DAY_MS
         if len(plan.work) > 1 and all(wanted.dataset == "assets" for wanted in declared.datasets):
             deadline, tally.bearable = self._now() + LISTS_MS, 1.0  # what one does not list, another may

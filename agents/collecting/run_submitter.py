@@ -12,13 +12,12 @@ from connectors import Call
 from streams.messaging.job import Job
 from streams.messaging.mailbox import post
 from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.outcomes import RETRYABLE, PollOutcome
 from streams.messaging.producer import Outbox
 from streams.planning.plan import Slip
 
 UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""
-PASSING = frozenset({"RateLimited", "QuotaExhausted", "ProviderUnavailable", "Busy", "Open", "Pending"})
-"""Why a request stays unserved that may be served at another try."""
 TOLD = 3  # examples of failures in a report
 Asked = tuple[Call, Slip]
 
@@ -40,7 +39,7 @@ class Tally:
     fault: str = ""
     records: int = 0
     rejects: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: Counter[PollOutcome] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
     retry: list[tuple[Asked, PollDone]] = field(default_factory=list)
 
@@ -52,7 +51,7 @@ class Tally:
         failures = job.failures
         self.served += len(failures) < sum(not report.children for report in job.done.values())
         for report in failures:
-            if report.outcome in PASSING:
+            if report.outcome in RETRYABLE:
                 self.retry.append(((report.call, slip), report))
             else:
                 self.give_up(report)
@@ -61,7 +60,7 @@ class Tally:
         """Count a request that nobody served."""
         self.lack(report.outcome, 1, f"{' '.join(report.symbols[:TOLD]) or report.dataset}: {_why(report)}")
 
-    def lack(self, outcome: str, count: int, reason: str) -> None:
+    def lack(self, outcome: PollOutcome, count: int, reason: str) -> None:
         """Count what cannot be had."""
         self.errors[outcome] += count
         if len(self.reasons) < TOLD:

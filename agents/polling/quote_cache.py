@@ -18,6 +18,9 @@ from connectors import Call
 from infra import telemetry
 from infra.clock import now_ms
 from streams.messaging import topics
+from streams.messaging.endings import End
+from streams.messaging.messages import PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import MAX_MESSAGE
 
 log = telemetry.get(__name__)
@@ -82,6 +85,22 @@ class Quotes:
         self.hits += len(found)
         self.misses += len(call.symbols) - len(found)
         return found
+
+    def answer(self, request: PollRequest, now: int) -> tuple[list[Record], End] | None:
+        """Answer a request with what is known: quotes to publish once more, and the end, which asks for the others.
+
+        None where the request is no matter of young quotes, or none is known.
+        """
+        call = request.call
+        if call.dataset != "quote" or request.force_fresh or request.page:
+            return None
+        found = self.fresh(call, {*request.slip, *(hop.provider for hop in request.tried)}, now)
+        if not found:
+            return None
+        lacking = tuple(symbol for symbol in call.symbols if symbol not in found)
+        children = (request.child(0, call=call.model_copy(update={"symbols": lacking})),) if lacking else ()
+        quotes = [{**record, "request_id": request.request_id} for record in found.values()]
+        return quotes, End(request, PollOutcome.CACHED, children=children, records=len(quotes))
 
     def forget_old(self, now: int) -> int:
         """Drop what is too old to be used; returns how many."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from connectors import errors
 from connectors.alphavantage.names import ASSET_TYPES, ITEMS, NO_METRIC, RATINGS, TIMES_OF_DAY, day, table
 from connectors.alphavantage.requests import NEWS_ROWS
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import (
     cik,
     integer,

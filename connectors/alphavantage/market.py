@@ -185,6 +185,7 @@ def _quote(reading: Reading, row: dict[str, Any], last: str, ts: int | None) -> 
 
 
 def exchange_rate(reading: Reading) -> Iterator[Item]:
+    """Read the rate of a currency or coin in another one; its wall clock names its zone."""
 
     def read(given: dict[str, Any]) -> Quote:
         row = plain(given)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from connectors import errors
 from connectors.alphavantage.names import INTRADAY, LISTED
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.fields import NEW_YORK, local_date, shown, utc_date
 from connectors.reading import Reading
 from connectors.records import AssetClass
@@ -78,10 +78,12 @@ def _us(spelling: str) -> str | None:
 
 
 def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send nothing beside the function."""
     return {}
 
 
 def by_symbol(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbols, more than one for the bulk quotes only."""
     return {"symbol": ",".join(spelled)}
 
 
@@ -120,6 +122,7 @@ def intraday(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def articles(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send one ticker (`CRYPTO:BTC`, `FOREX:USD`), UTC minutes and the largest page; oldest first from a start on."""
     coin = spelled[0].partition("/")[0]
     prefix = {"crypto": "CRYPTO:", "forex": "FOREX:"}.get(call.asset_class, "")
     params = {"tickers": prefix + coin, "limit": str(min(call.limit or NEWS_ROWS, NEWS_ROWS))}
@@ -135,15 +138,18 @@ def _minute(ms: int) -> str:
 
 
 def horizon(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the longest horizon: reports announced for the next 12 months."""
     return {"horizon": "12month"}
 
 
 def listed(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send whether active or delisted shares are meant, and the date on which they were."""
     params = {"state": "delisted" if call.kind == "delisted" else "active"}
     return params if call.end is None else {**params, "date": utc_date(call.end - 1)}
 
 
 def keywords(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the query as keywords. Raises `UnsupportedCall` without one."""
     if not call.query:
         raise errors.UnsupportedCall("alphavantage searches symbols by keywords: give a query")
     return {"keywords": call.query}

@@ -142,6 +142,7 @@ def _at_yahoo(symbol: str) -> str:
 
 
 def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send no parameters: the body says all."""
     return {}
 
 
@@ -151,6 +152,7 @@ def polled(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def page(_: Call, spelled: tuple[str, ...]) -> Mapping[str, Any]:
+    """Post the address of a Bloomberg quote page, for the Web Unlocker to fetch into a JSON envelope."""
     return {"zone": ZONE, "url": f"https://www.bloomberg.com/quote/{spelled[0]}", "format": "json"}
 
 
@@ -161,10 +163,12 @@ def job(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def companies(call: Call, _: tuple[str, ...]) -> list[Any]:
+    """Post the addresses of Yahoo Finance pages, one for each symbol."""
     return [{"url": f"https://finance.yahoo.com/quote/{_at_yahoo(symbol)}"} for symbol in call.symbols]
 
 
 def keyword(call: Call, _: tuple[str, ...]) -> list[Any]:
+    """Post the query as a keyword of Google News. Raises `UnsupportedCall` without one."""
     if not call.query:
         raise errors.UnsupportedCall("brightdata searches news by a keyword: give a query")
     return [{"url": "https://news.google.com/", "keyword": call.query, "country": "US", "language": "en"}]

@@ -207,6 +207,7 @@ def parse_bulk_fundamentals(reading: Reading) -> Iterator[Item]:
 
 
 def parse_calendar(reading: Reading) -> Iterator[Item]:
+    """Read the reports of the calendar, past and announced: amounts in the currency of the row."""
     rows = known(reading.json["earnings"], "code", "report_date")
     yield from reading.rows(rows, lambda row: _report(reading, reading.of(row["code"]), row))
 
@@ -243,6 +244,7 @@ def _signed(amount: float | None, direction: Any) -> float | None:
 
 
 def parse_insider(reading: Reading) -> Iterator[Item]:
+    """Read the flat list of transactions, each with its own code."""
     rows = known(reading.json, "code", "transactiondate")
     yield from reading.rows(rows, lambda row: _transaction(reading.of(row["code"]), row))
 
@@ -269,6 +271,7 @@ def _filing(envelope: Envelope, filing: Row) -> Iterator[Item]:
 
 
 def parse_form4(reading: Reading) -> Iterator[Item]:
+    """Read filings with their transactions inside; the next page begins after the filings of this one."""
     filings = known(reading.json["data"], "accession_number")
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(filings, lambda filing: _filing(envelope, filing))
@@ -292,6 +295,7 @@ def _article(reading: Reading, row: Row) -> News:
 
 
 def parse_news(reading: Reading) -> Iterator[Item]:
+    """Read articles, stamped in UTC; a full page is followed by the next unless the call's limit is reached."""
     articles = known(reading.json, "date", "title")
     yield from reading.rows(articles, lambda row: _article(reading, row))
     limit, offset = int(reading.params.get("limit", "50")), int(reading.params.get("offset", "0"))

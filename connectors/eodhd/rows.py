@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors import errors
 from connectors.fields import kind, shown
-from connectors.items import Next
+from connectors.items import Next, Reject
 from connectors.reading import Reading
 from connectors.records import Envelope
 from connectors.symbols import split_listing
@@ -23,8 +23,7 @@ def page(reading: Reading, name: str, offset: int) -> Next:
 def table(reading: Reading, *needed: str) -> list[Any]:
     """The rows of a JSON or CSV answer, CSV names in lower case; `needed` tells our tables from foreign ones.
 
-    A CSV ends in its byte count, a line of one number; on the free plan rows beyond a year are withheld, which only
-    a `warning` says: `NotEntitled` when nothing else came. Raises `MalformedPayload` too.
+    A CSV ends in its byte count, a line of one number. Raises `MalformedPayload`.
     """
     if reading.answer.body.lstrip()[:1] not in {b"[", b"{"}:
         listed = [{name.lower(): cell for name, cell in row.items()} for row in reading.csv()]
@@ -32,9 +31,16 @@ def table(reading: Reading, *needed: str) -> list[Any]:
     else:
         answered = known(reading.json)
         rows = [row for row in answered if not isinstance(row, dict) or row.keys() != {"warning"}]
-        if answered and not rows:
-            raise errors.NotEntitled(str(answered[0]["warning"])[:200])
     return known(rows, *needed)
+
+
+def withheld(reading: Reading) -> str:
+    """What the answer warns of, if it holds nothing else: on the free plan rows beyond a year are withheld."""
+    if b'"warning"' not in reading.answer.body:
+        return ""
+    rows = reading.json if isinstance(reading.json, list) else [reading.json]
+    warnings = [row["warning"] for row in rows if isinstance(row, dict) and row.keys() == {"warning"}]
+    return f"{warnings[0]:.200}" if len(warnings) == len(rows) else ""
 
 
 def known(rows: Any, *needed: str) -> list[Any]:
@@ -58,3 +64,34 @@ def money(envelope: Envelope) -> str | None:
         return re.split("[-/]", symbol)[-1]
     listed_abroad = split_listing(symbol) is not None
     return "USD" if envelope["asset_class"] in {"equity", "etf"} and not listed_abroad else None
+
+
+def within(reading: Reading, rows: list[Row], name: str) -> tuple[list[Row], list[Reject]]:
+    """Split rows into those of the range that was asked, both ends included, and one `Reject` for all others.
+
+    EODHD ignores a date that it cannot read and answers the whole history; a delisted or renamed code keeps its old
+    data. `name` is the row's day, or its second since the epoch.
+    """
+    only = reading.params.get("date", "")
+    first, last = reading.params.get("from", only), reading.params.get("to", only)
+    outside = [row for row in rows if not _lies(row.get(name), first, last)]
+    if not outside:
+        return rows, []
+    reason = (
+        f"{len(outside)} of {len(rows)} rows lie outside the range that was asked, from {first or 'the first'} "
+        f"to {last or 'the last'}: one is of {outside[0].get(name)}"
+    )
+    inside = [row for row in rows if _lies(row.get(name), first, last)]
+    return inside, [Reject(rule="range", reason=reason, row=outside[0])]
+
+
+def _lies(at: Any, first: str, last: str) -> bool:
+    """Whether a day or second lies in the range; what is neither is left to the reader of the row."""
+    if type(at) is int:
+        return not (first.isdecimal() and at < int(first)) and not (last.isdecimal() and at > int(last))
+    if not isinstance(at, str) or not ISO_DAY.match(at):
+        return True
+    return not (ISO_DAY.match(first) and at[:10] < first) and not (ISO_DAY.match(last) and at[:10] > last)
+
+
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

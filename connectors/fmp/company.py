@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import (
     NEW_YORK,
     cik,

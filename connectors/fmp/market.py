@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from connectors import errors
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import (
     NEW_YORK,
     cells,

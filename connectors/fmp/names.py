@@ -13,6 +13,9 @@ from connectors.records import AssetClass, Envelope
 from connectors.symbols import FOREX, PAIR, split_listing, suffixed, unsuffixed
 from connectors.venues import us_exchange
 
+DOCS = "https://site.financialmodelingprep.com/developer/docs/stable"
+
+EQUITY: tuple[AssetClass, ...] = ("equity",)
 SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 UNADJUSTED: tuple[AssetClass, ...] = ("crypto", "forex", "commodity", "index")
 ALL: tuple[AssetClass, ...] = (*SHARES, *UNADJUSTED)

@@ -1,4 +1,4 @@
-"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://polygon.io/docs.
+"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://massive.com/docs.
 
 Retired shapes (v1 and v2 of the reference paths) are read, never asked.
 """
@@ -126,6 +126,7 @@ parse_tickers = each(_asset)
 
 
 def parse_tickers_v2(reading: Reading) -> Iterator[Item]:
+    """Read the retired list of tickers, whose pages are counted."""
     body = reading.json
     yield from reading.rows(body["tickers"], lambda row: _asset(reading, row))
     if body["page"] * body["perPage"] < body["count"]:

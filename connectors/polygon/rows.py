@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from connectors import errors
-from connectors.calls import Request
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import kind, shown, text
 from connectors.items import Item, Next
 from connectors.reading import Reading
@@ -34,11 +32,10 @@ def spelled(code: Any) -> Any:
 
 
 def follow(reading: Reading) -> Iterator[Item]:
-    """`next_url` names another host and lacks the key: only its path and query are used."""
+    """`next_url` names another host and lacks the key, which must not come back as a parameter of it."""
     if url := text(reading.json.get("next_url")):
-        parts = urlsplit(url)
-        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
-        yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
+        page = reading.following_at(url).request
+        yield Next(replace(page, params={name: page.params[name] for name in page.params if name.lower() != "apikey"}))
 
 
 def each(one: Callable[[Reading, Row], Item | Iterator[Item] | None]) -> Parse:

@@ -18,11 +18,14 @@ from connectors.yahoo.names import CODES, SHARES, STATEMENTS
 
 SPANS = MappingProxyType({"1m": 7, "5m": 60, "15m": 60, "30m": 60, "1h": 730, "4h": 730})
 """Days of one intraday call: beyond them Yahoo answers 422 and names the limit."""
+SPAN_OF = MappingProxyType({"annual": "annual", "quarterly": "quarterly", "ttm": "trailing"})
+"""How a series of statements begins its name."""
 OLDEST_S, LATEST_S = -2_208_988_800, 4_102_444_800  # 1900 and 2100: Yahoo needs both ends
 EASTERNMOST_MS = 14 * 3_600_000  # a trading date begins up to 14 h before it does in UTC
 
 
 def chart(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the interval, both ends in seconds, and which of splits and dividends are wanted beside the bars."""
     interval = call.interval or "1d"
     events = {"split": "split", "dividend": "div"}.get(call.kind or "", "div,split")
     return {"symbol": spelled[0], "interval": CODES[interval], "events": events, **_range(call, interval)}
@@ -55,20 +58,24 @@ def _period(ms: int, interval: str) -> int:
 
 
 def session(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the running session of one symbol, for its quote."""
     return {"symbol": spelled[0], "interval": "1d", "range": "1d"}
 
 
 def quotes(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbols in one list."""
     return {"symbols": ",".join(spelled)}
 
 
 def summary(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol in the path; plain numbers are asked for, and not always given."""
     return {"symbol": spelled[0], "formatted": "false"}
 
 
 def statements(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send every item of the statements wanted, each by its period, and both ends in seconds."""
     kinds = [kind for kind in STATEMENTS if call.kind in {None, kind}]
-    spans = {"annual": ["annual"], "quarterly": ["quarterly"]}.get(call.period or "", ["annual", "quarterly"])
+    spans = [SPAN_OF[call.period]] if call.period else ["annual", "quarterly"]
     types = [f"{span}{item}" for span in spans for kind in kinds for item in STATEMENTS[kind]]
     first = 0 if call.start is None else call.start // 1000
     last = LATEST_S if call.end is None else (call.end - 1) // 1000
@@ -76,6 +83,7 @@ def statements(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def search(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send a symbol for its news, or the query for instruments. Raises `UnsupportedCall` without a query."""
     if call.dataset == "news":
         return {"q": spelled[0], "quotesCount": "0", "newsCount": str(call.limit or 20)}
     if not call.query:

@@ -23,11 +23,21 @@ from urllib3.exceptions import HTTPError
 AUTHENTICATION_FAILED = 516
 READONLY = 164
 TIMEOUT_EXCEEDED = 159
+MEMORY_LIMIT_EXCEEDED = 241
 CONVERSION_FAULTS = (TypeError, ValueError, AttributeError, OverflowError)
 
 _UNAVAILABLE = frozenset(
     {
-        *(74, 75, 76, 241, 242, 243, 252, 425),  # files, memory, read-only table, disk full, too many parts, system
+        *(
+            74,
+            75,
+            76,
+            MEMORY_LIMIT_EXCEEDED,
+            242,
+            243,
+            252,
+            425,
+        ),  # files, memory, read-only table, disk full, too many parts, system
         *(
             TIMEOUT_EXCEEDED,
             160,

@@ -1,7 +1,7 @@
 """The store: one asynchronous face for a ClickHouse server and the embedded chDB engine. Owns no SQL of its own.
 
 Both speak through clickhouse-connect, whose client blocks: everything runs on one thread of the store's,
-except users' queries, which have a second one, so that a slow question never holds up the sink.
+except users' queries, which have two of their own, so that a slow question never holds up the sink or the others.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import clickhouse_connect
+import psutil
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ProgrammingError
 
 from infra.clickhouse._errors import (
     CONVERSION_FAULTS,
+    MEMORY_LIMIT_EXCEEDED,
     TIMEOUT_EXCEEDED,
     QueryRefused,
     RowsRefused,
@@ -33,8 +35,10 @@ from infra.clickhouse._errors import (
     StoreUrlInvalid,
     translated,
 )
+from infra.clickhouse._literal import text
 from infra.clickhouse._owner import Ownership
 from infra.clickhouse._url import StoreUrl, parse
+from infra.clickhouse._user_sql import require_reading, require_text
 
 T = TypeVar("T")
 
@@ -43,7 +47,17 @@ logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 
 _ACKNOWLEDGED_INSERT = {"async_insert": 0}  # answered when the rows are stored, not when they are queued
 _DATE32_YEARS = range(1900, 2300)
-_FILE_ACCESS = re.compile(r"\binto\s+outfile\b|\bfile\s*\(", re.IGNORECASE)
+_IN_SCOPE = re.compile(r": In scope SELECT formatQuery.*", re.DOTALL)
+MIB = 2**20
+
+USERS = 2  # questions of users under way at once
+QUERY_S, EXPORT_S = 60.0, 600.0
+QUERY_ROWS = 1_000_000
+QUERY_BYTES, EXPORT_BYTES = 128 * MIB, 1024 * MIB
+"""Of an answer, before it is encoded. A query's rows become Python objects, some five times as large."""
+USER_MEMORY = min(2048 * MIB, psutil.virtual_memory().total // 4)
+"""Bytes that the engine may take for one user's query; as many of its intermediate results may be on disk."""
+EXPORT_FORMATS = frozenset(("CSVWithNames", "JSONEachRow", "Parquet", "TSV", "TSVWithNames"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Store:
         self._client: Client | None = None
         self._column_types: dict[tuple[str, ...], Sequence[ClickHouseType]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._users_thread = ThreadPoolExecutor(1, thread_name_prefix="store-users")
+        self._users_thread = ThreadPoolExecutor(USERS, thread_name_prefix="store-users")
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -116,21 +130,30 @@ class Store:
         """Run one statement that returns nothing, such as DDL; raises as `query`."""
         await self._on(self._thread, self._execute, sql)
 
-    async def query_user(self, sql: str, *, timeout_s: float = 60, max_rows: int = 1_000_000) -> Rows:
-        """Run a user's SQL: reading only, no files, bounded in time and rows, and beside the sink's work.
+    async def query_user(
+        self, sql: str, *, timeout_s: float = QUERY_S, max_rows: int = QUERY_ROWS, memory: int = USER_MEMORY
+    ) -> Rows:
+        """Run a user's SQL, which may read the tables of this database and nothing else, beside the sink's work.
+
+        Args:
+            sql: one statement; what it may hold, `infra.clickhouse._user_sql` says.
+            timeout_s: seconds that it may take.
+            max_rows: rows that it may answer.
+            memory: bytes that the engine may take for it.
 
         Raises:
-            QueryRefused: the SQL is wrong, writes, changes a setting, reads a file or exceeds a bound.
+            QueryRefused: the SQL is wrong, does more than read, or exceeds a bound.
             StoreUnavailable: retry.
         """
-        return await self._on(self._users_thread, self._query_user, sql, timeout_s, max_rows)
+        bounds = {"max_result_rows": max_rows, "max_result_bytes": QUERY_BYTES}
+        return await self._on(self._users_thread, self._query_user, sql, timeout_s, memory, bounds)
 
-    async def export(self, sql: str, form: str, *, timeout_s: float = 600) -> bytes:
-        """Answer a user's SQL as a file in one of the engine's formats (`Parquet`, `CSVWithNames`, …), held in memory.
-
-        Raises as `query_user`.
-        """
-        return await self._on(self._users_thread, self._export, sql, form, timeout_s)
+    async def export(self, sql: str, form: str, *, timeout_s: float = EXPORT_S, max_bytes: int = EXPORT_BYTES) -> bytes:
+        """Answer a user's SQL as a file in one of `EXPORT_FORMATS`, held in memory. Raises as `query_user`."""
+        if form not in EXPORT_FORMATS:
+            raise QueryRefused(f"there is no format {form!r}: use one of {', '.join(sorted(EXPORT_FORMATS))}")
+        bounds = {"max_result_bytes": max_bytes}
+        return await self._on(self._users_thread, self._export, sql, form, timeout_s, bounds)
 
     async def close(self) -> None:
         """Finish what is under way, disconnect, and release the folder; further calls wait for the first."""
@@ -180,13 +203,14 @@ class Store:
             settings["readonly"] = 1
         try:
             with translated(str(self._url)):
-                return clickhouse_connect.get_client(
-                    **self._url.driver,
-                    database=database,
-                    settings=settings,
-                    tz_mode="aware",
-                    show_clickhouse_errors="scrub",
+                client = clickhouse_connect.get_client(
+                    **self._url.driver, database=database, tz_mode="aware", show_clickhouse_errors="scrub"
                 )
+                for name, value in settings.items():
+                    known = client.server_settings.get(name)
+                    if known is None or not known.readonly:  # what a server's profile fixes is its operator's to choose
+                        client.set_client_setting(name, value)
+                return client
         except QueryRefused as exc:
             if self._owner and isinstance(exc.__cause__, ProgrammingError):
                 raise StoreOwned(f"{exc} (a process opens one chDB folder at a time, and no other has it)") from exc
@@ -232,31 +256,55 @@ class Store:
             self._renew()
             raise
 
-    def _query_user(self, sql: str, timeout_s: float, max_rows: int) -> Rows:
-        with self._for_user(sql, timeout_s, max_result_rows=max_rows) as (client, asked):
-            return _rows(client, str(self._url), asked, None)
+    def _query_user(self, sql: str, timeout_s: float, memory: int, bounds: Mapping[str, int]) -> Rows:
+        with self._for_user(sql, timeout_s, memory, bounds) as (client, asked):
+            return _bounded_rows(client, str(self._url), asked, bounds["max_result_bytes"])
 
-    def _export(self, sql: str, form: str, timeout_s: float) -> bytes:
-        with self._for_user(sql, timeout_s) as (client, asked), translated(str(self._url)):
-            return bytes(client.raw_query(asked, fmt=form))
+    def _export(self, sql: str, form: str, timeout_s: float, bounds: Mapping[str, int]) -> bytes:
+        with self._for_user(sql, timeout_s, USER_MEMORY, bounds) as (client, asked), translated(str(self._url)):
+            found = bytes(client.raw_query(asked, fmt=form))
+        _require_size(len(found), bounds["max_result_bytes"])
+        return found
 
     @contextmanager
-    def _for_user(self, sql: str, timeout_s: float, **bounds: object) -> Iterator[tuple[Client, str]]:
-        """A handle of its own: a failed query, USE or a second statement would leave traces in a shared one."""
-        if not (sql := sql.strip().rstrip("; \n")):
-            raise QueryRefused("the query is empty")
-        if _FILE_ACCESS.search(sql):
-            raise QueryRefused("a query may read tables only: leave out INTO OUTFILE and file()")
-        bounds = {"max_execution_time": timeout_s, **bounds, "readonly": 1}  # last: it locks the others
-        client = self._new_client(database=self._url.database, **bounds)
+    def _for_user(
+        self, sql: str, timeout_s: float, memory: int, bounds: Mapping[str, int]
+    ) -> Iterator[tuple[Client, str]]:
+        """A handle of its own: a failed query would leave traces in a shared one. Gives the SQL as it was judged."""
+        settings = {
+            "max_execution_time": timeout_s,
+            "max_memory_usage": memory,
+            "max_temporary_data_on_disk_size_for_query": memory,
+            **bounds,
+            "readonly": 1,  # last: it locks the others
+        }
+        client = self._new_client(database=self._url.database, **settings)
         try:
-            yield client, sql
+            yield client, self._judged(client, sql)
         except StoreUnavailable as exc:
-            if getattr(exc.__cause__, "code", None) == TIMEOUT_EXCEEDED:
+            code = getattr(exc.__cause__, "code", None)
+            if code == TIMEOUT_EXCEEDED:
                 raise QueryRefused(f"the query took longer than {timeout_s:g} s: ask for less") from exc
+            if code == MEMORY_LIMIT_EXCEEDED:
+                raise QueryRefused(f"the query needs more memory than {memory / MIB:,.0f} MiB: ask for less") from exc
             raise
         finally:
             client.close()
+
+    def _judged(self, client: Client, sql: str) -> str:
+        """The user's SQL as the engine writes it, when it only reads. Raises `QueryRefused`."""
+        where = str(self._url)
+        if not (sql := sql.strip().rstrip("; \n")):
+            raise QueryRefused("the query is empty")
+        try:
+            written = _rows(client, where, f"SELECT formatQuerySingleLine({text(sql)})", None).rows[0][0]
+        except QueryRefused as exc:
+            raise QueryRefused(_IN_SCOPE.sub("", str(exc))) from exc
+        require_text(written)
+        with translated(where):
+            tree = client.raw_query(f"EXPLAIN AST {written}").decode("utf-8", "replace")
+        require_reading(written, tree, self._url.database)
+        return str(written)
 
     def _renew(self) -> None:
         """Replace chDB's handle: after a failed query it prepends what had been computed to the next answer."""
@@ -275,6 +323,35 @@ def _rows(client: Client, where: str, sql: str, parameters: Mapping[str, object]
     with translated(where):
         answer = client.query(sql, parameters=dict(parameters or {}))
         return Rows(tuple(answer.column_names), [tuple(row) for row in answer.result_rows])
+
+
+def _bounded_rows(client: Client, where: str, sql: str, max_bytes: int) -> Rows:
+    """Rows, counted block by block: the engine counts a column of one repeated value once."""
+    if sql.startswith(("DESCRIBE ", "EXISTS ", "EXPLAIN ", "SHOW ")):  # chDB gives blocks of a SELECT only
+        return _rows(client, where, sql, None)
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    with translated(where), client.query_column_block_stream(sql) as stream:
+        for block in stream:
+            size += sum(map(_size, block))
+            _require_size(size, max_bytes)
+            rows += zip(*block, strict=True)
+        return Rows(tuple(stream.source.column_names), rows)
+
+
+def _size(column: Sequence[Any]) -> int:
+    """About as many bytes as a column takes: exact for text, eight for a number, and nested values as they print."""
+    first = next((value for value in column if value is not None), None)
+    if isinstance(first, str | bytes):
+        return sum(len(value) for value in column if value is not None)
+    if isinstance(first, Sequence | Mapping):
+        return sum(len(str(value)) for value in column)
+    return 8 * len(column)
+
+
+def _require_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise QueryRefused(f"the answer is larger than {max_bytes / MIB:,.0f} MiB: ask for less")
 
 
 def _as_stored(kind: ClickHouseType, named: tuple[str, Sequence[object]]) -> Sequence[object]:

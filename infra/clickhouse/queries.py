@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.clickhouse._errors import QueryRefused
+from infra.clickhouse._literal import text as text  # noqa: PLC0414  (what writes questions needs it)
 from infra.clickhouse.client import Store
 
 DATASET_TABLES = {
@@ -90,6 +91,14 @@ def calls_sql(since: Mapping[str, int]) -> str:
     return f"{_CALLS} WHERE {either or 'false'} ORDER BY started_at, call_id"
 
 
+DEPRECATED = """
+    SELECT provider, endpoint, argMax(headers, received_at) FROM raw_responses
+    WHERE headers['deprecation'] != '' OR headers['sunset'] != ''
+    GROUP BY provider, endpoint ORDER BY provider, endpoint
+"""
+"""SQL: (provider, endpoint, headers of the last answer that spoke of the endpoint's end), of the last 30 days."""
+
+
 def not_sold_sql(since: int) -> str:
     """SQL: (provider, key label, endpoint) whose last word since then was that the key's plan does not sell it."""
     return f"""
@@ -152,7 +161,8 @@ _ANSWERED = """
         (
             SELECT request_id,
                 intDiv(length(request_id) - length(replaceRegexpOne(request_id, '(/0)+$', '')), 2) AS depth
-            FROM polls WHERE {terms} AND children = 0 AND outcome NOT IN ('records', 'cached')
+            FROM polls WHERE {terms}
+                AND (children = 0 AND outcome NOT IN ('records', 'cached') OR outcome = 'Truncated')
         )
     ),
     asked AS
@@ -182,12 +192,6 @@ _ANSWERED = """
     )
     GROUP BY symbol, venue, island
 """
-
-
-def text(value: str) -> str:
-    """A text as an SQL literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 async def columns(store: Store, table: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from connectors import DATASETS, connectors
-from connectors.records import Adjustment, AssetClass, Interval
+from connectors.records import Adjustment, AssetClass, Interval, Period
 from streams.collecting.schedule import Schedule
 from streams.planning.capabilities import matrix
 
@@ -73,8 +73,8 @@ class Wanted:
     """`raw`, `split` or `total`; None for the provider's default."""
     kind: str | None = None
     """Subdivision of the dataset; None for all of them."""
-    period: Literal["annual", "quarterly"] | None = None
-    """Fiscal period of statements; None for both."""
+    period: Period | None = None
+    """Fiscal period of statements; None for all."""
     history: Annotated[timedelta | None, BeforeValidator(_duration)] = None
     """How far back the data reach; None for everything."""
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import click
-import orjson
 
 from connectors import Call
+from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
 from streams.client.client import Client, Job, requests_for
-from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
+from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
 from streams.commands.naming import ASSET_CLASS, named
 from streams.messaging.messages import PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.planning import routing
 from streams.runtime import discovery
 from streams.runtime.discovery import PipelineLocation
@@ -40,15 +41,15 @@ def status(*, as_json: bool) -> None:
     settings = load_settings()
     found = asyncio.run(_status(settings))
     if as_json:
-        click.echo(orjson.dumps(found, default=str).decode())
+        say_json(found)
         return
-    click.echo(f"worker: {found['worker']}")
+    say(f"worker: {found['worker']}")
     if live := found.get("live"):
         behind = ", ".join(f"{topic} {n}" for topic, n in live["behind"].items()) or "nothing"
-        click.echo(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
+        say(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
         quotes = live["quotes"]
         asked = quotes["hits"] + quotes["misses"]
-        click.echo(f"quotes: {quotes['known']} young ones known, which answered {quotes['hits']} of {asked} asked for")
+        say(f"quotes: {quotes['known']} young ones known, which answered {quotes['hits']} of {asked} asked for")
         rows = [
             (name, breaker["state"], breaker["calls"], breaker["failures"], _keys(provider["keys"]))
             for name, provider in live["providers"].items()
@@ -58,7 +59,7 @@ def status(*, as_json: bool) -> None:
     if found["tables"]:
         show(("table", "rows"), found["tables"])
     else:
-        click.echo(f"store: nothing in {settings.data_dir} yet; `tapestream up` starts everything")
+        say(f"store: nothing in {settings.data_dir} yet; `tapestream up` starts everything")
 
 
 def _keys(keys: list[dict[str, Any]]) -> str:
@@ -104,6 +105,7 @@ def query(sql: str, *, as_json: bool) -> None:
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
 @click.option("--end", help="Likewise; a day is included.")
 @click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--period", type=click.Choice(get_args(Period)), help="Of statements and metrics; ttm: 12 months.")
 @click.option("--exchange", help="MIC, for a whole market.")
 @click.option("--force-fresh", is_flag=True, help="Call the provider even where a quote is younger than QUOTE_TTL_S.")
 @click.option("--within", "within_s", type=click.FloatRange(min=1), help="Seconds after which to give up.")
@@ -131,7 +133,7 @@ def poll(
     where = discovery.find(settings)
     calls, unasked = _calls(call, symbols, asset_class, where, providers)
     for line in unasked:
-        click.echo(f"not asked: {line}", err=True)
+        say(f"not asked: {line}", err=True)
     if not calls:
         raise SystemExit(2)
     try:
@@ -165,16 +167,12 @@ def _calls(
 
 def _print(job: Job) -> None:
     records = sum(report.records for report in job.done.values())
-    click.echo(
-        f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests"
-    )
+    say(f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests")
     if told := _answered(job):
-        click.echo(f"answered by {told}")
+        say(f"answered by {told}")
     for report in job.failures:
         tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
-        click.echo(
-            f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})"
-        )
+        say(f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})")
 
 
 def _answered(job: Job) -> str:
@@ -182,7 +180,7 @@ def _answered(job: Job) -> str:
     found: dict[tuple[str, str], int] = {}
     for report in job.done.values():
         if report.records:
-            who = (report.provider, " (known already)" if report.outcome == "cached" else "")
+            who = (report.provider, " (known already)" if report.outcome == PollOutcome.CACHED else "")
             found[who] = found.get(who, 0) + report.records
     return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from infra.clickhouse import DATASET_TABLES
 from infra.ports import PortBusy
 from infra.settings import Settings
 from streams.client.client import Client, Job, requests_for
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, show, stage
 from streams.messaging.messages import PollDone
 from streams.runtime.discovery import usable
 from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack, ask_query
@@ -81,7 +80,7 @@ def demo(*, sandbox: bool) -> None:
     tapestream demo            the real providers, keys from the environment or .env; Yahoo needs none
     """
     settings = load_settings()
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = stage(120)
     try:
         asyncio.run(_demo(settings, console, sandbox=sandbox))
     except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
@@ -227,7 +226,7 @@ async def _collect(stack: Stack, names: list[str], tally: Tally, console: Consol
                 progress.update(
                     task.id,
                     advance=1,
-                    total=(task.total or 0) + report.children,
+                    total=(task.total or 0) + len(report.children),
                     records=task.fields["records"] + report.records,
                 )
 
@@ -272,9 +271,9 @@ async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> Non
     show(*await _matrix(url, sorted(tally.requests)), title="Rows in the store, by dataset and provider")
     for failure in job.failures:
         what = f"{failure.provider} {failure.dataset} {' '.join(failure.symbols)}"
-        console.print(f"unserved: {what}: {failure.outcome} {failure.reason}", markup=False)
+        say(f"unserved: {what}: {failure.outcome} {failure.reason}")
     for title, sql in QUESTIONS:
-        console.print(f"\n{title}\n  {sql}", highlight=False, markup=False)
+        say(f"\n{title}\n  {sql}")
         found = await ask_query(url, sql)
         if "error" in found:
             fail(found["error"])

@@ -6,20 +6,19 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
-import orjson
 from pydantic import SecretStr
 
 from connectors import connector, connectors
-from connectors.records import AssetClass
+from connectors.records import AssetClass, Period
 from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
 from infra.clock import now_ms
 from infra.settings import Settings
 from streams.accounts import capacity as capacities
 from streams.accounts.quota import Window
-from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
+from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
 from streams.commands.naming import ASSET_CLASS, named
 from streams.planning.availability import availabilities, horizons
 from streams.planning.candidates import best_effort
@@ -45,6 +44,7 @@ SHOWN = 5  # reasons printed; `--json` has all of them
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
 @click.option("--end", help="Likewise; a day is included.")
 @click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--period", type=click.Choice(get_args(Period)), help="Of statements and metrics; ttm: 12 months.")
 @click.option("--provider", "providers", multiple=True, help="Only these; repeat. Default: all that have a key.")
 @click.option("--full", is_flag=True, help="Plan what is stored already, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -82,7 +82,7 @@ def plan(
     found = replace(found, unavailable=(*found.unavailable, *lacking))
     keyless = without_key(supplied)
     if as_json:
-        click.echo(orjson.dumps({**_as_data(found), "without_key": keyless}).decode())
+        say_json({**_as_data(found), "without_key": keyless})
     else:
         _print(found, keyless)
     raise SystemExit(0 if found.requests or found.covered else 1)
@@ -120,7 +120,7 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
             for name, availability in keyed.items()
         }
         told = {"providers": providers, "total": total, "without_key": without_key(supplied)}
-        click.echo(orjson.dumps(told).decode())
+        say_json(told)
         return
     rows = [
         (name, len(availability.usages), *_told(allowed[name]), _each_span(availability, capacities.formula)["session"])
@@ -131,7 +131,7 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
         rows.append(("total", sum(len(keyed[name].usages) for name in counted), *_told(total), ""))
     show(columns, rows)
     if outside := [name for name in keyed if name not in counted]:
-        click.echo(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
+        say(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
     _name_keyless(without_key(supplied))
 
 
@@ -169,7 +169,12 @@ async def _look(
             await rows(
                 settings,
                 answered_sql(
-                    requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment, kinds
+                    requirement.dataset,
+                    requirement.asset_class,
+                    requirement.interval,
+                    requirement.adjustment,
+                    kinds,
+                    period=requirement.period,
                 ),
             )
             for kinds in kinds_of(requirement)
@@ -229,22 +234,22 @@ def _print(found: Plan, keyless: Sequence[str]) -> None:
     calls, weight = sum(found.calls.values()), sum(found.weights.values())
     total = ("total", calls, weight, in_words(found.duration_s), f"${found.cost_usd:,.2f}")
     show(("provider", "calls", "of its quotas", "lasts", "costs"), [*rows, total])
-    click.echo(
+    say(
         f"in all: calls {calls:,}, requests {len(found.requests):,}, duration {in_words(found.duration_s)}, "
         f"cost ${found.cost_usd:,.2f}; stored already: {found.covered:,}"
     )
     for lacking in found.unavailable:
         more = f" and {len(lacking.symbols) - SHOWN:,} more" if len(lacking.symbols) > SHOWN else ""
         of = f" {' '.join(lacking.symbols[:SHOWN])}{more}" if lacking.symbols else ""
-        click.echo(f"cannot be had: {lacking.dataset}{of}: {lacking.reason}")
+        say(f"cannot be had: {lacking.dataset}{of}: {lacking.reason}")
     if frail := [name for name in found.work if best_effort(connector(name))]:
-        click.echo(f"best effort, may fail: {', '.join(frail)}")
+        say(f"best effort, may fail: {', '.join(frail)}")
     _name_keyless(keyless)
 
 
 def _name_keyless(names: Sequence[str]) -> None:
     if names:
-        click.echo(f"without a key: {', '.join(f'{name} (set {name.upper()}_KEYS)' for name in names)}")
+        say(f"without a key: {', '.join(f'{name} (set {name.upper()}_KEYS)' for name in names)}")
 
 
 def _each_span(availability: Availability, figure: Callable[[Sequence[Window], int, int], Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from infra import clock, telemetry
 from infra.child_process import ChildFailed
 from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
-from streams.commands.console import fail, load_settings, one_line_errors
+from streams.commands.console import fail, load_settings, one_line_errors, say
 from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack
 
 
@@ -43,7 +43,7 @@ async def _up(stack: Stack) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    click.echo("tapestream: starting broker and worker ...")
+    say("tapestream: starting broker and worker ...")
     starting = asyncio.ensure_future(stack.__aenter__())
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -54,17 +54,17 @@ async def _up(stack: Stack) -> int:
     await starting
     try:
         assert stack.address
-        click.echo(f"tapestream: ready; broker {stack.address.kafka_url}, pages {stack.address.web_url}/status/")
-        click.echo("tapestream: `tapestream status`, `tapestream poll` and `tapestream query` work; Ctrl-C stops")
+        say(f"tapestream: ready; broker {stack.address.kafka_url}, pages {stack.address.web_url}/status/")
+        say("tapestream: `tapestream status`, `tapestream poll` and `tapestream query` work; Ctrl-C stops")
         watching = asyncio.ensure_future(stack.watch())
         await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             await watching
         watching.cancel()
-        click.echo("tapestream: stopping; what was received goes to the store first ...")
+        say("tapestream: stopping; what was received goes to the store first ...")
     finally:
         await stack.__aexit__()
-    click.echo("tapestream: stopped")
+    say("tapestream: stopped")
     return 0
 
 
@@ -99,6 +99,6 @@ def sandbox(*, port: int, limits: bool) -> None:
         names = {name: "*" if provider.any_key else f"demo-{name}-1" for name, provider in providers().items()}
         unlimited = {} if limits else {name: {key: None} for name, key in names.items()}
         found = SandboxSettings(keys=unlimited, clock=Clock(started, settings.clock_rate))
-        run(port, settings=found, ready=lambda url: click.echo(f"sandbox at {url}"))
+        run(port, settings=found, ready=lambda url: say(f"sandbox at {url}"))
     except SandboxError as error:
         fail(str(error))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
 import click
-import orjson
 
 from infra import clock, telemetry
 from infra.child_process import ChildFailed
@@ -23,7 +22,7 @@ from infra.clock import now_ms
 from infra.kafka.embedded import BrokerMissing
 from infra.ports import PortBusy
 from infra.settings import Settings
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.commands.plan import parts, symbols_of
 from streams.runtime.pipeline import PipelineGone
 from streams.runtime.process_tree import AlreadyRunning, PartEnded
@@ -144,7 +143,7 @@ def resume(*, name: str) -> None:
         fail(f"session {folder.id} is {found.state}: start another one")
     if folder.owned():
         folder.order(SessionCommand(what="resume"))
-        click.echo(f"tapestream: session {folder.id} goes on in process {folder.manifest().pid}")
+        say(f"tapestream: session {folder.id} goes on in process {folder.manifest().pid}")
         return
     _go_on(folder)
 
@@ -181,7 +180,7 @@ def stop(*, name: str) -> None:
     else:
         found = fold(folder, *CALLED_OFF.get(folder.session().state, ()))
         folder.write_summary(found, found.at)
-    click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+    say(f"tapestream: session {folder.id} is {folder.session().state}")
 
 
 @session.command()
@@ -197,7 +196,7 @@ def pause(*, name: str) -> None:
     if not folder.owned():
         fail(f"session {folder.id} is {folder.state(folder.session())}: there is nothing to pause")
     _order(folder, "pause", frozenset({"paused", *FINAL}))
-    click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+    say(f"tapestream: session {folder.id} is {folder.session().state}")
 
 
 @session.command()
@@ -240,7 +239,7 @@ def list_sessions(*, as_json: bool) -> None:
         try:
             found = folder.session()
         except CheckpointRefused as error:
-            click.echo(f"tapestream: session {folder.id}: {error}", err=True)
+            say(f"tapestream: session {folder.id}: {error}", err=True)
             continue
         figures = summary(found, found.at)["session_summary"]
         left = remaining_ms(found, found.at) // 1000
@@ -265,7 +264,7 @@ def show_session(*, name: str, as_json: bool) -> None:
     figures = summary(found, found.at)
     figures["session_summary"]["state"] = folder.state(found)
     if as_json:
-        click.echo(orjson.dumps(figures).decode())
+        say_json(figures)
         return
     head = figures["session_summary"]
     for moment in ("started", "ended"):
@@ -301,7 +300,7 @@ def _run(folder: Folder, settings: Settings, manifest: SessionManifest) -> None:
     telemetry.configure(settings.log_level)
     terminal = sys.stderr.isatty()
     log = SessionLog(folder.log, _say, _draw if terminal else None)
-    click.echo(f"tapestream: session {folder.id}, {duration(manifest.spec.duration_ms)}; {folder.path}")
+    say(f"tapestream: session {folder.id}, {duration(manifest.spec.duration_ms)}; {folder.path}")
     try:
         found = asyncio.run(_conduct(folder, settings, log, sandbox=manifest.sandbox))
     finally:
@@ -362,7 +361,7 @@ def _change(what: Literal["add", "remove"], symbols: tuple[str, ...], name: str)
         folder.order(SessionCommand(what=what, symbol=asset.symbol, asset_class=asset.asset_class))
     when = "at its next cycle" if folder.owned() else "when it is resumed"
     done = "added" if what == "add" else "removed"
-    click.echo(f"{' '.join(asset.symbol for asset in found)} will be {done} {when}, in session {folder.id}")
+    say(f"{' '.join(asset.symbol for asset in found)} will be {done} {when}, in session {folder.id}")
 
 
 def _head(folder: Folder, found: Session) -> tuple[str, str, str]:
@@ -378,8 +377,11 @@ def _errors(errors: dict[str, int]) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(f"{CLEAR if sys.stderr.isatty() else ''}tapestream: {line}", err=True)
+    if sys.stderr.isatty():
+        click.echo(CLEAR, err=True, nl=False)
+    say(f"tapestream: {line}", err=True)
 
 
 def _draw(line: str) -> None:
-    click.echo(f"{CLEAR}{line[:118]}", err=True, nl=False)
+    click.echo(CLEAR, err=True, nl=False)
+    say(line[:118], err=True, end="")

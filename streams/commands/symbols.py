@@ -12,7 +12,7 @@ from connectors.records import AssetClass
 from infra.clickhouse.universe import members_sql
 from infra.clock import now_ms
 from streams.collecting.universe import ASSET_CLASSES, ChangeInvalid, changes, keep
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, show
 from streams.commands.naming import ASSET_CLASS, named
 from streams.runtime.query import rows
 from streams.sessions.options import asset_class_of
@@ -44,7 +44,7 @@ def add(symbols: tuple[str, ...], asset_class: str | None) -> None:
     """
     by_class, strange = named(symbols, asset_class)
     for line in strange.values():
-        click.echo(f"not added: {line}", err=True)
+        say(f"not added: {line}", err=True)
     for of, members in by_class.items():
         _change("add", members, of)
     if strange:
@@ -84,7 +84,7 @@ def list_members(asset_class: str | None, search: str | None, *, as_json: bool) 
         show(COLUMNS, members, as_json=True)
         return
     show(COLUMNS, [(*row[:8], " ".join(row[8])) for row in members])
-    click.echo(f"{len(members):,} members")
+    say(f"{len(members):,} members")
 
 
 def _change(change: Literal["add", "remove"], members: Sequence[str], asset_class: AssetClass) -> None:
@@ -95,4 +95,4 @@ def _change(change: Literal["add", "remove"], members: Sequence[str], asset_clas
     stored = asyncio.run(keep(load_settings(), changed))
     told = "holds from the next run on" if stored else "is on its way to the store"
     done = "added" if change == "add" else "removed"
-    click.echo(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {told}")
+    say(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {told}")

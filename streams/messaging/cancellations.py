@@ -14,9 +14,6 @@ from streams.messaging import topics
 from streams.messaging.messages import CANCELLATION, Cancellation, new_id
 from streams.messaging.producer import Outbox
 
-WITHDRAWN = "Withdrawn"
-"""Outcome of a request that was taken back."""
-
 
 def job_of(work: str) -> str:
     """A fresh id for the next job of a piece of work."""

@@ -16,16 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, inf
-from typing import TYPE_CHECKING
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
 from streams.accounts import capacity
 from streams.accounts.quota import KeyUsage
-
-if TYPE_CHECKING:
-    from streams.planning.plan import Availability, Range
+from streams.planning.plan import Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7

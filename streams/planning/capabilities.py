@@ -14,7 +14,8 @@ class Capability:
 
     `batch` is the most symbols of one call, 0 a whole market without naming any; `rows` the most rows of one answer.
     A call costs `cost` and, for each of its symbols, `cost_per_symbol` of the key's limits, and `usd` dollars.
-    Empty `kinds`, `intervals` or `adjustments` say that the dataset has none, or that one call brings all.
+    Empty `kinds`, `intervals` or `adjustments` say that the dataset has none, or that one call brings all. `periods`
+    are named where the last twelve months (`ttm`) are among them; elsewhere years and quarters are what there is.
     """
 
     provider: str
@@ -29,6 +30,8 @@ class Capability:
     """Kinds of the dataset."""
     intervals: tuple[str, ...]
     """Canonical bar intervals."""
+    periods: tuple[str, ...]
+    """Fiscal periods of statements and metrics."""
     adjustments: tuple[str, ...]
     """Adjustments of bars; the first is the default."""
     batch: int
@@ -104,6 +107,7 @@ def _capability(connector: Connector, endpoint: Endpoint) -> Capability:
         asset_classes=endpoint.asset_classes,
         kinds=endpoint.kinds,
         intervals=tuple(name for name in INTERVAL_MS if name in endpoint.intervals),
+        periods=endpoint.periods if "ttm" in endpoint.periods else (),
         adjustments=endpoint.adjustments,
         batch=endpoint.batch,
         rows=endpoint.rows,

@@ -253,3 +253,5 @@ def _action_rules(action: Action) -> Iterator[tuple[str, str]]:
         yield "ratio", f"a split needs a positive ratio, was {shown(action.ratio)}"
     if action.kind == "dividend" and action.amount is None and action.amount_adjusted is None:
         yield "amount", "a dividend needs an amount"
+    if action.kind in {"spin_off", "symbol_change"} and action.new_symbol is None:
+        yield "new_symbol", f"a {action.kind} needs another symbol"

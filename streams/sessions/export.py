@@ -5,6 +5,7 @@ A row that a later collection replaced is that one's: what is exported is what t
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Protocol
 
 import aiohttp
 
-from infra.clickhouse import DATASET_TABLES, QueryRefused, Store, StoreUnavailable
+from infra.clickhouse import DATASET_TABLES, QueryRefused, Store, StoreError, StoreUnavailable
+from infra.clickhouse.queries import text
 from infra.settings import Settings
 from streams.runtime import discovery
 from streams.runtime.process_tree import is_ready
@@ -20,6 +22,8 @@ from streams.runtime.process_tree import is_ready
 FORMATS = {"parquet": "Parquet", "csv": "CSVWithNames", "json": "JSONEachRow"}
 """The ending of a file, and what the engine calls its format; `json` is one object a line."""
 TIMEOUT_S = 600.0  # an export reads a whole session, not a page
+SOURCE = re.compile(r"[a-z0-9_]+")
+"""A provider's name; nothing else of an answer becomes part of a path."""
 
 
 class Exports(Protocol):
@@ -38,13 +42,14 @@ async def export_to(folder: Path, session_id: str, form: str, settings: Settings
     written = []
     async with _opened(settings) as store:
         for dataset, table in DATASET_TABLES.items():
-            where = f"FROM {table} WHERE startsWith(request_id, '{session_id}-')"
+            where = f"FROM {table} WHERE startsWith(request_id, {text(session_id + '-')})"
             counted = await store.export(f"SELECT source, count() {where} GROUP BY source ORDER BY source", "TSV")
             for source, rows in (line.split("\t") for line in counted.decode().splitlines()):
+                if not SOURCE.fullmatch(source):
+                    raise StoreError(f"the store names a source {source!r}, which cannot be part of a file's name")
                 path = folder / f"{source}-{dataset}.{form}"
-                path.write_bytes(
-                    await store.export(f"SELECT * {where} AND source = '{source}' ORDER BY ALL", FORMATS[form])
-                )
+                found = await store.export(f"SELECT * {where} AND source = {text(source)} ORDER BY ALL", FORMATS[form])
+                path.write_bytes(found)
                 written.append((path, int(rows)))
     return written
 

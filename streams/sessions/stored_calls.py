@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from streams.messaging.messages import PollDone
+from streams.messaging.outcomes import PollOutcome
 from streams.runtime.pipeline import Pipeline
-from streams.sessions.in_flight import LOST, REPORTED, Attempt, report_of
+from streams.sessions.in_flight import REPORTED, Attempt, report_of
 from streams.sessions.state import Session, Tally, UnitDone, unit_id
 
 SLACK_MS = 60_000  # a worker's clock may differ from ours
@@ -57,7 +58,8 @@ class Stored:
         if source not in session.spec.sources or not (calls or records):
             return None
         with_records = min(calls, max(0, worth_asking - known.calls_with_records))
-        return UnitDone(unit_id(source, {"lost": session.checkpoints}), source, records, calls, with_records, LOST)
+        unit = unit_id(source, {"lost": session.checkpoints})
+        return UnitDone(unit, source, records, calls, with_records, PollOutcome.INTERRUPTED)
 
     def _from(self, table: str) -> str:
         return f"FROM {table} WHERE startsWith(request_id, '{self._id}-')"

@@ -30,7 +30,6 @@ MISREAD = {  # case -> what is not read right yet
         "words of Alpha Vantage that are not known",
     ),
     "brightdata/error--200-status-header-407-auth": "the status header is not read beside a code",
-    "polygon/dividends--stocks-v1-2026": "the endpoint of 2026 is not known",
 }
 
 if not CORPUS.name:

@@ -204,7 +204,7 @@ async def test_a_restart_gives_no_second_quota(pipeline_embedded):
     job = await pipeline.poll((daily("MSFT"), PROVIDERS))
 
     outcomes = [(report.provider, report.outcome) for report in job.done.values()]
-    assert outcomes == [("polygon", "Busy"), ("yahoo", "records")]
+    assert outcomes == [("polygon", "QuotaExhausted"), ("yahoo", "records")]
 
 
 async def test_a_strategy_sees_single_bars(pipeline_shared):

@@ -152,7 +152,7 @@ def test_a_recorded_refusal_exits_3_and_a_malformed_one_4(recorded):
         (("polygon", "bars", "--symbol", "AAPL", "--asset-class", "bond", "-"), "asset_class was 'bond'"),
         (("polygon", "bars", "--symbol", "A A P L", "-"), "polygon cannot spell the equity 'A A P L'"),
         (("polygon", "bars", "--symbol", "BTC-USD", "--asset-class", "forex", "-"), "'BTC-USD'"),
-        (("polygon", "insider", "--symbol", "AAPL", "-"), "polygon does not serve equity insider"),
+        (("polygon", "earnings", "--symbol", "AAPL", "-"), "polygon does not serve equity earnings"),
         ((*DAILY, "--header", "Retry-After", "-"), "--header 'Retry-After' is not NAME=VALUE"),
         ((*DAILY, "--param", "=1", "-"), "--param '=1' is not NAME=VALUE"),
         ((*DAILY, "--url", "https://example.org/weather", "-"), "is no endpoint of polygon that we know"),
@@ -228,3 +228,13 @@ def test_the_installed_command_reads_standard_input_and_ends_as_said():
     assert done.returncode == 3
     assert orjson.loads(done.stdout)["error"] == "RateLimited"
     assert done.stderr == b""
+
+
+HOSTILE = "a\x1b[2J\r\x9b\u202e\x7f"
+
+
+def test_what_a_terminal_would_obey_is_escaped_and_means_the_same():
+    result = normalize(*DAILY, "-", body={"status": "ERROR", "error": HOSTILE})
+
+    assert lines(result) == [{"error": "ProviderUnavailable", "reason": HOSTILE}]
+    assert result.stdout.removesuffix("\n").isprintable()

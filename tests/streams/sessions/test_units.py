@@ -64,7 +64,7 @@ def test_symbols_share_a_call_where_the_source_takes_several():
 
 def test_what_a_source_does_not_sell_or_spell_is_left_out():
     assert once("alpaca", [Asset("GC", "commodity")], ORDER, NOW) == []
-    assert once("polygon", [Asset("AAPL")], ["insider"], NOW) == []
+    assert once("polygon", [Asset("AAPL")], ["recommendations"], NOW) == []
 
 
 @pytest.mark.parametrize("mode", PRESETS)
