@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -51,8 +52,17 @@ class Call(BaseModel):
         if self.dataset == "bars" and self.interval is None:
             raise ValueError(f"bars need an interval: one of {', '.join(INTERVAL_MS)}")
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError(f"the range is empty: start {self.start} is not before end {self.end}")
+            raise ValueError(f"the range is empty: start {_shown(self.start)} is not before end {_shown(self.end)}")
         return self
+
+
+def _shown(ms: int) -> str:
+    """A time in UTC as a person reads it: `2024-06-03`, or `2024-06-03T13:30:00Z` within a day."""
+    try:
+        found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    except OverflowError:
+        return f"{ms} ms"
+    return f"{found:%Y-%m-%d}" if ms % DAY_MS == 0 else found.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,7 +183,7 @@ class Connector:
         asked = " ".join(filter(None, named))
         scope = "" if call.symbols else " of a whole market"
         sold = sorted(f"{e.dataset}({' '.join((*e.asset_classes, *e.intervals))})" for e in self.endpoints if e.routed)
-        raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
+        raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}", f"it serves {', '.join(sold)}")
 
     def sells(self, call: Call, skip: frozenset[str] = frozenset()) -> bool:
         """Return whether an endpoint other than those named in `skip` serves `call`."""

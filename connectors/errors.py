@@ -37,7 +37,14 @@ class DeclarationError(ConnectorError):
 
 
 class UnsupportedCall(ConnectorError):
-    """The provider has no endpoint for this dataset, asset class, interval or adjustment."""
+    """The provider has no endpoint for this dataset, asset class, interval or adjustment.
+
+    `reason` says what it cannot be asked; the text of the error adds what it has.
+    """
+
+    def __init__(self, reason: str, offer: str = "") -> None:
+        super().__init__(f"{reason}; {offer}" if offer else reason)
+        self.reason = reason
 
 
 class UnsupportedSymbol(UnsupportedCall):

@@ -78,7 +78,7 @@ _PARTS = re.compile(r"(?:\.(?:[A-Z]|PR[A-Z]?|WS(?:\.[A-Z])?|RT))?(?:\.(?:WI|WD|C
 
 Each part may be missing.
 """
-_TESTS = re.compile(r"[A-Z]?TEST|Z[A-Z]ZZT|ZVZZC|ZTST|ZBZX|ZXYZ|ZEXIT|ZIEXT|ZXIET|ZVV|ZZK|ZZV|CBO|CBX|IBO|IGZ")
+_TESTS = re.compile(r"[A-Z]?TEST|Z[A-Z]ZZT|ZVZZC|ZTST|ZBZX|ZXYZ|ZEXIT|ZIEXT|ZXIET|ZVV|ZZK|ZZV|ZZZTX|CBO|CBX|IBO|IGZ")
 """Tickers with which the exchanges test, https://www.nasdaqtrader.com/Trader.aspx?id=TestingFacility."""
 
 

@@ -61,7 +61,7 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
     if asset_class == "index" and re.fullmatch(r"\^[A-Z0-9]{1,10}", symbol) and symbol[1:] not in INDICES:
         return next((code for code, name in INDICES.items() if name == symbol[1:]), symbol[1:])
     raise errors.UnsupportedSymbol(
-        f"alpaca cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs and indices"
+        f"alpaca cannot spell the {asset_class} {symbol!r}", "it sells US listings, pairs and indices"
     )
 
 

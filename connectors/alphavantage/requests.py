@@ -49,8 +49,8 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         if is_us(symbol) and _us(spelling) == symbol:
             return spelling
     raise errors.UnsupportedSymbol(
-        f"alphavantage cannot spell the {asset_class} {symbol!r}: it sells US tickers, "
-        "listings of venues it has a suffix for, BTC-EUR and EUR/USD"
+        f"alphavantage cannot spell the {asset_class} {symbol!r}",
+        "it sells US tickers, listings of venues it has a suffix for, BTC-EUR and EUR/USD",
     )
 
 

@@ -82,8 +82,9 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         found = f"{root}1:COM"
     if found is None:
         raise errors.UnsupportedSymbol(
-            f"brightdata cannot spell the {asset_class} {symbol!r} as Bloomberg does: it knows shares, their classes, "
-            f"indices, currency pairs, {' '.join(COINS.values())} in USD, futures {' '.join(FUTURES.values())}"
+            f"brightdata cannot spell the {asset_class} {symbol!r}",
+            f"it knows shares, their classes, "
+            f"indices, currency pairs, {' '.join(COINS.values())} in USD, futures {' '.join(FUTURES.values())}",
         )
     return found
 

@@ -141,7 +141,7 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
             spelled = ""
     if not spelled:
         raise UnsupportedSymbol(
-            f"eodhd cannot spell the {asset_class} {symbol!r}: of no form or exchange that it sells"
+            f"eodhd cannot spell the {asset_class} {symbol!r}", "it is of no form or exchange that it sells"
         )
     return spelled
 

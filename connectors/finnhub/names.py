@@ -71,8 +71,9 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         if is_us(symbol) and not venue_by("yahoo", symbol.rpartition(".")[2]):
             return symbol
     raise UnsupportedSymbol(
-        f"finnhub cannot spell the {asset_class} {symbol!r}: it sells shares (AAPL, BRK.B, OCDO.XLON), EUR/USD, "
-        f"and coins against {', '.join(sorted(COINBASE_QUOTES | BINANCE_QUOTES))}"
+        f"finnhub cannot spell the {asset_class} {symbol!r}",
+        f"it sells shares (AAPL, BRK.B, OCDO.XLON), EUR/USD, "
+        f"and coins against {', '.join(sorted(COINBASE_QUOTES | BINANCE_QUOTES))}",
     )
 
 

@@ -61,8 +61,9 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
     if asset_class in SHARES and (spelling := suffixed(symbol)):
         return spelling
     raise UnsupportedSymbol(
-        f"fmp cannot spell the {asset_class} {symbol!r}: it sells shares (AAPL, BRK.B, OCDO.XLON), BTC-USD against "
-        f"{', '.join(sorted(CRYPTO_QUOTES))}, EUR/USD, futures by root (GC) and indices (^GSPC)"
+        f"fmp cannot spell the {asset_class} {symbol!r}",
+        f"it sells shares (AAPL, BRK.B, OCDO.XLON), BTC-USD against "
+        f"{', '.join(sorted(CRYPTO_QUOTES))}, EUR/USD, futures by root (GC) and indices (^GSPC)",
     )
 
 

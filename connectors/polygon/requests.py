@@ -129,7 +129,7 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         case "equity" | "etf" if is_us(symbol):
             return taped(symbol)
     raise errors.UnsupportedSymbol(
-        f"polygon cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs, indices"
+        f"polygon cannot spell the {asset_class} {symbol!r}", "it sells US listings, pairs, indices"
     )
 
 

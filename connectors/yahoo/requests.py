@@ -114,9 +114,10 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
     if asset_class in SHARES and (spelled := suffixed(symbol)):
         return spelled
     raise errors.UnsupportedSymbol(
-        f"yahoo cannot spell the {asset_class} {symbol!r}: it sells AAPL, BRK.B, OCDO.XLON "
+        f"yahoo cannot spell the {asset_class} {symbol!r}",
+        "it sells AAPL, BRK.B, OCDO.XLON "
         "(and most other venues), coins that it is known to have (BTC-USD), EUR/USD, futures by root (GC) "
-        "and indices with a caret (^GSPC)"
+        "and indices with a caret (^GSPC)",
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from connectors import Call, connector
 from connectors.calls import DAY_MS
+from connectors.forms import not_canonical
 from streams.errors import Unroutable
 from streams.planning import routing
 from streams.planning.routing import NO_ROUTES, Routes
@@ -85,7 +86,8 @@ def share_out(
         try:
             slip = routing.slip(_of(call, symbol), usable.__contains__, providers, wanted)
         except Unroutable as error:
-            nobody[symbol] = " ".join(str(error).split())
+            strange = not_canonical(symbol, call.asset_class)
+            nobody[symbol] = f"nobody can serve it: {strange}" if strange else " ".join(str(error).split())
         else:
             alike.setdefault(slip, []).append(symbol)
     return [(part, slip) for slip, group in alike.items() for part in _parts(call, slip, group)], nobody

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import aiohttp
 import click
 
+from connectors import Call
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
 from infra.settings import Settings
+from streams.client.call_builder import Slip, share_out
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
+from streams.commands.naming import ASSET_CLASS, named
 from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollRequest
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.requester import Requester
 from streams.planning import routing
 from streams.runtime import discovery
+from streams.runtime.discovery import PipelineLocation
 from streams.runtime.process_tree import ask_status
 from streams.runtime.query import answer
 
@@ -94,7 +99,7 @@ def query(sql: str, *, as_json: bool) -> None:
 @click.argument("dataset")
 @click.argument("symbols", nargs=-1)
 @click.option("--provider", "providers", multiple=True, help="Only these, in this order; repeat. Default: the best.")
-@click.option("--asset-class", default="equity", show_default=True)
+@ASSET_CLASS
 @click.option("--interval", help="1m 5m 15m 30m 1h 4h 1d 1w 1mo; bars only.")
 @click.option("--adjustment", help="raw, split or total; default: what the provider gives.")
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
@@ -108,6 +113,7 @@ def query(sql: str, *, as_json: bool) -> None:
 def poll(
     dataset: str,
     symbols: tuple[str, ...],
+    asset_class: str | None,
     providers: tuple[str, ...],
     start: str | None,
     end: str | None,
@@ -119,15 +125,41 @@ def poll(
 
     \b
     tapestream poll bars AAPL MSFT --interval 1d --start 2012-01-01 --end 2012-12-31
+    tapestream poll quote AAPL BTC-USD EUR/USD ^GSPC
     tapestream poll quote AAPL --provider yahoo
     """
     settings = load_settings()
-    call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
+    call = make_call(dataset=dataset, asset_class=asset_class, start=moment(start), end=moment(end, end=True), **given)
     where = discovery.find(settings)
-    slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
+    calls, unasked = _calls(call, symbols, asset_class, where, providers)
+    for line in unasked:
+        say(f"not asked: {line}", err=True)
+    if not calls:
+        raise SystemExit(2)
     deadline = None if within_s is None else now_ms() + round(within_s * 1000)
-    requests = requests_for([(call, slip)], deadline, urgent=True, force_fresh=force_fresh)
+    requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
     job = asyncio.run(_poll(where.bootstrap, requests))
+    _print(job)
+    raise SystemExit(1 if job.failures or unasked else 0)
+
+
+def _calls(
+    call: Call, symbols: Sequence[str], asset_class: str | None, where: PipelineLocation, providers: Sequence[str]
+) -> tuple[list[tuple[Call, Slip]], list[str]]:
+    """The calls for symbols, or for a whole market, with their slips; and why the other symbols are not asked."""
+    if not symbols:
+        return [(call, routing.slip(call, where.providers.__contains__, providers, where.routes))], []
+    by_class, strange = named(symbols, asset_class)
+    calls, unasked = [], list(strange.values())
+    for of, members in by_class.items():
+        part = call.model_copy(update={"asset_class": of})
+        shared, nobody = share_out(part, members, where.providers, providers, where.routes)
+        calls += shared
+        unasked += [f"{symbol}: {why}" for symbol, why in nobody.items()]
+    return calls, unasked
+
+
+def _print(job: Job) -> None:
     records = sum(report.records for report in job.done.values())
     say(f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests")
     if told := _answered(job):
@@ -135,7 +167,6 @@ def poll(
     for report in job.failures:
         tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
         say(f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})")
-    raise SystemExit(1 if job.failures else 0)
 
 
 def _answered(job: Job) -> str:

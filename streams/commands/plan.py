@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ import click
 from pydantic import SecretStr
 
 from connectors import connector, connectors
-from connectors.records import Period
+from connectors.records import AssetClass, Period
 from infra.clickhouse.queries import HAS_POLLS, CallCost, RefusedCall, answered_sql, calls_sql, refused_sql
 from infra.clock import now_ms
 from infra.settings import Settings
@@ -19,10 +20,11 @@ from streams.accounts import capacity as capacities
 from streams.accounts.entitlement import REMEMBERED_MS
 from streams.accounts.quota import Window
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
+from streams.commands.naming import ASSET_CLASS, named
 from streams.planning.availability import availabilities, horizons
 from streams.planning.candidates import best_effort
 from streams.planning.coverage import covered_by, kinds_of, poll_shape
-from streams.planning.plan import Availability, Covered, Plan, Requirement
+from streams.planning.plan import Availability, Covered, Plan, Requirement, Unavailable
 from streams.planning.planner import make
 from streams.planning.routing import routes
 from streams.runtime.process_tree import ProcessTreeAddress, sandbox_environment
@@ -36,7 +38,7 @@ SHOWN = 5  # reasons printed; `--json` has all of them
 @click.command()
 @click.option("--datasets", required=True, help="Which, by comma: bars,actions,profile.")
 @click.option("--symbols", help="Canonical symbols by comma, or @FILE with one a line; none: a whole market.")
-@click.option("--asset-class", default="equity", show_default=True)
+@ASSET_CLASS
 @click.option("--interval", help="1m 5m 15m 30m 1h 4h 1d 1w 1mo; of bars.")
 @click.option("--adjustment", help="raw, split or total, of bars; default: what the provider gives.")
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
@@ -50,6 +52,7 @@ SHOWN = 5  # reasons printed; `--json` has all of them
 def plan(
     datasets: str,
     symbols: str | None,
+    asset_class: AssetClass | None,
     start: str | None,
     end: str | None,
     providers: tuple[str, ...],
@@ -66,13 +69,17 @@ def plan(
     """
     settings = settings_of_tree()
     names = chosen(providers)
-    named = symbols_of(symbols)
+    by_class, strange = named(symbols_of(symbols), asset_class)
     requirements = [
-        _wish(dataset, named, start=moment(start), end=moment(end, end=True), **given) for dataset in parts(datasets)
+        _wish(dataset, tuple(members), asset_class=of, start=moment(start), end=moment(end, end=True), **given)
+        for dataset in parts(datasets)
+        for of, members in (by_class if symbols else {asset_class or "equity": []}).items()
     ]
     now = now_ms()
     covered, supplied = asyncio.run(_look(settings, requirements, names, now, full=full))
     found = make(requirements, supplied, covered, now, routes(settings.routes))
+    lacking = [Unavailable(dataset, (symbol,), why) for dataset in parts(datasets) for symbol, why in strange.items()]
+    found = replace(found, unavailable=(*found.unavailable, *lacking))
     keyless = without_key(supplied)
     if as_json:
         say_json({**_as_data(found), "without_key": keyless})

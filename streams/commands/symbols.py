@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import click
 
@@ -13,7 +13,9 @@ from infra.clickhouse.universe import members_sql
 from infra.clock import now_ms
 from streams.collecting.universe import ASSET_CLASSES, changes, keep
 from streams.commands.console import load_settings, one_line_errors, say, show
+from streams.commands.naming import ASSET_CLASS, named
 from streams.runtime.query import rows
+from streams.sessions.options import asset_class_of
 
 COLUMNS = ("symbol", "asset_class", "name", "exchange", "currency", "country", "active", "added", "sources")
 CLASSES = click.Choice(ASSET_CLASSES)
@@ -30,30 +32,40 @@ def symbols() -> None:
 
 
 @symbols.command()
-@click.argument("named", metavar="SYMBOL...", nargs=-1, required=True)
-@click.option("--asset-class", type=CLASSES, default="equity", show_default=True)
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@ASSET_CLASS
 @one_line_errors
-def add(named: tuple[str, ...], asset_class: AssetClass) -> None:
+def add(symbols: tuple[str, ...], asset_class: str | None) -> None:
     """Add symbols to the universe, and to every list of symbols of their asset class.
 
     \b
     tapestream symbols add TSM ASML
-    tapestream symbols add SOL-USD --asset-class crypto
+    tapestream symbols add SOL-USD EUR/USD
     """
-    _change("add", named, asset_class)
+    by_class, strange = named(symbols, asset_class)
+    for line in strange.values():
+        say(f"not added: {line}", err=True)
+    for of, members in by_class.items():
+        _change("add", members, of)
+    if strange:
+        raise SystemExit(1 if by_class else 2)
 
 
 @symbols.command()
-@click.argument("named", metavar="SYMBOL...", nargs=-1, required=True)
-@click.option("--asset-class", type=CLASSES, default="equity", show_default=True)
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@ASSET_CLASS
 @one_line_errors
-def remove(named: tuple[str, ...], asset_class: AssetClass) -> None:
+def remove(symbols: tuple[str, ...], asset_class: str | None) -> None:
     """Remove symbols from the universe and from every list: no run asks for them. What is stored stays.
 
     \b
     tapestream symbols remove XOM
     """
-    _change("remove", named, asset_class)
+    by_class, strange = named(symbols, asset_class)
+    for of, members in by_class.items():
+        _change("remove", members, of)
+    for symbol in strange:  # some providers list codes that are no canonical symbols
+        _change("remove", [symbol], cast("AssetClass", asset_class or asset_class_of(symbol)))
 
 
 @symbols.command("list")
@@ -75,8 +87,8 @@ def list_members(asset_class: str | None, search: str | None, *, as_json: bool) 
     say(f"{len(members):,} members")
 
 
-def _change(change: Literal["add", "remove"], named: Sequence[str], asset_class: AssetClass) -> None:
-    changed = changes(change, named, asset_class, now_ms())
+def _change(change: Literal["add", "remove"], members: Sequence[str], asset_class: AssetClass) -> None:
+    changed = changes(change, members, asset_class, now_ms())
     stored = asyncio.run(keep(load_settings(), changed))
     told = "holds from the next run on" if stored else "is on its way to the store"
     done = "added" if change == "add" else "removed"

@@ -176,7 +176,7 @@ def fault(candidate: Candidate, symbol: str) -> str:
     try:
         candidate.availability.connector.symbols.spell(symbol, candidate.asset_class)
     except UnsupportedCall as error:
-        return str(error)
+        return error.reason
     return ""
 
 

@@ -139,7 +139,7 @@ class _Planner:
                     candidates.candidate(availability, requirement.call(tuple(symbols[:1])), gaps, symbols, self.now)
                 )
             except UnsupportedCall as error:
-                why[availability.connector.name] = str(error)
+                why[availability.connector.name] = error.reason
                 if isinstance(error, PartlySold) and not candidates.best_effort(availability.connector):
                     cuts.append(error)
         return found, why, cuts

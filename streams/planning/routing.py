@@ -67,7 +67,7 @@ def slip(
         try:
             connector(name).split(call)
         except UnsupportedCall as error:
-            why.append(str(error))
+            why.append(error.reason)
         else:
             found.append(name)
     if not found:

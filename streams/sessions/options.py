@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from connectors import forms
 from streams.errors import InvalidSpec
 from streams.sessions import units
 from streams.sessions.spec import HOUR_MS, PRESETS, Asset, Preset, Spec, preset
 
 KNOWN = {asset.symbol: asset.asset_class for found in PRESETS.values() for asset in found.symbols}
-COIN = re.compile(r"[A-Z0-9]+-[A-Z]{3,4}")
 IN_FILE = ("mode", "hours", *(field.name for field in fields(Preset) if field.name != "duration_ms"))
 
 
@@ -60,13 +60,12 @@ def assets(symbols: Iterable[str]) -> tuple[Asset, ...]:
 def asset(text: str) -> Asset:
     """The asset of one symbol, as `assets`."""
     symbol, _, asset_class = text.partition(":")
-    return Asset(symbol, asset_class or KNOWN.get(symbol) or _by_form(symbol))
+    return Asset(symbol, asset_class or asset_class_of(symbol))
 
 
-def _by_form(symbol: str) -> str:
-    if "/" in symbol:
-        return "forex"
-    return "crypto" if COIN.fullmatch(symbol) else "equity"
+def asset_class_of(symbol: str) -> str:
+    """Return the asset class that a symbol is known to have, or else that its form has."""
+    return KNOWN.get(symbol) or forms.asset_class_of(symbol)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

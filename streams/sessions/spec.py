@@ -67,7 +67,7 @@ def _problems(spec: Spec) -> Iterator[str]:
     if spec.mode not in get_args(Mode):
         yield f"mode {spec.mode!r} is none of {', '.join(get_args(Mode))}"
     if not 0 < spec.duration_ms <= LONGEST_MS:
-        yield f"duration_ms {spec.duration_ms} is not within 1..{LONGEST_MS}"
+        yield f"it cannot last {spec.duration_ms / HOUR_MS:g} hours: more than 0, at most {LONGEST_MS // HOUR_MS}"
     if not _PERSON.fullmatch(spec.started_by):
         yield "started_by must be a name: at most 80 letters, digits, spaces and . , @ + - _"
     yield from _misspelt("symbols", [asset.symbol for asset in spec.symbols], _SYMBOL)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from connectors import Call, UnsupportedCall, connector, connectors
 from connectors.calls import DAY_MS
+from connectors.forms import not_canonical
 from connectors.records import AssetClass
 from streams.accounts.capacity import PERIOD_MS
 from streams.accounts.quota import ROLLING_MS
@@ -48,7 +49,7 @@ class Unit:
 
 
 def check(spec: Spec) -> None:
-    """Raise `InvalidSpec` for a source, dataset or asset class that there is not."""
+    """Raise `InvalidSpec` for a source, dataset or asset class that there is not, or for no canonical symbol."""
     asset_classes = [asset.asset_class for asset in spec.symbols]
     for what, names, known in (
         ("source", spec.sources, tuple(connectors())),
@@ -57,6 +58,9 @@ def check(spec: Spec) -> None:
     ):
         if unknown := [name for name in names if name not in known]:
             raise InvalidSpec(f"session {spec.id!r}: unknown {what} {unknown[0]!r}; known: {', '.join(known)}")
+    for asset in spec.symbols:
+        if strange := not_canonical(asset.symbol, cast("AssetClass", asset.asset_class)):
+            raise InvalidSpec(f"session {spec.id!r}: {strange}")
 
 
 def once(source: str, assets: Sequence[Asset], datasets: Iterable[str], started: int) -> list[Unit]:

@@ -141,6 +141,54 @@ async def test_a_wish_that_nobody_serves_is_told_without_a_call(pipeline_shared)
     assert received() == 0
 
 
+DAYS = ("--interval", "1d")
+
+
+async def polled(pipeline, *arguments):
+    """Run `tapestream poll` beside the pipeline; returns (exit code, what it printed)."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streams", "poll", *arguments),
+        env=pipeline.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    return process.returncode, printed.decode()
+
+
+async def test_poll_asks_the_canonical_symbols_and_says_what_the_others_may_mean(pipeline_shared):
+    week = (*DAYS, "--start", "2012-06-04", "--end", "2012-06-08", "--provider", "polygon")
+
+    code, printed = await polled(pipeline_shared, "bars", "AAPL", "BRK-B", "MSFT", *week)
+
+    assert "not asked: BRK-B is not canonical: did you mean BRK.B?" in printed
+    assert "10 records, 0 rejected, 2 requests" in printed
+    assert code == 1
+
+
+async def test_poll_takes_the_asset_class_of_each_symbol_from_its_form(pipeline_shared):
+    code, printed = await polled(pipeline_shared, "quote", "AAPL", "BTC-USD", "EUR/USD", "^GSPC")
+
+    assert code == 0, printed
+    assert "4 records, 0 rejected" in printed
+
+
+async def test_poll_asks_nothing_where_nothing_is_canonical(pipeline_shared):
+    received = Meter(pipeline_shared)
+
+    code, printed = await polled(pipeline_shared, "quote", "BRK-B")
+
+    assert (code, printed) == (2, "not asked: BRK-B is not canonical: did you mean BRK.B?\n")
+    assert received() == 0
+
+
+async def test_poll_of_an_empty_range_names_days(pipeline_shared):
+    code, printed = await polled(pipeline_shared, "bars", "AAPL", *DAYS, "--start", "2024-06-04", "--end", "2024-06-02")
+
+    assert code == 2
+    assert "the range is empty: start 2024-06-04 is not before end 2024-06-03" in printed
+
+
 async def test_the_program_in_the_readme_runs(pipeline_shared):
     section = README.read_text(encoding="utf-8").partition("**A program** fetches.")[2]
     program = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]

@@ -359,10 +359,13 @@ def test_symbols_are_asked_singly_where_the_provider_takes_one():
 def test_what_nobody_serves_is_told_without_asking():
     call = call_for(dataset="bars", interval="1d", asset_class="forex")
 
-    calls, nobody = share_out(call, ["EUR/USD", "no pair"], {"polygon", "yahoo"}, ())
+    calls, nobody = share_out(call, ["EUR/USD", "EURCHF", "no pair"], {"polygon", "yahoo"}, ())
 
     assert [part.symbols for part, _ in calls] == [("EUR/USD",)]
-    assert nobody["no pair"].startswith("nobody can serve it: polygon")
+    assert nobody == {
+        "EURCHF": "nobody can serve it: EURCHF is not canonical: did you mean EUR/CHF?",
+        "no pair": "nobody can serve it: no pair is no canonical symbol of the asset class forex: write EUR/USD",
+    }
 
 
 def test_an_unknown_provider_is_a_mistake_of_the_caller():

@@ -60,15 +60,22 @@ def allowed(*arguments):
 
 
 def test_json_is_one_object_with_calls_time_money_and_what_cannot_be_had():
-    found = told(*ONE_DAY, "--symbols", "AAPL,MSFT,no share", "--provider", "finnhub", "--provider", "polygon")
+    found = told(
+        *ONE_DAY, "--symbols", "AAPL,MSFT,XYZ.XLUX,BRK-B", *("--provider", "finnhub"), *("--provider", "polygon")
+    )
 
     assert found["calls_total"] == 2
     assert found["calls"] == {"finnhub": 2}
     assert (found["duration_s"], found["cost_usd"], found["covered"]) == (0, 0, 0)
-    ((lacking),) = found["unavailable"]
-    assert (lacking["dataset"], lacking["symbols"]) == ("bars", ["no share"])
-    assert "finnhub cannot spell the equity 'no share'" in lacking["reason"]
+    lacking, misspelt = found["unavailable"]
+    assert (lacking["dataset"], lacking["symbols"]) == ("bars", ["XYZ.XLUX"])
+    assert "finnhub cannot spell the equity 'XYZ.XLUX'" in lacking["reason"]
     assert "polygon: no key, set POLYGON_KEYS" in lacking["reason"]
+    assert misspelt == {
+        "dataset": "bars",
+        "symbols": ["BRK-B"],
+        "reason": "BRK-B is not canonical: did you mean BRK.B?",
+    }
     assert found["without_key"] == ["polygon"]
 
 

@@ -66,8 +66,19 @@ def test_what_is_no_symbol_is_refused_in_one_line(symbols):
     result = run("add", *symbols)
 
     assert result.exit_code == 2
-    assert "is no symbol; write canonical symbols" in result.stderr
+    assert "is no canonical symbol of the asset class equity: write AAPL, BRK.B, VOD.XLON" in result.stderr
     assert members() == []
+
+
+def test_what_is_misspelt_is_named_with_what_may_be_meant_and_the_others_are_added():
+    result = run("add", "TSM", "BRK-B", "SOL-USD", "eur-usd", "^GSPC")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "not added: BRK-B is not canonical: did you mean BRK.B?",
+        "not added: eur-usd is not canonical: did you mean EUR/USD?",
+    ]
+    assert members() == [("SOL-USD", "crypto", True), ("TSM", "equity", True), ("^GSPC", "index", True)]
 
 
 def test_an_unknown_asset_class_is_refused():

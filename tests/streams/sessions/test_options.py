@@ -33,6 +33,11 @@ def test_an_asset_class_is_told_known_or_seen_by_the_form():
     )
 
 
+def test_a_symbol_in_another_spelling_is_refused_with_what_may_be_meant():
+    with pytest.raises(InvalidSpec, match=r"BRK-B is not canonical: did you mean BRK\.B\?$"):
+        make(NOW, symbols=["AAPL", "BRK-B"])
+
+
 def test_a_file_says_the_same_and_options_win_over_it(tmp_path):
     path = tmp_path / "session.toml"
     path.write_text('mode = "focused"\nhours = 3\nsymbols = ["IBM"]\nsources = ["yahoo", "fmp"]\n')
