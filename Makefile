@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PROCESSES ?= 2
 
-.PHONY: setup demo test check format up worker kafka bench docs clean
+.PHONY: setup demo test check format up worker kafka clickhouse bench docs clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,9 @@ worker: setup      ## one worker against KAFKA_URL and CLICKHOUSE_URL
 kafka: setup       ## one Apache Kafka broker on loopback, from its own jars
 	$(BIN)/python -m infra.kafka.apache start --foreground
 
+clickhouse: setup  ## one ClickHouse server on loopback for tests, from npm's library
+	$(BIN)/python -m infra.clickhouse.server
+
 bench: setup       ## bars/s: the limit, the embedded broker, Apache Kafka; what bulk gets of every quota
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.quota
@@ -48,4 +51,4 @@ docs: setup        ## write the generated documents anew
 	$(BIN)/python docs/generate.py
 
 clean:             ## remove what `setup` and runs made; data/ stays
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis infra/kafka/.run
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis infra/kafka/.run infra/clickhouse/.run

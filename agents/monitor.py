@@ -1,4 +1,4 @@
-"""The worker's window: pages on its loopback web server that tell its state and answer read-only SQL.
+"""The worker's pages on its loopback web server: its state, and answers to read-only SQL.
 
 `/status/` is the whole; `/keys/`, `/breakers/` and `/budget/` are what it says of the providers that this worker owns.
 POST SQL to `/query/` for rows, and to `/export/?format=Parquet` for a file: each client has one under way at a time.
@@ -130,7 +130,7 @@ class Monitor:
         }
 
     def _attach(self, app: Any, what: str, path: str) -> None:
-        """A page that tells one thing of every provider that this worker owns."""
+        """A page with one view of every provider that this worker owns."""
 
         @app.page(path)  # type: ignore[untyped-decorator]
         async def page(web: Any, request: Any) -> Any:

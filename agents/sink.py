@@ -2,12 +2,18 @@
 
 A store that is away stops consumption and commits until it is back. A row that the store refuses goes to the
 dead letters, acknowledged, before any offset passes it.
+
+A rebalance may come at every `await`. It starts a new generation: records fetched and batches opened before are void,
+since their next owner, which may be this sink, reads them again from the committed offsets. Taking them all the same
+would commit past records that are in no batch any more. Only the insert in progress may still commit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -16,15 +22,17 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
 from streams.messaging import topics
-from streams.messaging.dead_letters import letter
+from streams.messaging.dead_letters import letter, unfit
 from streams.messaging.producer import Outbox
 from streams.processing.table_rows import TABLES, Batch
 
 log = telemetry.get(__name__)
 
-POLL_MS = 100
-RETRY_CAP_S = 30.0
-HAND_OVER_S = 5.0
+POLL_MS = 100  # an idle sink looks ten times a second
+RETRY_CAP_S = 30.0  # a store that is back is used within half a minute
+HAND_OVER_S = 5.0  # a rebalance waits for the insert in progress
+COMMIT_RETRY_S = 1.0  # a broker that restarts is back within seconds
+STOP_S = 8.0  # of the 15 s of an exit: what is not stored by then is left to Kafka
 DAY_MS = 86_400_000
 
 
@@ -37,7 +45,9 @@ class Sink:
         self._batch_rows = batch_rows
         self._batch_age_s = batch_age_s
         self._open: dict[str, Batch] = {}
+        self._generation = 0
         self._flushing: asyncio.Task[None] | None = None
+        self._may_commit = True
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self.stored: dict[tuple[str, int], int] = {}
@@ -76,17 +86,24 @@ class Sink:
                 log.warning("sink.fetch", error=str(error))
                 await asyncio.sleep(1)
                 continue
-            for partition, records in fetched.items():
-                for record in records:
-                    await self._take(partition, record)
+            await self._take_all(fetched)
             await self._flush_due()
 
     async def stop(self) -> None:
-        """Store what was received, commit, leave the group."""
+        """Store what was received, commit, leave the group; what is not stored within `STOP_S` is left to Kafka."""
         self._stopping.set()
-        await self._ended.wait()
-        await self.flush()
-        await self._consumer.stop()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._ended.wait()
+                await self.flush()
+        except TimeoutError:
+            left = sum(batch.rows for batch in self._open.values())
+            log.warning("sink.left_to_kafka", open_rows=left, waiting_for_store=self.waiting_for_store)
+            if self._flushing:
+                self._flushing.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_S):
+                await self._consumer.stop()
 
     async def flush(self) -> None:
         """Store every open batch now."""
@@ -96,20 +113,32 @@ class Sink:
             await self._flushing
 
     async def hand_over(self) -> None:
-        """Finish the insert under way; open batches are dropped: their next owner starts from the committed offset."""
+        """Begin a new generation; the insert in progress may end and commit within `HAND_OVER_S`."""
+        self._generation += 1
+        self._open.clear()
         if self._flushing:
             await asyncio.wait([self._flushing], timeout=HAND_OVER_S)
-        self._open.clear()
+            self._may_commit = self._flushing.done()
+
+    async def _take_all(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
+        generation = self._generation
+        for partition, records in fetched.items():
+            for record in records:
+                await self._take(partition, record)
+                if generation != self._generation:
+                    return
 
     async def _take(self, partition: Any, record: Any) -> None:
-        topic = partition.topic
+        topic, generation = partition.topic, self._generation
         batch = self._open.get(topic)
         if batch is None:
             batch = self._open[topic] = Batch(TABLES[topic], time.monotonic())
         try:
             batch.add(partition, record)
         except ValueError as error:
-            await self._dead(record, "message", str(error))
+            await self._dead(record, "message", unfit(error))
+            if generation != self._generation:
+                return
             batch.skip(partition, record.offset)
         if batch.rows >= self._batch_rows:
             await self._flush(topic)
@@ -123,24 +152,37 @@ class Sink:
                 await self._flush(topic)
 
     async def _flush(self, topic: str) -> None:
-        """Cut the topic's batch and store it beside further reading; one insert is under way at a time."""
-        batch = self._open.pop(topic)
+        """Cut the topic's batch and store it beside further reading; one insert is in progress at a time."""
+        batch, generation = self._open.pop(topic, None), self._generation
         if self._flushing:
             await self._flushing
+        if batch is None or generation != self._generation:
+            return
+        self._may_commit = True
         self._flushing = asyncio.ensure_future(self._store_and_commit(batch))
 
     async def _store_and_commit(self, batch: Batch) -> None:
         if batch.rows:
             await self._insert(batch, 0, len(batch.records))
         self.rows += batch.rows
-        try:
-            await self._consumer.commit(batch.offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            # the partitions moved: their next owner stores these rows again, which changes nothing
-            log.info("sink.commit_superseded", table=batch.table.name, error=str(error))
-            return
-        for partition, offset in batch.offsets.items():
-            self.stored[partition.topic, partition.partition] = offset
+        if await self._commit(batch):
+            for partition, offset in batch.offsets.items():
+                self.stored[partition.topic, partition.partition] = offset
+
+    async def _commit(self, batch: Batch) -> bool:
+        """Commit a stored batch; False where its partitions moved: their next owner stores the rows again."""
+        while self._may_commit:
+            try:
+                await self._consumer.commit(batch.offsets)
+            except (CommitFailedError, IllegalStateError) as error:
+                log.info("sink.commit_superseded", table=batch.table.name, error=str(error))
+                return False
+            except KafkaError as error:
+                log.warning("sink.commit_retry", table=batch.table.name, error=str(error))
+                await asyncio.sleep(COMMIT_RETRY_S)
+            else:
+                return True
+        return False
 
     async def _insert(self, batch: Batch, first: int, last: int) -> None:
         """Insert records `first`..`last`; a refused part is halved until the refused records are alone."""

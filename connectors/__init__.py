@@ -1,8 +1,8 @@
 """What the providers say. Folders are the providers, so `ls -d */` is their list; files are what providers share.
 
 Reading order: `calls` (asked, sent, received), `records` (the unified datasets), `items` (what a parser yields),
-`errors`, `declaration` (`Endpoint`, `Connector`), `fields` (shared readers), then any provider. A provider is a folder,
-or a module, that holds a `CONNECTOR` of the same name.
+`errors`, `endpoints` (`Endpoint` and its builder), `declaration` (`Connector`), `fields` (shared readers), then any
+provider. A provider is a folder, or a module, that holds a `CONNECTOR` of the same name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from connectors.calls import Answer, Call, Request
-from connectors.declaration import Connector, Endpoint, Outcome
+from connectors.declaration import Connector, Outcome
+from connectors.endpoints import Endpoint, Facts, endpoint
 from connectors.errors import (
     REFUSALS,
     ConnectorError,
@@ -43,6 +44,7 @@ __all__ = [
     "ConnectorError",
     "DeclarationError",
     "Endpoint",
+    "Facts",
     "FieldError",
     "Outcome",
     "Quote",
@@ -53,6 +55,7 @@ __all__ = [
     "UnsupportedSymbol",
     "connector",
     "connectors",
+    "endpoint",
 ]
 
 
@@ -80,7 +83,7 @@ def connectors() -> Mapping[str, Connector]:
 
 
 def connector(name: str) -> Connector:
-    """Give one provider. Raises `UnsupportedCall` that lists the known ones."""
+    """Return one provider. Raises `UnsupportedCall` that lists the known ones."""
     try:
         return connectors()[name]
     except KeyError:

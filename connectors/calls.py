@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval
+from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval, Period
 
 DAY_MS = 86_400_000
+LONGEST_REQUEST = 16_384
+"""Characters of a path and its parameters: twice what common servers take, and longer than any request of ours."""
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@^-]|%[0-9A-Fa-f]{2})+)+/?")
+_MISLEADING = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{1,2}(?:/|$)")
 
 
 class Call(BaseModel):
@@ -32,7 +38,8 @@ class Call(BaseModel):
     end: int | None = None
     kind: str | None = None
     """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
-    period: Literal["annual", "quarterly"] | None = None
+    period: Period | None = None
+    """None takes what the provider gives by default: years, at some quarters too, never the last twelve months."""
     exchange: str | None = None
     query: str | None = None
     limit: int | None = Field(default=None, ge=1)
@@ -50,13 +57,32 @@ class Call(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request without its key: `path` is below the provider's base URL."""
+    """One HTTP request without its key: `path` is below the provider's base URL.
+
+    `moved` is where the provider redirects it: path and query from the root of the same origin, without the key. The
+    answer is read as that to `path` and `params`.
+    """
 
     endpoint: str
     path: str
     params: Mapping[str, str] = field(default_factory=dict)
     method: Literal["GET", "POST"] = "GET"
     body: Mapping[str, Any] | list[Any] | None = None
+    moved: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Characters of path and parameters."""
+        return len(self.path) + sum(len(name) + len(value) for name, value in self.params.items())
+
+
+def is_path(text: str) -> bool:
+    """Tell whether a text is a path that every reader of URLs takes for the same path.
+
+    It is one of RFC 3986 (and the caret of `^GSPC`) that begins with one slash. No segment of it is empty or of dots,
+    and none hides a backslash or a control character, also not behind percent signs.
+    """
+    return bool(_PATH.fullmatch(text)) and not any(_MISLEADING.search(unquote(part)) for part in text.split("/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +120,14 @@ class Auth:
         return any("{secret}" in text for text in self.headers.values())
 
     def place(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Give (query parameters, headers) that carry `key`. They must never be logged."""
+        """Return (query parameters, headers) that carry `key`. They must never be logged."""
         ident, _, secret = key.partition(":")
         parts = {"key": key, "id": ident, "secret": secret, "token": secret or key}
         headers = {name: text.format(**parts) for name, text in self.headers.items()}
         return ({self.query: key} if self.query else {}), headers
 
     def address(self, request: Request, key: str) -> Request:
-        """Give the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
+        """Return the request with its `account` field, in query or body, set to the id of an `id:secret` key."""
         ident, paired, _ = key.partition(":")
         if not (self.account and paired):
             return request

@@ -10,18 +10,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import ValidationError
 
 from connectors import errors
-from connectors.calls import Answer, Auth, Call, Limit, Request
+from connectors.calls import LONGEST_REQUEST, Answer, Auth, Call, Limit, Request, is_path
+from connectors.endpoints import Endpoint
 from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject
-from connectors.reading import UNREADABLE, Reading
-from connectors.records import DATASETS, Adjustment, AnyRecord, AssetClass
+from connectors.reading import UNREADABLE, Reading, broken_rule
+from connectors.records import DATASETS, AnyRecord
 from connectors.symbols import Symbols
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -34,74 +33,13 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The kinds of which a dataset consists: a call that names none wants them all."""
 
-Parse = Callable[["Reading"], Iterator[Item]]
-Build = Callable[[Call, tuple[str, ...]], Mapping[str, str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One path of the provider's API: what it serves, how it is asked, how its answer is read.
-
-    `path` is a template; `build(call, spelled_symbols)` gives its fields and the query parameters. `match`
-    are parameters that tell endpoints of one path apart. `intervals` maps canonical intervals to the
-    provider's codes; of `adjustments` the first is the default. `batch` is the most symbols of one call
-    (0: no symbols, a whole market). `span_ms` is the longest range of one call per interval. An endpoint with
-    `routed=False` is read but never asked (retired shapes, or one that another endpoint makes needless).
-    """
-
-    name: str
-    dataset: str
-    path: str
-    build: Build
-    parse: Parse
-    docs: str
-    asset_classes: tuple[AssetClass, ...] = ("equity", "etf")
-    intervals: Mapping[str, str] = field(default_factory=dict)
-    adjustments: tuple[Adjustment, ...] = ()
-    kinds: tuple[str, ...] = ()
-    match: Mapping[str, str] = field(default_factory=dict)
-    batch: int = 1
-    span_ms: Mapping[str, int] = field(default_factory=dict)
-    history: str = ""
-    rows: int | None = None
-    cost: float = 1
-    cost_per_symbol: float = 0
-    usd: float = 0
-    plan: str = "free"
-    method: Literal["GET", "POST"] = "GET"
-    body: Callable[[Call, tuple[str, ...]], Mapping[str, Any] | list[Any]] | None = None
-    latest: bool = False
-    """A latest-value query: a symbol without a value is `UnknownSymbol`."""
-    routed: bool = True
-
-    def serves(self, call: Call) -> bool:
-        """Tell whether this endpoint can be asked `call`."""
-        return (
-            self.routed
-            and self.dataset == call.dataset
-            and call.asset_class in self.asset_classes
-            and (call.interval is None or call.interval in self.intervals)
-            and (call.adjustment is None or not self.adjustments or call.adjustment in self.adjustments)
-            and (call.kind is None or not self.kinds or call.kind in self.kinds)
-            and bool(call.symbols) == (self.batch > 0)
-        )
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """The template as a pattern for the end of a URL's path."""
-        return _pattern(self.path)
-
-    def weight(self, symbols: int) -> float:
-        """Calls (or credits) that one request for `symbols` symbols costs."""
-        return self.cost + self.cost_per_symbol * symbols
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one answer became: records (possibly none) or exactly one refusal.
 
     `missing` are single symbols' refusals in a batch, `next` the following page, `left_out` rows outside
-    the asset classes.
+    the asset classes. `cut_off` says why a following page that the answer names is not asked; empty otherwise.
     """
 
     items: tuple[AnyRecord | BarColumns, ...] = ()
@@ -110,6 +48,7 @@ class Outcome:
     next: Request | None = None
     left_out: int = 0
     refusal: errors.Refusal | None = None
+    cut_off: str = ""
 
     @property
     def name(self) -> str:
@@ -129,6 +68,7 @@ STATUS: Mapping[int, type[errors.Refusal]] = MappingProxyType(
         410: errors.InvalidRequest,
         413: errors.InvalidRequest,
         414: errors.InvalidRequest,
+        **dict.fromkeys((301, 302, 303, 307, 308), errors.Redirected),
         422: errors.InvalidRequest,
         429: errors.RateLimited,
     }
@@ -199,27 +139,28 @@ class Connector:
             raise errors.DeclarationError(f"{self.name}: host of unknown endpoint {sorted(unknown)[0]!r}")
 
     def endpoint(self, name: str) -> Endpoint:
-        """Give the endpoint of that name. Raises `UnsupportedCall`."""
+        """Return the endpoint of that name. Raises `UnsupportedCall`."""
         for endpoint in self.endpoints:
             if endpoint.name == name:
                 return endpoint
         raise errors.UnsupportedCall(f"{self.name} has no endpoint {name!r}")
 
     def route(self, call: Call, skip: frozenset[str] = frozenset()) -> Endpoint:
-        """Give the endpoint that serves `call`: the first declared, but for those named in `skip`.
+        """Return the endpoint that serves `call`: the first declared, but for those named in `skip`.
 
         Raises `UnsupportedCall`, saying what is sold.
         """
         for endpoint in self.endpoints:
             if endpoint.name not in skip and endpoint.serves(call):
                 return endpoint
-        asked = " ".join(filter(None, (call.asset_class, call.dataset, call.kind, call.interval, call.adjustment)))
+        named = (call.asset_class, call.dataset, call.kind, call.period, call.interval, call.adjustment)
+        asked = " ".join(filter(None, named))
         scope = "" if call.symbols else " of a whole market"
         sold = sorted(f"{e.dataset}({' '.join((*e.asset_classes, *e.intervals))})" for e in self.endpoints if e.routed)
         raise errors.UnsupportedCall(f"{self.name} does not serve {asked}{scope}; it serves {', '.join(sold)}")
 
     def sells(self, call: Call, skip: frozenset[str] = frozenset()) -> bool:
-        """Tell whether an endpoint other than those named in `skip` serves `call`."""
+        """Return whether an endpoint other than those named in `skip` serves `call`."""
         return any(endpoint.name not in skip and endpoint.serves(call) for endpoint in self.endpoints)
 
     def split(self, call: Call, skip: frozenset[str] = frozenset()) -> list[Call]:
@@ -256,13 +197,30 @@ class Connector:
         given = {**endpoint.match, **endpoint.build(call, spelled)}
         fields = set(re.findall(r"\{(\w+)\}", endpoint.path))
         path = endpoint.path.format(**{name: quote(given[name], safe=":,=^.-") for name in fields})
-        return Request(
+        asked = Request(
             endpoint=endpoint.name,
             path=path,
             params={name: value for name, value in given.items() if name not in fields},
             method=endpoint.method,
             body=endpoint.body(call, spelled) if endpoint.body else None,
         )
+        return self.admit(asked)
+
+    def admit(self, request: Request, known: str = "") -> Request:
+        """Give back a request that asks an endpoint at its own path, or at the `known` path of the request before.
+
+        Raises `UnsupportedCall` for any other: what a provider names as the next page travels with a key.
+        """
+        endpoint = self.endpoint(request.endpoint)
+        own = request.path == known or (is_path(request.path) and endpoint.pattern.fullmatch(request.path))
+        if not own or request.method != endpoint.method:
+            asked = f"{request.method} {request.path!r:.80}"
+            raise errors.UnsupportedCall(
+                f"{self.name}.{endpoint.name} is {endpoint.method} {endpoint.path}, not {asked}"
+            )
+        if request.size > LONGEST_REQUEST:
+            raise errors.UnsupportedCall(f"{self.name}.{endpoint.name}: a request of {request.size} characters")
+        return request
 
     def find(self, method: str, url: str, params: Mapping[str, str] = NOTHING) -> Request | None:
         """Recognise one of our endpoints in a URL, whatever its host; None when it is none of ours."""
@@ -288,13 +246,28 @@ class Connector:
                 request=request,
                 answer=answer,
                 request_id=request_id,
+                pattern=self.endpoint(request.endpoint).pattern if request.endpoint else None,
             )
-            return self._outcome(reading)
+            return self._admitted(request, self._outcome(reading))
         except errors.Refusal as refusal:
             return Outcome(refusal=refusal)
+        except errors.OutOfScope:
+            return Outcome(left_out=1)
         except (errors.ConnectorError, ValidationError, *UNREADABLE) as error:
-            reason = f"{request.endpoint or 'answer'}: {type(error).__name__}: {error}"
-            return Outcome(refusal=errors.MalformedPayload(reason))
+            reason = str(error) if isinstance(error, errors.ConnectorError) else broken_rule(error)[1]
+            return Outcome(refusal=errors.MalformedPayload(f"{request.endpoint or 'answer'}: {reason}"))
+
+    def _admitted(self, request: Request, found: Outcome) -> Outcome:
+        """Judge where the answer sends us on: rows stay without their next page, a job without its poll is broken."""
+        if isinstance(found.refusal, errors.Pending) and found.refusal.poll:
+            self.admit(found.refusal.poll)
+        if found.next is None:
+            return found
+        try:
+            self.admit(found.next, known=request.path)
+        except errors.UnsupportedCall as error:
+            return replace(found, next=None, cut_off=f"next page: {error}")
+        return found
 
     def fields(self, request: Request) -> Mapping[str, str]:
         """Query parameters and path fields of a request, by name."""
@@ -310,7 +283,8 @@ class Connector:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
         found = _sorted(endpoint.parse(reading))
-        return self._unknown(reading.call, found) if endpoint.latest else found
+        found = self._unknown(reading.call, found) if endpoint.latest else found
+        return replace(found, rejects=(*found.rejects, *reading.doubts.values())) if reading.doubts else found
 
     def _unknown(self, call: Call, found: Outcome) -> Outcome:
         """A latest-value query: a symbol without a value is unknown; a single one makes that the whole outcome."""
@@ -385,16 +359,11 @@ def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | N
     return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
 
 
-EPOCH_S = 1_000_000_000
+EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span
 
 
 def _count(text: str) -> float | None:
     return float(text) if len(text) < 15 and text.strip().isdecimal() else None
-
-
-@cache
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) + "/?$")
 
 
 def _ranges(call: Call, span: int | None) -> list[tuple[int | None, int | None]]:

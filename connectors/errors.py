@@ -5,6 +5,7 @@ ConnectorError
 ├── UnsupportedCall           this provider cannot be asked this at all; no call was made
 │   └── UnsupportedSymbol     the symbol cannot be spelled at this provider
 ├── FieldError                one value or row of a payload cannot be read: the row is rejected
+│   └── OutOfScope            the row is about nothing that we keep: it is left out and counted
 └── Refusal                   the provider answered, and the answer is not records
     ├── RateLimited           wait on this key (`retry_after`, seconds)
     ├── QuotaExhausted        this key is done until the provider's reset (`resets_at`, ms UTC)
@@ -13,6 +14,7 @@ ConnectorError
     ├── UnknownSymbol         stop asking this provider for this symbol
     ├── InvalidRequest        our mistake: report it
     ├── Pending               ready later: ask again with `poll`
+    ├── Redirected            it is at another address of the provider: ask `target`
     ├── ProviderUnavailable   5xx, time-out, broken connection, robot page: retry, count for the breaker
     └── MalformedPayload      not what the documentation promises: dead letter
 """
@@ -51,6 +53,13 @@ class FieldError(ConnectorError):
         super().__init__(reason)
         self.rule = rule
         self.reason = reason
+
+
+class OutOfScope(FieldError):
+    """A row is about no instrument of the asset classes: a test ticker of the exchanges, a coin of unknown identity."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("symbol", reason)
 
 
 class Refusal(ConnectorError):
@@ -109,6 +118,14 @@ class Pending(Refusal):
         super().__init__(reason)
         self.poll = poll
         self.retry_after = retry_after
+
+
+class Redirected(Refusal):
+    """The provider answers at another address of its own origin: `target` is the request that asks there."""
+
+    def __init__(self, reason: str = "", *, target: Request | None = None) -> None:
+        super().__init__(reason)
+        self.target = target
 
 
 class ProviderUnavailable(Refusal):

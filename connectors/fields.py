@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from connectors.currencies import unit
 from connectors.errors import FieldError, MalformedPayload
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -44,21 +46,29 @@ ABSENT = frozenset(
 )
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
-_MINOR = {
-    "GBp": "GBP",
-    "GBX": "GBP",
-    "GBx": "GBP",
-    "ZAc": "ZAR",
-    "ZAC": "ZAR",
-    "ILA": "ILS",
-    "ILa": "ILS",
-    "USX": "USD",
-    "USx": "USD",
-}
+
+
+def shown(value: Any) -> str:
+    """A value of a payload as a reason shows it: in JSON, at most 80 characters."""
+    try:
+        found = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return kind(value)
+    return found if len(found) <= 80 else f"{found[:79]}…"
+
+
+def kind(value: Any) -> str:
+    """What a value of a payload is, in JSON's words: `an object`, `a list`, `a text`, `a number`, `null`, …."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    names = ((Mapping, "an object"), (str, "a text"), ((int, float), "a number"), (Sequence, "a list"))
+    return next((name for kinds, name in names if isinstance(value, kinds)), "no JSON value")
 
 
 def absent(value: Any) -> bool:
-    """Tell whether `value` stands for nothing: null, NaN, infinity, or one of the texts that say so."""
+    """Return whether `value` stands for nothing: null, NaN, infinity, or one of the texts that say so."""
     if value is None:
         return True
     if isinstance(value, float):
@@ -79,14 +89,14 @@ def number(value: Any) -> float | None:
         text = value.strip().removesuffix("%").replace(",", "").strip()
         if _NUMBER.fullmatch(text):
             return _finite(float(text))
-    raise FieldError("number", f"{value!r:.80} is not a number")
+    raise FieldError("number", f"{shown(value)} is not a number")
 
 
 def _finite(value: float) -> float | None:
     try:
         result = float(value)
     except OverflowError:
-        raise FieldError("number", "integer is too large for a float") from None
+        raise FieldError("number", "a number is too large") from None
     return result if math.isfinite(result) else None
 
 
@@ -109,7 +119,7 @@ def integer(value: Any) -> int | None:
     if found is None:
         return None
     if not found.is_integer():
-        raise FieldError("number", f"{value!r:.80} is not a whole number")
+        raise FieldError("number", f"{shown(value)} is not a whole number")
     return int(found)
 
 
@@ -118,7 +128,7 @@ def text(value: Any) -> str | None:
     if absent(value):
         return None
     if not isinstance(value, str):
-        raise FieldError("text", f"{value!r:.80} is not a text")
+        raise FieldError("text", f"{shown(value)} is not a text")
     return value.strip()
 
 
@@ -161,7 +171,7 @@ def millis(value: Any, unit: Literal["s", "ms", "us", "ns"]) -> int | None:
         if found is None and isinstance(value, (int, float)):
             found = None
     except FieldError:
-        raise FieldError("time", f"{value!r:.80} is not an epoch time") from None
+        raise FieldError("time", f"{shown(value)} is not an epoch time") from None
     if found is None:
         return None
     if isinstance(found, float) and not math.isfinite(found):
@@ -183,7 +193,7 @@ def times(values: Sequence[Any], unit: Literal["s", "ms", "us", "ns"]) -> list[i
 
 def _plausible(ms: int, value: Any) -> int:
     if not -62_135_596_800_000 <= ms <= 253_402_300_799_999:
-        raise FieldError("time", f"{value!r:.80} lies outside the years 1 to 9999")
+        raise FieldError("time", f"{shown(value)} lies outside the years 1 to 9999")
     return ms
 
 
@@ -196,7 +206,7 @@ def iso_date(value: Any) -> str | None:
     try:
         return date(*map(int, match.groups())).isoformat() if match else date.fromisoformat(found).isoformat()
     except ValueError:
-        raise FieldError("date", f"{value!r:.80} is not a date YYYY-MM-DD") from None
+        raise FieldError("date", f"{shown(value)} is not a date YYYY-MM-DD") from None
 
 
 def us_date(value: Any) -> str | None:
@@ -207,7 +217,7 @@ def us_date(value: Any) -> str | None:
     try:
         return datetime.strptime(found, "%m/%d/%Y").date().isoformat()  # noqa: DTZ007  (a date has no zone)
     except ValueError:
-        raise FieldError("date", f"{value!r:.80} is not a date MM/DD/YYYY") from None
+        raise FieldError("date", f"{shown(value)} is not a date MM/DD/YYYY") from None
 
 
 def midnight(day: str | None) -> int | None:
@@ -222,7 +232,7 @@ def _midnight(day: str) -> int:
     try:
         return date.fromisoformat(day).toordinal() * DAY_MS - _EPOCH
     except ValueError:
-        raise FieldError("date", f"{day!r:.80} is not a date YYYY-MM-DD") from None
+        raise FieldError("date", f"{shown(day)} is not a date YYYY-MM-DD") from None
 
 
 _EPOCH = date(1970, 1, 1).toordinal() * DAY_MS
@@ -285,10 +295,10 @@ def iso_time(value: Any, zone: ZoneInfo | None = None) -> int | None:
         # fromisoformat of 3.11 reads at most microseconds: longer fractions are cut, not rounded
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", found))
     except ValueError:
-        raise FieldError("time", f"{value!r:.80} is not an ISO time") from None
+        raise FieldError("time", f"{shown(value)} is not an ISO time") from None
     if moment.tzinfo is None:
         if zone is None:
-            raise FieldError("time", f"{value!r:.80} names no zone")
+            raise FieldError("time", f"{shown(value)} names no zone")
         moment = moment.replace(tzinfo=zone)
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
@@ -309,18 +319,21 @@ def _utc(ms: int) -> datetime:
 
 
 def currency(value: Any) -> str | None:
-    """Read a currency code: upper case, minor units as their major (`GBp` is GBP). See `minor`."""
+    """Read a currency code, a minor unit as its major (`GBp` is GBP). Raises `FieldError` (rule `currency`)."""
     found = text(value)
-    return _MINOR.get(found, found.upper()) if found else None
+    return unit(found)[0] if found else None
 
 
 def minor(value: Any) -> float:
-    """Factor that brings a price in this currency text to the major unit: 0.01 for GBp, GBX, ZAc, ILA, USX, else 1."""
-    return 0.01 if isinstance(value, str) and value.strip() in _MINOR else 1.0
+    """Factor that brings a price in this currency text to the major unit: 0.01 for GBp, 0.001 for KWF, else 1."""
+    try:
+        return unit(value.strip())[1] if isinstance(value, str) else 1.0
+    except FieldError:
+        return 1.0  # the unknown code is reported where it is read
 
 
 def scaled(value: float | None, factor: float) -> float | None:
-    """Give `value * factor`, None staying None; a factor of 0.01 divides, so that 1234 p is exactly 12.34."""
+    """Return `value * factor`, None staying None; a factor of 0.01 divides, so that 1234 p is exactly 12.34."""
     if value is None or factor == 1:
         return value
     return value / (1 / factor) if factor < 1 else value * factor
@@ -373,7 +386,7 @@ OUTFLOWS = ("capital_expenditure", "dividends_paid", "share_repurchases")
 
 
 def outflows(items: Mapping[str, float]) -> dict[str, float]:
-    """Give a cash flow's items with what is paid out at most 0, whatever sign the provider writes."""
+    """Return a cash flow's items with what is paid out at most 0, whatever sign the provider writes."""
     return {name: (-abs(value) or 0.0) if name in OUTFLOWS else value for name, value in items.items()}
 
 
@@ -388,5 +401,5 @@ def read_csv(body: str, columns: Sequence[str]) -> list[dict[str, str]]:
         raise MalformedPayload(f"body is not CSV: {error}") from None
     header = [name.strip() for name in table[0]] if table else []
     if lacking := [name for name in columns if name not in header]:
-        raise MalformedPayload(f"CSV header {header!r:.120} lacks {lacking[0]!r}")
+        raise MalformedPayload(f"CSV header {shown(header)} lacks {shown(lacking[0])}")
     return [dict(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False)) for row in table[1:]]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypedDict
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from pydantic import ValidationError
 
 from connectors import errors
 from connectors.calls import Answer, Call, Request
-from connectors.fields import read_csv
-from connectors.items import Item, Next, Reject
+from connectors.fields import currency, kind, read_csv, shown
+from connectors.items import Item, LeftOut, Next, Reject
 from connectors.records import AssetClass, Envelope
-from connectors.symbols import Symbols
+from connectors.symbols import QUOTE_COINS, Symbols
 
 
 class Source(TypedDict):
@@ -40,6 +42,7 @@ class Reading:
         request: Request,
         answer: Answer,
         request_id: str,
+        pattern: re.Pattern[str] | None = None,
     ) -> None:
         self.provider = source
         self.spelling = symbols
@@ -51,10 +54,26 @@ class Reading:
         self.request = request
         self.answer = answer
         self.request_id = request_id
+        self.doubts: dict[str, Reject] = {}
+        """Values that were left absent while their record was kept, each once an answer, for the dead letters."""
+        self._pattern = pattern
 
     def following(self, **changed: str) -> Next:
         """More of the same answer: this request with other query parameters."""
         return Next(replace(self.request, params={**self.request.params, **changed}))
+
+    def following_at(self, url: str) -> Next:
+        """More of the same answer, at a URL of the provider's: its path as the endpoint's template has it, its query.
+
+        What stands before the template is left out. Where the path does not end like the template it stays as it is,
+        and the page is not asked.
+        """
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # brackets around what is no IPv6 address
+            return Next(replace(self.request, path=url))
+        found = self._pattern.search(parts.path) if self._pattern else None
+        return Next(replace(self.request, path=found[0] if found else parts.path, params=dict(parse_qsl(parts.query))))
 
     @cached_property
     def json(self) -> Any:
@@ -62,7 +81,7 @@ class Reading:
         try:
             return orjson.loads(self.answer.body)
         except orjson.JSONDecodeError as error:
-            raise errors.MalformedPayload(f"body is not JSON: {error}") from None
+            raise errors.MalformedPayload(f"body is not JSON from line {error.lineno}, column {error.colno}") from None
 
     @cached_property
     def text(self) -> str:
@@ -83,7 +102,7 @@ class Reading:
         return read_csv(self.text, columns)
 
     def of(self, spelling: str | None = None, asset_class: AssetClass | None = None) -> Envelope:
-        """Give the common fields of a record whose symbol the provider spells `spelling`.
+        """Return the common fields of a record whose symbol the provider spells `spelling`.
 
         Without a spelling it is the call's only symbol (payloads that do not name it). Raises `FieldError`
         for a spelling the connector cannot map.
@@ -100,8 +119,18 @@ class Reading:
     def canonical(self, spelling: str, asset_class: AssetClass | None = None) -> tuple[str, AssetClass]:
         """Map the provider's spelling to (canonical symbol, asset class). Raises `FieldError`."""
         if not isinstance(spelling, str) or not spelling.strip():
-            raise errors.FieldError("symbol", f"symbol was {spelling!r}, not a text")
+            raise errors.FieldError("symbol", f"symbol was {shown(spelling)}, not a text")
         return self.spelling.canonical(spelling.strip(), asset_class or self.call.asset_class)
+
+    def currency(self, code: Any) -> str | None:
+        """Read a currency code as `fields.currency`; one that nobody knows is absent, and one of the `doubts`."""
+        if self.call.asset_class == "crypto" and code in QUOTE_COINS:
+            return str(code)
+        try:
+            return currency(code)
+        except errors.FieldError as error:
+            self.doubts[error.reason] = Reject(rule=error.rule, reason=error.reason, row={"currency": code})
+            return None
 
     def symbols(self, spellings: Any) -> list[str]:
         """Canonical symbols of a list of spellings, each once; what is no instrument of ours is left out."""
@@ -115,7 +144,7 @@ class Reading:
             return None
 
     def source(self) -> Source:
-        """Give the common fields of a record that is not about one symbol (news)."""
+        """Return the common fields of a record that is not about one symbol (news)."""
         return {
             "source": self.provider,
             "observed_at": self.answer.observed_at,
@@ -133,19 +162,16 @@ class Reading:
         `read` gives one item, several, or None for nothing. Raises `MalformedPayload` when `items` is no list.
         """
         if not isinstance(items, list):
-            raise errors.MalformedPayload(f"expected a list of rows, was {type(items).__name__}")
+            raise errors.MalformedPayload(f"expected a list of rows, was {kind(items)}")
         for row in items:
             try:
                 found = read(row)
                 many = [found] if not isinstance(found, Iterator) else list(found)
-            except errors.FieldError as error:
-                yield Reject(rule=error.rule, reason=error.reason, row=row)
-            except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                where = ".".join(map(str, first["loc"]))
-                yield Reject(rule="field", reason=f"{where}: {first['msg']}", row=row)
-            except UNREADABLE as error:
-                yield Reject(rule="shape", reason=f"{type(error).__name__}: {error}", row=row)
+            except errors.OutOfScope:
+                yield LeftOut()
+            except (errors.FieldError, ValidationError, *UNREADABLE) as error:
+                rule, reason = broken_rule(error)
+                yield Reject(rule=rule, reason=reason, row=row)
             else:
                 yield from (item for item in many if item is not None)
 
@@ -156,13 +182,42 @@ def objects(items: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
     Raises `MalformedPayload` when `items` is no list, or holds elements but no object at all.
     """
     if not isinstance(items, list):
-        raise errors.MalformedPayload(f"expected a list of rows, was {type(items).__name__}")
+        raise errors.MalformedPayload(f"expected a list of rows, was {kind(items)}")
     found = [row for row in items if isinstance(row, dict)]
     if items and not found:
-        raise errors.MalformedPayload(f"none of {len(items)} rows is an object; the first was {items[0]!r:.80}")
+        raise errors.MalformedPayload(f"none of {len(items)} rows is an object; the first was {shown(items[0])}")
     strays = [row for row in items if not isinstance(row, dict)] if len(found) < len(items) else []
-    return found, [Reject(rule="shape", reason=f"a row was {type(row).__name__}", row=row) for row in strays]
+    return found, [Reject(rule="shape", reason=f"a row was {kind(row)}, not an object", row=row) for row in strays]
 
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What reading a payload of another shape than documented raises."""
+
+
+def broken_rule(error: Exception) -> tuple[str, str]:
+    """Return (rule, reason) of what reading a row raised, in words about the data and not about this program.
+
+    docs/DATASETS.md lists the rules.
+    """
+    match error:
+        case errors.FieldError():
+            return error.rule, error.reason
+        case ValidationError():
+            return "field", first_fault(error)
+        case ArithmeticError():
+            zero = isinstance(error, ZeroDivisionError)
+            return ("ratio", "a divisor is zero") if zero else ("number", "a number is too large")
+        case KeyError():
+            return "shape", f"{shown(error.args[0])} is missing"
+    short = isinstance(error, LookupError)
+    return "shape", "a list is shorter than documented" if short else "a value is not of the documented shape"
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say of a record or message that is no valid one which field is at fault, and what it was."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the value"
+    if first["type"] == "json_invalid":
+        return f"{where} is no JSON"
+    absent = first["input"] is None or first["type"] == "missing"
+    return f"{where} is absent" if absent else f"{where} cannot be {shown(first['input'])}"

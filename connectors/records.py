@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 AssetClass = Literal["equity", "etf", "fund", "crypto", "forex", "commodity", "index"]
 Interval = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "1mo"]
 Adjustment = Literal["raw", "split", "total"]
+Period = Literal["annual", "quarterly", "ttm"]
+"""What a call asks of: fiscal years, fiscal quarters, the last twelve months."""
 FiscalPeriod = Literal["FY", "Q1", "Q2", "Q3", "Q4", "H1", "H2", "TTM", "Q"]
 
 Millis = Annotated[int, Field(ge=-62_135_596_800_000, le=253_402_300_799_999, description="ms since the epoch, UTC")]
@@ -92,16 +94,21 @@ class Bars(Record):
 
 
 class Action(Record):
-    """A split (`ratio` = new shares per old) or a dividend (`amount` per share as paid)."""
+    """A split (`ratio` = new shares per old), a dividend (`amount` per share as paid), a spin-off, a change of symbol.
+
+    Of a spin-off `ratio` counts shares of the company `new_symbol` per share held; a change of symbol has `new_symbol`.
+    """
 
     dataset: ClassVar[str] = "actions"
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "kind", "ex_date")
 
-    kind: Literal["split", "dividend"]
+    kind: Literal["split", "dividend", "spin_off", "symbol_change"]
     ex_date: IsoDate
     ratio: float | None = None
     amount: float | None = None
     amount_adjusted: float | None = None
+    adjustment_factor: float | None = None
+    new_symbol: str | None = None
     currency: Currency | None = None
     record_date: IsoDate | None = None
     pay_date: IsoDate | None = None

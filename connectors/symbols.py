@@ -1,6 +1,12 @@
-"""Canonical symbols and the venues behind them: one table, one row per venue, shared by all connectors.
+"""Canonical symbols, and how the tickers of shares are read and written in each provider's dialect.
 
-`AAPL`, `BRK.B`, `OCDO.XLON` (ISO 10383 MIC), `BTC-USD`, `EUR/USD`, `GC`, `^GSPC`: see docs/DATASETS.md.
+`AAPL`, `BRK.B`, `GM.WS.B`, `NOVO.B.XCSE` (ISO 10383 MIC), `BTC-USD`, `EUR/USD`, `GC`, `^GSPC`: see docs/DATASETS.md.
+
+A US ticker is a root and parts. Exchanges define the parts, and there are three notations of them
+(https://www.nasdaqtrader.com/Trader.aspx?id=CQSSymbolConvention): the words of CMS (`PRA`, `WS`, `RT`), each after a
+dot, are canonical; Polygon keeps the tape's own CQS (`pA`, `.WS`, `r`); web sites have hyphens (`-PA`, `-WT`, `-RI`).
+One reader knows them all, for providers mix them: a share is the same symbol in any notation. A word that no exchange
+defines is no part of a ticker; it may be the suffix of a venue that the table does not have.
 """
 
 from __future__ import annotations
@@ -8,14 +14,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import MappingProxyType
 
+from connectors.errors import OutOfScope
 from connectors.records import AssetClass
+from connectors.venues import BY_MIC, Venue, venue_by
 
-US_SHARE = re.compile(r"[A-Z][A-Z0-9]{0,11}(\.[A-Z]{1,3})?")
-LISTED = re.compile(r"(?P<ticker>[A-Z0-9][A-Z0-9.\-&]{0,15})\.(?P<mic>X[A-Z0-9]{3}|[A-Z]{4})")
+SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 PAIR = re.compile(r"(?P<base>[A-Z0-9]{1,12})-(?P<quote>[A-Z]{3,5})")
 FOREX = re.compile(r"(?P<base>[A-Z]{3})/(?P<quote>[A-Z]{3})")
+INDEX = re.compile(r"\^[A-Z0-9.\-]{1,15}")
 QUOTE_COINS = (
     "USDT",
     "USDC",
@@ -37,8 +45,8 @@ QUOTE_COINS = (
 class Symbols:
     """Maps symbols both ways.
 
-    `spell(symbol, asset_class)` gives the provider's spelling or raises `UnsupportedSymbol`;
-    `canonical(spelling, asset_class)` gives (symbol, asset class), the asset class being the one asked
+    `spell(symbol, asset_class)` returns the provider's spelling or raises `UnsupportedSymbol`;
+    `canonical(spelling, asset_class)` returns (symbol, asset class), the asset class being the one asked
     for, or raises `FieldError`.
     """
 
@@ -46,100 +54,139 @@ class Symbols:
     canonical: Callable[[str, AssetClass], tuple[str, AssetClass]]
 
 
-class Venue(NamedTuple):
-    """An exchange: its MIC, country (ISO 3166-1), and how providers write it; "" where one does not sell it."""
+# -- shares listed in the US -----------------------------------------------------------------------------------------
 
-    mic: str
-    country: str
-    currency: str
-    yahoo: str
-    """Suffix at Yahoo, FMP and Finnhub."""
-    eodhd: str
-    alphavantage: str
-    bloomberg: str
-
-
-VENUES: tuple[Venue, ...] = (
-    Venue("XLON", "GB", "GBP", "L", "LSE", "LON", "LN"),
-    Venue("XETR", "DE", "EUR", "DE", "XETRA", "DEX", "GY"),
-    Venue("XFRA", "DE", "EUR", "F", "F", "FRK", "GF"),
-    Venue("XPAR", "FR", "EUR", "PA", "PA", "PAR", "FP"),
-    Venue("XAMS", "NL", "EUR", "AS", "AS", "AMS", "NA"),
-    Venue("XBRU", "BE", "EUR", "BR", "BR", "BRU", "BB"),
-    Venue("XLIS", "PT", "EUR", "LS", "LS", "LIS", "PL"),
-    Venue("XDUB", "IE", "EUR", "IR", "IR", "", "ID"),
-    Venue("XMIL", "IT", "EUR", "MI", "", "", "IM"),
-    Venue("XMAD", "ES", "EUR", "MC", "MC", "", "SM"),
-    Venue("XSWX", "CH", "CHF", "SW", "SW", "SWX", "SW"),
-    Venue("XWBO", "AT", "EUR", "VI", "VI", "", "AV"),
-    Venue("XSTO", "SE", "SEK", "ST", "ST", "STO", "SS"),
-    Venue("XOSL", "NO", "NOK", "OL", "OL", "OSL", "NO"),
-    Venue("XCSE", "DK", "DKK", "CO", "CO", "CPH", "DC"),
-    Venue("XHEL", "FI", "EUR", "HE", "HE", "HEL", "FH"),
-    Venue("XICE", "IS", "ISK", "IC", "IC", "", "IR"),
-    Venue("XWAR", "PL", "PLN", "WA", "WAR", "", "PW"),
-    Venue("XPRA", "CZ", "CZK", "PR", "PR", "", "CP"),
-    Venue("XBUD", "HU", "HUF", "BD", "BUD", "", "HB"),
-    Venue("XATH", "GR", "EUR", "AT", "AT", "", "GA"),
-    Venue("XIST", "TR", "TRY", "IS", "IS", "", "TI"),
-    Venue("XTAE", "IL", "ILS", "TA", "TA", "", "IT"),
-    Venue("XJSE", "ZA", "ZAR", "JO", "JSE", "", "SJ"),
-    Venue("XTSE", "CA", "CAD", "TO", "TO", "TRT", "CT"),
-    Venue("XTSX", "CA", "CAD", "V", "V", "TRV", "CV"),
-    Venue("XCNQ", "CA", "CAD", "CN", "CN", "", "CF"),
-    Venue("NEOE", "CA", "CAD", "NE", "NEO", "", "QF"),
-    Venue("XMEX", "MX", "MXN", "MX", "MX", "", "MM"),
-    Venue("BVMF", "BR", "BRL", "SA", "SA", "SAO", "BS"),
-    Venue("XBUE", "AR", "ARS", "BA", "BA", "", "AR"),
-    Venue("XSGO", "CL", "CLP", "SN", "SN", "", "CI"),
-    Venue("XASX", "AU", "AUD", "AX", "AU", "", "AU"),
-    Venue("XNZE", "NZ", "NZD", "NZ", "", "", "NZ"),
-    Venue("XTKS", "JP", "JPY", "T", "TSE", "", "JT"),
-    Venue("XHKG", "HK", "HKD", "HK", "HK", "HKG", "HK"),
-    Venue("XSHG", "CN", "CNY", "SS", "SHG", "SHH", "CG"),
-    Venue("XSHE", "CN", "CNY", "SZ", "SHE", "SHZ", "CS"),
-    Venue("XKRX", "KR", "KRW", "KS", "KO", "", "KP"),
-    Venue("XKOS", "KR", "KRW", "KQ", "KQ", "", "KQ"),
-    Venue("XTAI", "TW", "TWD", "TW", "TW", "", "TT"),
-    Venue("ROCO", "TW", "TWD", "TWO", "TWO", "", "TT"),
-    Venue("XNSE", "IN", "INR", "NS", "NSE", "NSE", "IS"),
-    Venue("XBOM", "IN", "INR", "BO", "BSE", "BSE", "IB"),
-    Venue("XSES", "SG", "SGD", "SI", "", "", "SP"),
-    Venue("XBKK", "TH", "THB", "BK", "BK", "", "TB"),
-    Venue("XIDX", "ID", "IDR", "JK", "JK", "", "IJ"),
-    Venue("XKLS", "MY", "MYR", "KL", "KLSE", "", "MK"),
-    Venue("XBER", "DE", "EUR", "BE", "BE", "", "GB"),
-    Venue("XHAM", "DE", "EUR", "HM", "HM", "", "GH"),
-    Venue("XDUS", "DE", "EUR", "DU", "DU", "", "GD"),
-    Venue("XHAN", "DE", "EUR", "HA", "HA", "", "GI"),
-    Venue("XMUN", "DE", "EUR", "MU", "MU", "", "GM"),
-    Venue("XSTU", "DE", "EUR", "SG", "STU", "", "GS"),
-    Venue("XLUX", "LU", "EUR", "", "LU", "", "LX"),
-    Venue("XPHS", "PH", "PHP", "PS", "PSE", "", "PM"),
-    Venue("XBSE", "RO", "RON", "RO", "RO", "", "RO"),
-    Venue("XSAU", "SA", "SAR", "SR", "", "", "AB"),
-    Venue("DSMD", "QA", "QAR", "QA", "", "", "QD"),
-    Venue("XDFM", "AE", "AED", "AE", "", "", "UH"),
-    Venue("XCAI", "EG", "EGP", "CA", "", "", "EY"),
-    Venue("XSTC", "VN", "VND", "VN", "", "", "VN"),
-    Venue("XTAL", "EE", "EUR", "TL", "", "", "ET"),
-    Venue("XRIS", "LV", "EUR", "RG", "", "", ""),
-    Venue("XLIT", "LT", "EUR", "VS", "", "", ""),
+_ROOT = re.compile(r"[A-Z][A-Z0-9]{0,11}")
+_NOTATIONS = tuple(
+    (re.compile(theirs), canonical)
+    for theirs, canonical in (
+        (r"-P(?:R?-)?([A-Z]?)(?=[.-]|$)", r".PR\1"),  # -P, -PE, -P-E, -PR-E; after a dot P is a class
+        (r"\.PR\.([A-Z])(?=\.|$)", r".PR\1"),
+        (r"p(?=[A-Z]?(?:[.w]|$))", ".PR"),  # the tape's p, r and w
+        (r"r", ".RT"),
+        (r"w", ".WI"),
+        (r"[.-]W[ST][.-]?([A-Z])(?=[.-]|$)", r".WS.\1"),
+        (r"[.-]WT(?=[.-]|$)", ".WS"),
+        (r"[.-]UN(?=[.-]|$)", ".U"),
+        (r"[.-]RT?WI(?=[.-]|$)", ".RT.WI"),
+        (r"[.-]RI(?=[.-]|$)", ".RT"),
+        (r"-", "."),
+    )
 )
+_PARTS = re.compile(r"(?:\.(?:[A-Z]|PR[A-Z]?|WS(?:\.[A-Z])?|RT))?(?:\.(?:WI|WD|CL|CV|EC|PP|SD|TEST)){0,2}")
+"""Class, unit, preferred, warrants or rights; then when issued, when distributed, called, convertible, ….
 
-BY_MIC = {venue.mic: venue for venue in VENUES}
+Each part may be missing.
+"""
+_TESTS = re.compile(r"[A-Z]?TEST|Z[A-Z]ZZT|ZVZZC|ZTST|ZBZX|ZXYZ|ZEXIT|ZIEXT|ZXIET|ZVV|ZZK|ZZV|CBO|CBX|IBO|IGZ")
+"""Tickers with which the exchanges test, https://www.nasdaqtrader.com/Trader.aspx?id=TestingFacility."""
 
 
-def venue_by(field: str, code: str) -> Venue | None:
-    """Give the venue that a provider writes as `code`; `field` is the column of `VENUES`, e.g. ``yahoo``."""
-    return _BY_CODE[field].get(code)
+def us_share(text: str) -> str | None:
+    """Read a ticker of the US, whatever its notation: `PEB-PE`, `PEBpE`, `PEB.PR.E` are `PEB.PRE`; None for no ticker.
+
+    Raises `OutOfScope` for a test ticker.
+    """
+    text = text.rstrip(".-")
+    if (root := _ROOT.match(text)) is None:
+        return None
+    tail = text[root.end() :]
+    for theirs, canonical in _NOTATIONS if tail else ():
+        tail = theirs.sub(canonical, tail)
+    if not _PARTS.fullmatch(tail):
+        return None
+    if _TESTS.fullmatch(root[0]) or ".TEST" in tail:
+        raise OutOfScope(f"{text:.20} is a test ticker of the exchanges")
+    return root[0] + tail
+
+
+def is_us(symbol: str) -> bool:
+    """Tell whether `symbol` is the canonical one of a share listed in the US."""
+    try:
+        return us_share(symbol) == symbol
+    except OutOfScope:
+        return False
+
+
+def taped(symbol: str) -> str:
+    """Spell a US share as the tape does: `PEB.PRE` -> `PEBpE`, `X.RT.WI` -> `Xrw`, `GM.WS.B` as it is."""
+    return re.sub(r"\.PR(?=[A-Z]?(\.|$))", "p", symbol).replace(".RT", "r").replace(".WI", "w")
+
+
+# -- shares listed elsewhere -----------------------------------------------------------------------------------------
+
+_LISTED = re.compile(r"(?P<ticker>[A-Z0-9][A-Z0-9.\-&]{0,15})\.(?P<mic>[A-Z][A-Z0-9]{3})")
+_PIECES = re.compile(r"[A-Z0-9&]+(?:[.\- ][A-Z0-9&]+)*")
+
+
+def listing(text: str, venue: Venue) -> str | None:
+    """Read a ticker of a venue outside the US: `NOVO-B` of Copenhagen is `NOVO.B.XCSE`; None for no ticker.
+
+    One or two letters after a hyphen, dot or space are a class (`NOVO-B`, `REI-UN`), as is the series of a
+    Canadian preferred share (`BCE-PA`, `BCE-PR-A`); more belong to the name (`BAJAJ-AUTO`). Hong Kong's numbers have
+    four digits at least.
+    """
+    text = text.rstrip(".- ")
+    if not _PIECES.fullmatch(text):
+        return None
+    root, *rest = re.split(r"[.\- ]", text)
+    if venue.country == "CA" and (preferred := re.fullmatch("PR?([A-Z])", "".join(rest))):
+        rest = [f"PR{preferred[1]}"]
+    if venue.mic == "XHKG" and root.isdecimal():
+        root = root.lstrip("0").zfill(4)
+    ticker = root + "".join(f".{piece}" if re.fullmatch("[A-Z]{1,2}|PR[A-Z]", piece) else f"-{piece}" for piece in rest)
+    symbol = f"{ticker}.{venue.mic}"
+    return symbol if _LISTED.fullmatch(symbol) else None
 
 
 def split_listing(symbol: str) -> tuple[str, Venue] | None:
-    """Split `OCDO.XLON` into (`OCDO`, its venue); None for a US share or an unknown MIC."""
-    if (match := LISTED.fullmatch(symbol)) and match["mic"] in BY_MIC:
-        return match["ticker"], BY_MIC[match["mic"]]
+    """Split `OCDO.XLON` into (`OCDO`, its venue); None for a US share, an unknown MIC or another spelling."""
+    if (match := _LISTED.fullmatch(symbol)) and (venue := BY_MIC.get(match["mic"])):
+        return (match["ticker"], venue) if listing(match["ticker"], venue) == symbol else None
     return None
+
+
+# -- the hyphens of web sites ----------------------------------------------------------------------------------------
+
+
+def dashed(symbol: str) -> str | None:
+    """Spell a share as web sites do, without its venue: `BRK.B` -> `BRK-B`, `PEB.PRE` -> `PEB-PE`, `X.WS.B` -> `X-WTB`.
+
+    None when it is no share of a known form or venue, or has no such spelling (`.P` reads as a preferred share).
+    """
+    if listed := split_listing(symbol):
+        ticker, venue = listed
+        shorter = re.sub(r"\.PR([A-Z])$", r".P\1", ticker) if venue.country == "CA" else ticker
+        return shorter.replace(".", "-")
+    if not is_us(symbol):
+        return None
+    root, _, tail = symbol.partition(".")
+    found = _DASHED.get(tail) or re.sub(r"^PR([A-Z])$", r"P\1", re.sub(r"^WS\.([A-Z])$", r"WT\1", tail))
+    spelling = f"{root}-{found}" if found else root
+    return spelling if "." not in spelling and us_share(spelling) == symbol else None
+
+
+_DASHED = MappingProxyType({"WS": "WT", "U": "UN", "PR": "P", "RT": "RI", "RT.WI": "RWI"})
+
+
+def suffixed(symbol: str) -> str | None:
+    """Spell a share as Yahoo and FMP do: as `dashed`, and the venue's suffix after a dot (`NOVO-B.CO`)."""
+    spelling, listed = dashed(symbol), split_listing(symbol)
+    if spelling is None or listed is None:
+        return spelling
+    return f"{spelling}.{listed[1].yahoo}" if listed[1].yahoo else None
+
+
+def unsuffixed(spelling: str) -> str | None:
+    """Invert `suffixed`; None when it is no share of a known form or venue. Raises `OutOfScope` for a test ticker."""
+    ticker, dot, suffix = spelling.rstrip(".").rpartition(".")
+    if not dot:
+        return us_share(spelling)
+    venue = venue_by("yahoo", suffix)
+    return listing(ticker, venue) if venue else None
+
+
+# -- pairs -----------------------------------------------------------------------------------------------------------
 
 
 def split_pair(text: str) -> tuple[str, str] | None:
@@ -148,63 +195,3 @@ def split_pair(text: str) -> tuple[str, str] | None:
         if text.endswith(coin) and len(text) > len(coin):
             return text[: -len(coin)], coin
     return None
-
-
-def dashed(symbol: str) -> str | None:
-    """Spell a share as Yahoo and FMP do: `BRK.B` -> `BRK-B`, `PEB.PRE` -> `PEB-PE`, `NOVO.B.XCSE` -> `NOVO-B.CO`.
-
-    None when it is no share of a known form or venue.
-    """
-    if listing := split_listing(symbol):
-        ticker, venue = listing
-        return f"{ticker.replace('.', '-')}.{venue.yahoo}" if venue.yahoo else None
-    if not US_SHARE.fullmatch(symbol):
-        return None
-    root, _, tail = symbol.partition(".")
-    tail = _TAILS.get(tail) or re.sub(r"^PR(?=.)", "P", tail)
-    return f"{root}-{tail}" if tail else root
-
-
-def undashed(spelling: str) -> str | None:
-    """Invert `dashed`; None when it is no share of a known form or venue."""
-    ticker, _, suffix = spelling.partition(".")
-    root, _, tail = ticker.partition("-")
-    if suffix:
-        # a dash before one or two letters is a class (NOVO-B), before more a part of the name (BAJAJ-AUTO)
-        found = f"{root}.{tail}" if 0 < len(tail) < 3 else ticker
-        venue = venue_by("yahoo", suffix)
-        return f"{found}.{venue.mic}" if venue and LISTED.fullmatch(f"{found}.{venue.mic}") else None
-    tail = _DASHED_TAILS.get(tail) or re.sub(r"^P(?=[A-Z]$)", "PR", tail)
-    symbol = f"{root}.{tail}" if tail else root
-    return symbol if US_SHARE.fullmatch(symbol) else None
-
-
-_TAILS = {"WS": "WT", "U": "UN", "PR": "P"}  # warrants, units, preferreds without a series; a series E is PRE and PE
-_DASHED_TAILS = {dash: dot for dot, dash in _TAILS.items()}
-
-
-def us_exchange(name: str | None) -> str | None:
-    """Give the MIC of a US exchange as providers name it (`NYSE`, `NASDAQ`, `ARCA`); an unknown name stays as it is."""
-    return None if name is None else _US_EXCHANGES.get(name.upper(), name)
-
-
-_US_EXCHANGES = {
-    "NYSE": "XNYS",
-    "NYE": "XNYS",
-    "NGS": "XNAS",
-    "NASDAQ": "XNAS",
-    "AMEX": "XASE",
-    "NYSE MKT": "XASE",
-    "NYSE AMERICAN": "XASE",
-    "ARCA": "ARCX",
-    "NYSE ARCA": "ARCX",
-    "NYSEARCA": "ARCX",
-    "BATS": "BATS",
-    "CBOE": "BATS",
-    "OTC": "OOTC",
-}
-
-_BY_CODE: dict[str, dict[str, Venue]] = {
-    field: {code: venue for venue in reversed(VENUES) if (code := getattr(venue, field))}
-    for field in ("yahoo", "eodhd", "alphavantage", "bloomberg")
-}

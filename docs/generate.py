@@ -125,7 +125,7 @@ def _limits(sellers: Sequence[Seller]) -> str:
 
 def _provider(seller: Seller, rows: Sequence[Capability]) -> str:
     head = (
-        *("dataset", "endpoint", "asset classes", "intervals or kinds", "adjustment"),
+        *("dataset", "endpoint", "asset classes", "intervals, kinds, periods", "adjustment"),
         *("symbols a call", "rows", "cost", "plan", "history"),
     )
     lines = [
@@ -133,7 +133,7 @@ def _provider(seller: Seller, rows: Sequence[Capability]) -> str:
             row.dataset,
             f"[{row.endpoint}]({row.docs})",
             " ".join(row.asset_classes),
-            " ".join(row.intervals or row.kinds),
+            " ".join((*row.intervals, *row.kinds, *row.periods)),
             " ".join(row.adjustments),
             str(row.batch) if row.batch else "whole market",
             f"{row.rows:,}" if row.rows else "",

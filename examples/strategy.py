@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from infra import settings
-from streams.client.client import Bar, subscribe
-from streams.runtime.process_tree import Address
+from streams.client import Bar, subscribe
+from streams.runtime.process_tree import ProcessTreeAddress
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Crossing:
 def broker() -> str:
     """The broker of the embedded pipeline that runs here, else KAFKA_URL."""
     found = settings.load()
-    running = Address.find(found.data_dir)
+    running = ProcessTreeAddress.find(found.data_dir)
     return running.kafka_url if running else found.kafka_url
 
 

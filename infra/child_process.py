@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 import psutil
 
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
-POLL_S = 0.05
+POLL_S = 0.05  # how soon the end of a child is noticed
 
 
 class ChildFailed(RuntimeError):

@@ -32,5 +32,5 @@ def now_ms() -> int:
 
 
 async def sleep(seconds: float) -> None:
-    """Wait until so many seconds have passed by this clock."""
+    """Wait for a number of seconds by this clock."""
     await asyncio.sleep(seconds / _clock.rate)

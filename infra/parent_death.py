@@ -1,6 +1,6 @@
 """Becomes a command that dies with its parent: `python parent_death.py PARENT_PID PROGRAM [ARGUMENT…]`.
 
-A process of its own, because the wish must be stated between fork and exec, where Python code is not
+A process of its own, because the request to the kernel must be made between fork and exec, where Python code is not
 safe in a program with threads. Stands alone: it runs isolated, before any package can be imported.
 """
 
@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>; the kernel keeps it across exec
 
 
 def main() -> None:
-    """State the wish, make sure that it was not too late, and become the program."""
+    """Request the signal, make sure that the parent still lives, and become the program."""
     parent, program = int(sys.argv[1]), sys.argv[2]
     if sys.platform == "linux":  # elsewhere a child outlives a killed parent
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv.main import resolve_variables
@@ -20,6 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 GIB = 2**30
 OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER")
 """What the variables of each provider are called: `POLYGON_KEYS`, …"""
+RENAMED = MappingProxyType({"polygon": "massive"})
+"""Providers by what they call themselves now: `MASSIVE_KEYS` counts where there is no `POLYGON_KEYS`."""
+KEY = re.compile(r"[!-~]+")
 BREAKER = re.compile(r"([1-9][0-9]{0,3})/([0-9]{1,6}(?:\.[0-9]+)?)(?:/([1-9][0-9]{0,3}))?")
 
 
@@ -118,14 +123,22 @@ class Settings(BaseModel):
         return self.store_url.startswith("chdb://")
 
     def keys(self, provider: str) -> tuple[str, ...]:
-        """The provider's API keys in their order, from `<PROVIDER>_KEYS` (commas) or `<PROVIDER>_KEY`."""
+        """The provider's API keys in their order, from `<PROVIDER>_KEYS` (commas) or `<PROVIDER>_KEY`.
+
+        Raises `SettingsInvalid`, without the key, for one that no header and no URL can carry.
+        """
         value = self._value(provider, "KEYS") or self._value(provider, "KEY")
-        return tuple(key.strip() for key in value.split(",") if key.strip())
+        found = tuple(key.strip() for key in value.split(",") if key.strip())
+        for number, key in enumerate(found, 1):
+            if not KEY.fullmatch(key):
+                name = f"{provider.upper()}_KEYS"
+                raise SettingsInvalid(f"{name} cannot be used: key {number} has a character outside printable ASCII")
+        return found
 
     def base_url(self, provider: str) -> str | None:
         """An override of the provider's base URL, from `<PROVIDER>_URL`. Raises `SettingsInvalid`."""
         url = self._value(provider, "URL").rstrip("/")
-        if url and not url.startswith(("http://", "https://")):
+        if url and not _is_base(url):
             raise SettingsInvalid(f"{provider.upper()}_URL cannot be used: write it as https://host/path")
         return url or None
 
@@ -173,8 +186,10 @@ class Settings(BaseModel):
         return int(found[1]), float(found[2]), int(found[3] or 1)
 
     def _value(self, provider: str, what: str) -> str:
-        found = self.provider_values.get(f"{provider}_{what}".upper())
-        return found.get_secret_value() if found else ""
+        for name in filter(None, (provider, RENAMED.get(provider))):
+            if found := self.provider_values.get(f"{name}_{what}".upper()):
+                return found.get_secret_value()
+        return ""
 
 
 def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -197,6 +212,17 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
         if what in {"LIMITS", "BUDGET", "PRICE", "BREAKER"}:
             getattr(found, what.lower())(provider)
     return found
+
+
+def _is_base(url: str) -> bool:
+    """Tell whether paths can be put behind a URL."""
+    try:
+        parts = urlsplit(url)
+        return bool(
+            parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and not {"?", "#"} & {*url}
+        )
+    except ValueError:
+        return False
 
 
 def _limit(provider: str, text: str) -> tuple[float, str]:

@@ -23,7 +23,7 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def config(level: str = "info") -> dict[str, Any]:
-    """Give the `logging.config` dictionary: our level for our code, WARNING for libraries; JSON unless a terminal."""
+    """Return the `logging.config` dictionary: our level for our code, WARNING for libraries; JSON unless a terminal."""
     terminal = sys.stderr.isatty()
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
@@ -68,6 +68,6 @@ def configure(level: str = "info") -> None:
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
-    """Give the logger of a module."""
+    """Return the logger of a module."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return logger

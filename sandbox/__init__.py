@@ -19,7 +19,7 @@ To add a provider, write one module or folder here that defines `PROVIDER = Prov
 2. `routes`: a `Route(path, handler, name, cost=…)` each; paths come after `/<provider>`.
 3. `key` (where the key stands in a call), `refuse` (a `Refusal` in the provider's words: status, body,
    headers), `plans` (the real limits, the default first), `symbols` (which symbols a call names).
-4. Test it in `tests/sandbox/test_<provider>.py`.
+4. Test it in `tests/sandbox/<provider>/test_<provider>.py`.
 """
 
 from sandbox.errors import InvalidFault, InvalidSettings, RecordedBarsMissing, SandboxError, SandboxPortBusy

@@ -11,7 +11,7 @@ from infra import telemetry
 from infra.settings import Settings
 from streams.messaging import topics
 
-BIG = 32 * 2**20
+BIG = 32 * 2**20  # bytes: twice the largest message, so that one always fits
 Step = Callable[[], Awaitable[None]]
 
 
@@ -19,8 +19,11 @@ class Tapestream(faust.App):  # type: ignore[misc]
     """Faust's app with three moments of ours: before anything starts, before it stops, after it stopped."""
 
     opening: Step
+    """Runs before anything starts."""
     draining: Step
+    """Runs before anything stops."""
     closing: Step
+    """Runs after everything stopped."""
 
     async def on_start(self) -> None:
         """Open what the actors need, before any of them runs."""

@@ -45,10 +45,10 @@ from streams.processing.track_calls import CallTracker
 log = telemetry.get(__name__)
 
 STORED = frozenset(TABLES)
-OWNED_S = 5.0
+OWNED_S = 5.0  # Kafka assigns partitions within a heartbeat or two
 DRAIN_S = 10.0  # of the 15 s that a stop may take
-MAILBOX_HIGH = 1_000
-NORMALIZE_WINDOW = 16
+MAILBOX_HIGH = 1_000  # events in memory for each provider
+NORMALIZE_WINDOW = 16  # answers in memory; each may be as large as the body limit
 
 
 class Worker:
@@ -111,7 +111,7 @@ class Worker:
         self.ownership.take(where.partition for where in assigned if where.topic == topics.API_CALLS)
 
     async def revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
-        """Give up the mailboxes that go to another worker."""
+        """Return up the mailboxes that go to another worker."""
         self.ownership.release(where.partition for where in revoked if where.topic == topics.API_CALLS)
         for boxes in (self.requests, self.responses):
             if boxes is not None:
@@ -183,7 +183,7 @@ class Worker:
         )
 
     async def _replay_calls(self, store: Store) -> None:
-        """Count again what earlier lives spent in the windows that still run: a restart gives no second quota."""
+        """Count again what earlier processes used in the current windows, so that a restart grants no second quota."""
         now = clock.now_ms()
         since = min((pool.horizon(now) for pool in self.pools.values()), default=now)
         calls: dict[str, list[CallCost]] = {}
@@ -269,7 +269,7 @@ class Worker:
             self._fail("sink", error)
 
     def _fail(self, actor: str, error: BaseException) -> None:
-        """An actor that cannot go on ends the worker: somebody has to look, and nothing more is acknowledged."""
+        """An actor that cannot continue ends the worker. Nothing more is acknowledged, and an operator has to look."""
         if not self._failure:
             self._failure = f"the {actor} failed: {error}"
             log.error("worker.failed", actor=actor, error=str(error), exc_info=error)

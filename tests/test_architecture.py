@@ -6,15 +6,20 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agents", "connectors", "infra", "sandbox", "streams")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-LONGEST_MODULE, LONGEST_FUNCTION = 500, 50
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LOOSE = sorted(path for folder in ("benchmarks", "docs", "examples") for path in (ROOT / folder).rglob("*.py"))
+LONGEST_MODULE, MEDIAN_MODULE, LONGEST_FUNCTION, FULLEST_FOLDER = 450, 160, 45, 20
 
 PURE = [
     path
@@ -58,14 +63,57 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path):
-    """Names of the modules that a file imports, wherever the statement stands."""
+def imported_names(path):
+    """What a file imports, as (module, name); the name is None where the module itself is imported.
+
+    Every statement counts: inside a function and behind `TYPE_CHECKING` too.
+    """
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{relative(path)}: write imports in full"
-            yield node.module
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def imports(path):
+    """Names of the modules that a file imports."""
+    return {module for module, _ in imported_names(path)}
+
+
+def module_name(path):
+    """The dotted name of a source file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def modules_of(path):
+    """The modules of this project that a file imports; `from package import module` names the module."""
+    for module, name in imported_names(path):
+        found = f"{module}.{name}" if f"{module}.{name}" in MODULES else module
+        if found in MODULES:
+            yield found
+
+
+def private_names(path):
+    """The underscore names of this project that a file imports, as (name in full, the folder that it belongs to)."""
+    for module, name in imported_names(path):
+        parts = [*module.split("."), *([name] if name else [])]
+        if parts[0] not in PACKAGES:
+            continue
+        for place, part in enumerate(parts):
+            if part.startswith("_") and not part.startswith("__"):
+                owner = ROOT.joinpath(*parts[:place])
+                yield ".".join(parts), owner if owner.is_dir() else owner.parent
+
+
+def rooms_of(path):
+    """The folders whose underscore names a file may import: its own and, for a test, the one that it tests."""
+    tested = ROOT / path.parent.relative_to(ROOT / "tests") if path in TESTS else path.parent
+    return {path.parent, tested}
 
 
 def importers(name):
@@ -74,6 +122,10 @@ def importers(name):
 
 def functions(tree):
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def lines(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def length(function):
@@ -118,12 +170,53 @@ def test_faust_is_met_in_the_streams_and_their_pages_only():
     assert importers("faust") <= {"agents/monitor.py", "streams/application.py", "streams/topology.py"}
 
 
+def test_imports_go_in_no_circle():
+    graph = {name: set(modules_of(path)) - {name} for name, path in MODULES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"import circle: {' <- '.join(error.args[1])}")
+
+
+def test_an_underscore_name_is_imported_in_its_own_folder_only():
+    found = {
+        (relative(path), name)
+        for path in (*SOURCES, *TESTS, *LOOSE)
+        for name, owner in private_names(path)
+        if owner not in rooms_of(path)
+    }
+
+    assert found == set()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_modules_and_functions_are_short(path):
     tree = tree_of(path)
 
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+    assert lines(path) <= LONGEST_MODULE
     assert {node.name: length(node) for node in functions(tree) if length(node) > LONGEST_FUNCTION} == {}
+
+
+def test_most_modules_are_read_at_one_sitting():
+    assert median(lines(path) for path in SOURCES) <= MEDIAN_MODULE
+
+
+def test_no_folder_is_a_heap():
+    modules = Counter(relative(path.parent) for path in (*SOURCES, *TESTS))
+
+    assert {folder: count for folder, count in modules.items() if count > FULLEST_FOLDER} == {}
+
+
+def test_a_test_lies_in_the_folder_of_what_it_tests():
+    rooms = {path.parent for path in SOURCES}
+    for path in TESTS:
+        tested = ROOT / path.parent.relative_to(ROOT / "tests")
+        if tested in {ROOT, ROOT / "pipeline"}:  # the whole repository, and the pipeline as a whole
+            continue
+        subjects = {"_".join(path.stem.split("_")[1:end]) for end in range(2, path.stem.count("_") + 2)}
+
+        assert tested in rooms, f"{relative(path)}: there is no folder {relative(tested)}"
+        assert {name for name in subjects if tested / name in rooms} == set(), f"{relative(path)} belongs one deeper"
 
 
 def undocumented(node, inside=""):
@@ -147,8 +240,7 @@ def test_public_names_are_described(path):
     tree = tree_of(path)
 
     assert ast.get_docstring(tree), "a module says what it owns"
-    if path.parent.parent != ROOT / "connectors":  # a builder or parser is described by its endpoint
-        assert list(undocumented(tree)) == []
+    assert list(undocumented(tree)) == []
 
 
 def test_no_module_is_a_drawer():

@@ -1,4 +1,4 @@
-"""Runs collectors for whoever leads: finds what is missing, has it fetched within bounds, tries again, and reports.
+"""Runs collectors on the leader: finds what is missing, requests it within bounds, retries, and reports.
 
 Every request ends in a report. Runs that depend on each other follow each other; others go side by side.
 """
@@ -37,7 +37,7 @@ DAY_MS = 86_400_000
 """How long a run lasts at most: what is missing then is planned by the next one."""
 LISTS_MS = 3_600_000
 """How long a run lasts that asks several providers for their lists: one without room does not hold up the others."""
-OVERDUE_MS = 900_000
+OVERDUE_MS = 900_000  # a quarter of an hour without a report: read the store instead
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -218,7 +218,7 @@ class CollectorRunner:
                     await overdue
 
     async def _again(self, declared: Declared, tally: Tally, deadline: int) -> list[Any]:
-        """Wait before the next try and give what it asks; nothing when there is none, and what failed is told."""
+        """Wait before the next attempt and return its requests; none when there is no next attempt."""
         failed, tally.retry = tally.retry, []
         delay_s = retry_delay_s(declared.retry, tally.attempts, self._chance())
         if failed and tally.attempts < declared.retry.attempts and self._now() + delay_s * 1000 < deadline:

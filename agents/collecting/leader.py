@@ -48,7 +48,7 @@ class Led(Protocol):
 
 
 class Leader:
-    """Collector and scheduler of a worker. `on_fault` is told when one of them cannot go on."""
+    """Collector and scheduler of a worker. `on_fault` is called when one of them cannot continue."""
 
     def __init__(self, worker: Led, on_fault: Callable[[BaseException], None]) -> None:
         self._worker = worker
@@ -117,7 +117,7 @@ class Leader:
 
 
 def scheduled(settings: Settings) -> bool:
-    """Tell whether the schedules run: with `auto` only where the user has a tapestream.toml."""
+    """Return whether the schedules run: with `auto` only where the user has a tapestream.toml."""
     return settings.schedules == "on" or (settings.schedules == "auto" and OWN.exists())
 
 

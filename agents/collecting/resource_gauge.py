@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import psutil
 
-EVERY_S = 1.0
+EVERY_S = 1.0  # peaks shorter than a second are not seen
 MIB = 2**20
 
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 log = telemetry.get(__name__)
 
 T = TypeVar("T")
-RETRY_S = 1.0
+RETRY_S = 1.0  # a store that restarts is back within seconds
 UNSOLD_MS = 7 * 86_400_000
 """How long another worker's key is taken not to sell what it once refused."""
 
 
 class RunPlanner:
-    """Plans with the desks of the providers that this worker owns; of the others the store tells what is left."""
+    """Plans with the key pools of the providers of this worker; the store has the remaining capacity of the others."""
 
     def __init__(
         self, store: Store, settings: Settings, pools: Mapping[str, KeyPool], owned: Callable[[], Iterable[str]]

@@ -1,4 +1,4 @@
-"""Whose turn it is among the runs that wait: dependencies first, then by priority, so many side by side."""
+"""Orders the waiting runs: dependencies first, then by priority, with a bound on parallel runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from streams.collecting.dependencies import Ending, Readiness, ready
 from streams.collecting.model import Collector
 
-SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 4  # parallel runs: more would only share the same quotas
 
 
 @dataclass(slots=True)
 class RunQueue:
-    """Runs of `collectors`, which stand in the order in which they go; `endings` tells how each last ended.
+    """Runs of `collectors`, which stand in the order in which they go; `endings` returns the last end of each.
 
     Runs side by side are independent of each other, since who depends on one that waits or runs waits for it. A
     collector never runs twice at once.

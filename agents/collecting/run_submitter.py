@@ -1,4 +1,4 @@
-"""Submits the requests of a run, so many at once for each provider, and follows each with all that it causes."""
+"""Submits the requests of a run, with a bound per provider, and follows each with its children."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""
 PASSING = frozenset({"RateLimited", "QuotaExhausted", "ProviderUnavailable", "Busy", "Open", "Pending"})
 """Why a request stays unserved that may be served at another try."""
-TOLD = 3
+TOLD = 3  # examples of failures in a report
 Asked = tuple[Call, Slip]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
+    """The result of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
 
     `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up: as
     large a share of all as `bearable` is no failure.

@@ -1,4 +1,4 @@
-"""Keeps the clock of the schedules, for whoever leads: asks for the runs that are due, and does the worker's own jobs.
+"""Fires the schedules on the leader: requests the runs that are due, and runs the maintenance jobs.
 
 Of the times missed in a downtime only the latest is caught up, once. What a schedule fired last is in the store.
 """

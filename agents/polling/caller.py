@@ -51,7 +51,7 @@ class Caller:
     async def call(
         self, pool: KeyPool, request: PollRequest, call: Call, http: Request, label: str, weight: float
     ) -> Outcome:
-        """Make one call with the key of that label. Gives its outcome, whatever that is."""
+        """Make one call with the key of that label. Returns its outcome, whatever that is."""
         connector = pool.connector
         spent = pool.account.budget
         began = pool.begin(label, new_id(), http.endpoint, weight, self._now())
@@ -64,8 +64,12 @@ class Caller:
         try:
             await self._ledger.reserve(_told(underway), connector.mailbox)
             fetched = await self._transport.fetch(connector, http, pool.keys[label])
-            outcome = connector.read(call, http, fetched.answer, request.request_id)
-        except errors.ProviderUnavailable as error:
+            if fetched.redirect:
+                to = f"to {fetched.answer.headers.get('location')}"  # the header is kept without keys
+                outcome = Outcome(refusal=errors.Redirected(to, target=fetched.redirect))
+            else:
+                outcome = connector.read(call, http, fetched.answer, request.request_id)
+        except errors.Refusal as error:
             outcome = Outcome(refusal=error)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())

@@ -19,7 +19,7 @@ from streams.processing.table_rows import CALL_COLUMNS
 log = telemetry.get(__name__)
 
 GAP_S = 0.04  # between inserts: each costs a core 10 ms, whether of one row or of a hundred
-RETRY_S = 1.0
+RETRY_S = 1.0  # a store that restarts is back within seconds
 
 
 class Ledger:
@@ -38,7 +38,7 @@ class Ledger:
         await self.tell(call, partition)
 
     async def tell(self, call: ApiCall, partition: int) -> None:
-        """Report a call to whoever folds the provider's account."""
+        """Publish a call to the components that fold the provider's account."""
         await self._outbox.send(topics.API_CALLS, call.encode(), key=call.provider, partition=partition)
 
     async def close(self) -> None:

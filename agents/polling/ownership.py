@@ -1,7 +1,8 @@
 """Which providers this worker owns, and when it may call them: one worker at a time, and with the whole account.
 
-Kafka gives a provider's mailboxes and its `api.calls` to the same worker. A new owner says so among the calls, and
-waits until it reads that back: everything that earlier owners told is before it, and folded.
+Kafka gives a provider's mailboxes and its `api.calls` to the same worker. A new owner publishes a takeover command
+among the calls and waits until it reads the command back. Every event of earlier owners precedes it and is folded by
+then.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Ownership:
                 asking.add_done_callback(self._asking.discard)
 
     def release(self, partitions: Iterable[int]) -> None:
-        """Give up the providers of these mailboxes; no call may start from now on."""
+        """Return up the providers of these mailboxes; no call may start from now on."""
         gone = set(partitions)
         for name, pool in self._desks.items():
             if pool.connector.mailbox in gone:

@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, NoKey, Permit
@@ -20,7 +19,9 @@ from agents.polling.quote_cache import Quotes
 from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
 from streams.messaging import topics
+from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
+from streams.messaging.job import TRUNCATED
 from streams.messaging.mailbox import Parked, post
 from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
 from streams.messaging.producer import Outbox
@@ -76,7 +77,7 @@ class Poller:
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
-        Gives what to wait for instead, when nobody can serve the request for a while.
+        Returns what to wait for instead, when nobody can serve the request for a while.
         """
         try:
             if is_cancellation(event):
@@ -122,7 +123,8 @@ class Poller:
                 await self._cut(request, parts)
                 return None
             call = parts[0]
-            http = request.page.request() if request.page else pool.connector.request(call, skip)
+            page = request.page
+            http = pool.connector.admit(page.request()) if page else pool.connector.request(call, skip)
             return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
             return await self._pass_on(request, "Unsupported", str(error))
@@ -169,6 +171,8 @@ class Poller:
                 return None
             if not self._may_retry(pool, refusal, attempt):
                 return await self._refused(request, refusal)
+            if isinstance(refusal, errors.Redirected) and refusal.target:
+                http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
             if isinstance(refusal, errors.ProviderUnavailable):
                 await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
             if request.deadline is not None and self._now() >= request.deadline:
@@ -176,7 +180,7 @@ class Poller:
         return None
 
     async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
-        """Wait for a key that may be asked now; gives what there is to wait for instead when that takes too long."""
+        """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
         pool.urgent += request.urgent
         try:
             while True:
@@ -206,7 +210,14 @@ class Poller:
         normalized = judge(outcome)
         records = sum(map(rows_of, normalized.records))
         await self._publish(children)
-        await self._done(request, "records", children=len(children), records=records, rejects=len(normalized.rejects))
+        await self._done(
+            request,
+            TRUNCATED if outcome.cut_off else "records",
+            reason=outcome.cut_off,
+            children=len(children),
+            records=records,
+            rejects=len(normalized.rejects),
+        )
 
     async def _refused(self, request: PollRequest, refusal: Refusal) -> Parked | None:
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
@@ -223,6 +234,8 @@ class Poller:
             return attempt == 0  # a session is renewed once
         if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
             return True
+        if isinstance(refusal, errors.Redirected):
+            return refusal.target is not None
         return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
 
     async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:

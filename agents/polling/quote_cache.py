@@ -23,7 +23,7 @@ from streams.messaging.producer import MAX_MESSAGE
 log = telemetry.get(__name__)
 
 Record = dict[str, Any]
-RETRY_S = 1.0
+RETRY_S = 1.0  # a broker that restarts is back within seconds
 
 
 class Quotes:
@@ -84,7 +84,7 @@ class Quotes:
         return found
 
     def forget_old(self, now: int) -> int:
-        """Drop what is too old to be used; gives how many."""
+        """Drop what is too old to be used; returns how many."""
         before = sum(map(len, self._last.values()))
         for key, known in list(self._last.items()):
             kept = {source: record for source, record in known.items() if now - record["observed_at"] < self._ttl_ms}

@@ -1,6 +1,7 @@
-"""The only outbound HTTP. Places the key, keeps it out of everything that is kept, bounds time and size.
+"""The only outbound HTTP. Places the key, keeps it on the provider's origin, bounds time, size and redirects.
 
-httpx is imported here and nowhere else.
+A key travels to the origin (scheme, host, port) that the provider declares, or that `<PROVIDER>_URL` names, and to no
+other: every URL is built, parsed by the library that sends it, and compared. httpx is imported here and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,15 +9,22 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import httpx
 
+from agents.polling.redaction import Redactor
 from connectors import Answer, Connector, Request
-from connectors.errors import ProviderUnavailable
+from connectors.calls import LONGEST_REQUEST, is_path
+from connectors.errors import InvalidRequest, ProviderUnavailable
 from infra import telemetry
 from infra.clock import now_ms
 
@@ -26,146 +34,310 @@ KEPT_HEADERS = frozenset(
     {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
-MAX_REDIRECTS = 5
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, OSError, TimeoutError)
+"""What a provider can make of an exchange; a host name that cannot be encoded is a `UnicodeError`."""
 TOKEN = re.compile(r"\S{1,64}")  # a page of text instead is a refusal
-SHORTEST_SECRET = 8  # shorter keys ("demo") are no secrets, and words of bodies
+TOKEN_BYTES = 4_096  # what a session's token may be read of: the robot page that comes instead is cut here
+HANDSHAKE_S = 10.0  # a session takes two small answers; the rest of the call's time is the call's
+HANDSHAKE_REDIRECTS = 3  # from the page that sets the cookies to the one that asks for consent, and back
+THREADS = 2  # of their own, since the store's statements may fill those of the loop
+LAST_PORT = 65_535
+INLINE = 65_536  # bytes that are searched for keys on the loop, in a millisecond; more are left to a thread
+ELSEWHERE = ""
+"""The connections to hosts that are no provider's: the name of none."""
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 """Yahoo answers browsers only; the others do not care."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One finished exchange: the answer without secrets, the URL without its key, times in ms."""
+    """One finished exchange: the answer without secrets, the URL without its key, times in ms.
+
+    `redirect` is the request that asks where the provider says that the answer is: on its own origin, another call.
+    """
 
     answer: Answer
     url: str
     started_at: int
     latency_ms: int
+    redirect: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What a provider without keys hands out: a token for the query, and cookies."""
+
+    token: str
+    cookies: httpx.Cookies
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """One response, read in full; `target` is where it redirects to."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    target: httpx.URL | None
 
 
 class Transport:
-    """Outbound HTTP of one process: connections are shared, sessions (cookies and crumbs) are per provider."""
+    """Outbound HTTP of one process: connections are shared, sessions (cookies and crumbs) are per provider.
 
-    def __init__(self, *, timeout_s: float, body_limit: int, base_urls: Mapping[str, str]) -> None:
+    `trust` replaces the certificate authorities that servers are checked against.
+    """
+
+    def __init__(
+        self, *, timeout_s: float, body_limit: int, base_urls: Mapping[str, str], trust: SSLContext | None = None
+    ) -> None:
         self._timeout_s = timeout_s
         self._body_limit = body_limit
         self._base_urls = base_urls
+        self._trust = trust
         self._clients: dict[str, httpx.AsyncClient] = {}
-        self._tokens: dict[str, str] = {}
+        self._sessions: dict[str, _Session] = {}
         self._opening: dict[str, asyncio.Lock] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="transport")
 
     async def close(self) -> None:
         """Close every connection."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def fetch(self, connector: Connector, request: Request, key: str) -> Fetched:
-        """Send one request. Raises `ProviderUnavailable` when no complete answer came back in time."""
-        client = self._client(connector.name)
-        base = self._base(connector, request.endpoint)
-        params, headers = connector.auth.place(key)
+        """Send one request and read its answer in full.
+
+        A redirect on the provider's origin is returned, since following it is another call. One to another host is
+        followed here, once, where it leads to a file: by GET over https, without the key, in URL and headers.
+
+        Raises:
+            ProviderUnavailable: no complete answer came back in time, or a redirect leads where no call may go.
+            InvalidRequest: the URL would leave the provider's origin; nothing was sent.
+        """
         request = connector.auth.address(request, key)
-        handshake = connector.auth.handshake
-        url = (
-            base
-            + request.path
-            + ("?" + urlencode(request.params, quote_via=quote, safe=",:/") if request.params else "")
-        )
         started_at, clock = now_ms(), time.perf_counter()
-        secrets = _worth_hiding(key, *key.split(":"))
+        base = self._base(connector, request.endpoint)
+        secrets = [key, _userinfo(base)]
         try:
             async with asyncio.timeout(self._timeout_s):
-                if handshake and request.endpoint in handshake.endpoints:
-                    token = params[handshake.token_param] = await self._token(connector, client)
-                    secrets += _worth_hiding(token)
-                outgoing = client.build_request(
-                    request.method,
-                    base + request.path,
-                    params={**request.params, **params},
-                    headers={**connector.headers, **headers},
-                    json=request.body,
-                )
-                response = await self._exchange(client, outgoing, connector.headers, headers)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
-            reason = _redact(f"{type(error).__name__}: {error}", secrets)
-            raise ProviderUnavailable(f"{connector.name} {request.path}: {reason}") from None
-        status, kept, body = response
+                outgoing = await self._outgoing(connector, request, key, secrets)
+                received = await self._exchange(connector, outgoing, _redactor(*secrets))
+        except FAILURES as error:
+            reason = _redactor(*secrets).text(f"{connector.name} {request.path}: {type(error).__name__}: {error}")
+            raise ProviderUnavailable(reason) from None
         latency = round((time.perf_counter() - clock) * 1000)
+        redactor = _redactor(*secrets)
         answer = Answer(
-            status=status,
-            headers={name: _redact(value, secrets) for name, value in kept.items()},
-            body=_redact_bytes(body, secrets),
+            status=received.status,
+            headers={redactor.text(name): redactor.text(value) for name, value in received.headers.items()},
+            body=await self._redacted(received.body, redactor),
             observed_at=started_at + latency,
         )
-        return Fetched(answer=answer, url=_redact(url, secrets), started_at=started_at, latency_ms=latency)
+        return Fetched(
+            answer=answer,
+            url=redactor.text(_shown(base, request)),
+            started_at=started_at,
+            latency_ms=latency,
+            redirect=_redirected(connector, request, received),
+        )
 
     def forget_session(self, provider: str) -> None:
         """Drop a session that was refused; the next fetch opens a new one."""
-        self._tokens.pop(provider, None)
-        if provider in self._clients:
-            self._clients[provider].cookies.clear()
+        self._sessions.pop(provider, None)
 
-    async def _exchange(
-        self, client: httpx.AsyncClient, outgoing: httpx.Request, public: Mapping[str, str], secret: Mapping[str, str]
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Send, and follow redirects: another host gets neither our key's headers nor its query parameters."""
-        home = _origin(outgoing.url)
-        for _ in range(MAX_REDIRECTS):
-            response = await client.send(outgoing, stream=True)
-            try:
-                if response.next_request is None:
-                    return response.status_code, _kept(response.headers), await self._body(response)
-                target = response.next_request.url
-            finally:
-                await response.aclose()
-            ours = secret if _origin(target) == home else {}
-            outgoing = client.build_request("GET", target, headers={**public, **ours})
-        raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects", request=outgoing)
+    async def _outgoing(self, connector: Connector, request: Request, key: str, secrets: list[str]) -> httpx.Request:
+        """Build the request with its key, or with the session's token and cookies, which join the `secrets`."""
+        url = _address(self._base(connector, request.endpoint), request)
+        params, headers = connector.auth.place(key)
+        handshake, session = connector.auth.handshake, None
+        if handshake and request.endpoint in handshake.endpoints:
+            session = await self._session(connector)
+            params[handshake.token_param] = session.token
+            secrets += [session.token, *session.cookies.values()]
+        outgoing = self._client(connector.name).build_request(
+            request.method,
+            url.copy_merge_params(params) if params else url,
+            headers={**connector.headers, **headers},
+            json=request.body,
+        )
+        if session:
+            session.cookies.set_cookie_header(outgoing)
+        return outgoing
 
-    async def _body(self, response: httpx.Response) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > self._body_limit:
-                raise httpx.StreamError(f"body is larger than {self._body_limit} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
+    async def _exchange(self, connector: Connector, outgoing: httpx.Request, redactor: Redactor) -> _Received:
+        """Send one request; where another host holds the answer, fetch it there without anything of ours."""
+        received = await self._receive(self._client(connector.name), outgoing, self._body_limit)
+        target = received.target
+        if target is None or _origin(target) == _origin(outgoing.url):
+            return received
+        refused = (
+            "is no https URL"
+            if target.scheme != "https"
+            else "repeats the key"
+            if redactor.finds(str(target))
+            else "answers a POST"
+            if outgoing.method != "GET"
+            else None
+        )
+        if refused:
+            raise ProviderUnavailable(f"{connector.name} redirects to another host, and the redirect {refused}")
+        client = self._client(ELSEWHERE)
+        there = client.build_request("GET", target.copy_with(userinfo=b""), headers=connector.headers)
+        found = await self._receive(client, there, self._body_limit)
+        if found.target is not None:
+            raise ProviderUnavailable(f"{connector.name} redirects to another host, which redirects again")
+        return found
 
-    def _client(self, provider: str) -> httpx.AsyncClient:
-        if provider not in self._clients:
-            self._clients[provider] = httpx.AsyncClient(
-                http2=True,
-                timeout=httpx.Timeout(self._timeout_s, connect=min(10.0, self._timeout_s)),
-                limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-                headers={"User-Agent": AGENT, "Accept-Encoding": "gzip, br"},
-                trust_env=False,
-            )
-        return self._clients[provider]
+    async def _redacted(self, body: bytes, redactor: Redactor) -> bytes:
+        if len(body) <= INLINE:
+            return redactor.body(body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, redactor.body, body)
+
+    async def _receive(self, client: httpx.AsyncClient, outgoing: httpx.Request, limit: int) -> _Received:
+        async with _sent(client, outgoing) as response:
+            body = await _body(response, limit)
+            return _Received(response.status_code, _kept(response.headers), body, _target(response))
+
+    def _client(self, name: str) -> httpx.AsyncClient:
+        """The connections of a provider. None keeps a cookie: a session brings its own."""
+        if name not in self._clients:
+            self._clients[name] = self._new_client(CookieJar(DefaultCookiePolicy(allowed_domains=[])))
+        return self._clients[name]
+
+    def _new_client(self, cookies: CookieJar | None = None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            http2=True,
+            timeout=httpx.Timeout(self._timeout_s, connect=min(10.0, self._timeout_s)),
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+            headers={"User-Agent": AGENT, "Accept-Encoding": "gzip, br"},
+            cookies=cookies,
+            verify=True if self._trust is None else self._trust,
+            trust_env=False,
+        )
 
     def _base(self, connector: Connector, endpoint: str) -> str:
         return self._base_urls.get(connector.name) or connector.hosts.get(endpoint, connector.base_url)
 
-    async def _token(self, connector: Connector, client: httpx.AsyncClient) -> str:
-        """Open the provider's session once: cookies into the client's jar, then the token."""
-        handshake = connector.auth.handshake
+    async def _session(self, connector: Connector) -> _Session:
+        """The provider's session, opened once."""
+        name = connector.name
+        async with self._opening.setdefault(name, asyncio.Lock()):
+            if name not in self._sessions:
+                async with asyncio.timeout(HANDSHAKE_S), self._new_client() as client:
+                    self._sessions[name] = await self._handshake(connector, client)
+            return self._sessions[name]
+
+    async def _handshake(self, connector: Connector, client: httpx.AsyncClient) -> _Session:
+        """Collect cookies into the client's jar, then ask for the token. No key is on the way."""
+        handshake, override = connector.auth.handshake, self._base_urls.get(connector.name)
         assert handshake is not None
-        async with self._opening.setdefault(connector.name, asyncio.Lock()):
-            if connector.name not in self._tokens:
-                base, headers = self._base_urls.get(connector.name), connector.headers
-                cookie_url = f"{base}/" if base else handshake.cookie_url
-                await client.get(cookie_url, headers=headers, follow_redirects=True)
-                answer = await client.get((base or connector.base_url) + handshake.token_path, headers=headers)
-                token = answer.text.strip()
-                if answer.status_code != 200 or not TOKEN.fullmatch(token):
-                    raise ProviderUnavailable(f"{connector.name} session: HTTP {answer.status_code} without a token")
-                self._tokens[connector.name] = token
-            return self._tokens[connector.name]
+        at = httpx.URL(f"{override}/" if override else handshake.cookie_url)
+        for _ in range(1 + HANDSHAKE_REDIRECTS):
+            asked = client.build_request("GET", at, headers=connector.headers)
+            async with _sent(client, asked) as response:  # its cookies are all that is wanted
+                target = _target(response)
+            if target is None:
+                break
+            if target.scheme != "https" and _origin(target) != _origin(at):
+                raise ProviderUnavailable(f"{connector.name} session: a redirect to another host is no https URL")
+            at = target
+        else:
+            raise ProviderUnavailable(f"{connector.name} session: more than {HANDSHAKE_REDIRECTS} redirects")
+        asked = client.build_request(
+            "GET", (override or connector.base_url) + handshake.token_path, headers=connector.headers
+        )
+        received = await self._receive(client, asked, TOKEN_BYTES)
+        token = received.body.decode("utf-8", "replace").strip()
+        if received.status != 200 or not TOKEN.fullmatch(token):
+            raise ProviderUnavailable(f"{connector.name} session: HTTP {received.status} without a token")
+        return _Session(token, client.cookies)
+
+
+@asynccontextmanager
+async def _sent(client: httpx.AsyncClient, outgoing: httpx.Request) -> AsyncIterator[httpx.Response]:
+    """The response to a request, its body unread; the connection is free again at the end."""
+    response = await client.send(outgoing, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+async def _body(response: httpx.Response, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > limit:
+            raise httpx.StreamError(f"body is larger than {limit} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+# -- where a request may go ------------------------------------------------------------------------------------------
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port (None: the scheme's own): what a browser calls the same place."""
     return url.scheme, url.host, url.port
+
+
+def _address(base: str, request: Request) -> httpx.URL:
+    """The URL of a request below `base`, without its key. Raises `InvalidRequest` when it is not below it."""
+    root = httpx.URL(base)
+    if request.moved is not None:
+        return root.copy_with(raw_path=request.moved.encode("ascii"))
+    found = httpx.URL(base + request.path, params=request.params) if is_path(request.path) else None
+    if found is None or _origin(found) != _origin(root) or not found.path.startswith(root.path.rstrip("/") + "/"):
+        raise InvalidRequest(f"{request.path!r:.80} is no path below the provider's URL: nothing was sent")
+    return found
+
+
+def _userinfo(base: str) -> str:
+    """`user:password` of a base URL, as its owner wrote them before they were escaped."""
+    return unquote(base.partition("://")[2].partition("/")[0].rpartition("@")[0])
+
+
+def _target(response: httpx.Response) -> httpx.URL | None:
+    """Where a response redirects to. Raises `httpx.InvalidURL`."""
+    if not response.has_redirect_location:
+        return None
+    found = response.request.url.join(response.headers["location"])
+    if (found.port or 0) > LAST_PORT:  # what the library passes on to the socket
+        raise httpx.InvalidURL(f"Invalid port: {found.port}")
+    return found
+
+
+def _redirected(connector: Connector, request: Request, received: _Received) -> Request | None:
+    """The request at the place on the provider's origin that a redirect names; without a key that it repeats.
+
+    Raises `ProviderUnavailable` for what is no path.
+    """
+    if received.target is None:
+        return None
+    placed = {connector.auth.query, connector.auth.handshake and connector.auth.handshake.token_param}
+    query = [(name, value) for name, value in received.target.params.multi_items() if name not in placed]
+    path = received.target.raw_path.partition(b"?")[0].decode("ascii")
+    moved = f"{path}?{urlencode(query)}" if query else path
+    if not is_path(path) or len(moved) > LONGEST_REQUEST:
+        raise ProviderUnavailable(f"{connector.name} redirects to what is no path, or a too long one")
+    if received.status in {307, 308}:
+        return replace(request, moved=moved)
+    return replace(request, moved=moved, method="GET", body=None)
+
+
+def _shown(base: str, request: Request) -> str:
+    """The URL of a request as it is kept: without key, user and password."""
+    root = str(httpx.URL(base).copy_with(userinfo=b"")).rstrip("/")
+    if request.moved is not None:
+        return str(httpx.URL(root).copy_with(raw_path=request.moved.encode("ascii")))
+    params = urlencode(request.params, quote_via=quote, safe=",:/")
+    return f"{root}{request.path}?{params}" if params else root + request.path
+
+
+# -- what is kept of an answer ---------------------------------------------------------------------------------------
 
 
 def _kept(headers: Any) -> dict[str, str]:
@@ -177,18 +349,7 @@ def _kept(headers: Any) -> dict[str, str]:
     }
 
 
-def _worth_hiding(*texts: str) -> list[str]:
-    return [text for text in texts if len(text) >= SHORTEST_SECRET]
-
-
-def _redact(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return text
-
-
-def _redact_bytes(body: bytes, secrets: list[str]) -> bytes:
-    """Some providers repeat the key in their refusals."""
-    for secret in secrets:
-        body = body.replace(secret.encode(), b"***").replace(quote(secret, safe="").encode(), b"***")
-    return body
+@lru_cache(maxsize=256)
+def _redactor(*secrets: str) -> Redactor:
+    """The forms of a key are worked out once."""
+    return Redactor(*secrets)

@@ -1,4 +1,4 @@
-"""Alpaca market data: US shares and ETFs, crypto, currency rates. Documentation: https://docs.alpaca.markets.
+"""Alpaca market data: US shares and ETFs, crypto, currency rates, indices. Documentation: https://docs.alpaca.markets.
 
 Times are RFC 3339 in UTC with up to nanoseconds. A stock's day, week and month are stamped with midnight New York, a
 crypto day with midnight Chicago: it is filed under the UTC date of that stamp. Bars are raw unless `adjustment` asks
@@ -7,42 +7,32 @@ otherwise, and the answer does not say which they are: the request decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from connectors.alpaca import company, market
+from connectors.alpaca import actions, company, market
 from connectors.alpaca import requests as ask
 from connectors.alpaca.requests import SHARES, SPANS, canonical, refusal, spell
 from connectors.calls import Auth, Limit
-from connectors.declaration import Build, Connector, Endpoint, Parse
+from connectors.declaration import Connector
+from connectors.endpoints import Facts, endpoint, with_market
 from connectors.records import AssetClass
 from connectors.symbols import Symbols
 
 DOCS = "https://docs.alpaca.markets/reference"
 COINS: tuple[AssetClass, ...] = ("crypto",)
-BARS: Mapping[str, Any] = {
-    "dataset": "bars",
-    "intervals": SPANS,
-    "adjustments": ("raw", "split", "total"),
-    "rows": 10_000,
-    "history": "since 2016; the last 15 minutes of all exchanges are not in the free plan",
-}
-COIN_BARS: Mapping[str, Any] = {**BARS, "asset_classes": COINS, "adjustments": ("raw",), "history": "since 2021"}
-LIVE: Mapping[str, Any] = {"dataset": "quote", "latest": True}
-COIN: Mapping[str, Any] = {**LIVE, "asset_classes": COINS}
-RATE: Mapping[str, Any] = {**LIVE, "asset_classes": ("forex",)}
-ACTIONS: Mapping[str, Any] = {"dataset": "actions", "kinds": ("split", "dividend"), "rows": 1000}
-NEWS: Mapping[str, Any] = {"dataset": "news", "asset_classes": (*SHARES, *COINS), "rows": 50}
-ASSETS: Mapping[str, Any] = {"dataset": "assets", "asset_classes": ("equity", *COINS), "batch": 0}
-PART: Mapping[str, Any] = {"routed": False}
-ONE: Mapping[str, Any] = {**PART, "batch": 1}
-ACTIONS_PATH, NEWS_PATH, COIN_PATH = "/v1/corporate-actions", "/v1beta1/news", "/v1beta3/crypto/us"
-NEWEST = f"{COIN_PATH}/latest"
-
-
-def _at(name: str, path: str, page: str, build: Build, parse: Parse, **more: Any) -> Endpoint:
-    return Endpoint(name=name, path=path, docs=f"{DOCS}/{page}", build=build, parse=parse, **{"batch": 100, **more})
-
+COIN_PATH = "/v1beta3/crypto/us"
+BARS = Facts(
+    dataset="bars",
+    parse=market.bars,
+    batch=100,
+    intervals=SPANS,
+    adjustments=("raw", "split", "total"),
+    rows=10_000,
+    history="since 2016; the last 15 minutes of all exchanges are not in the free plan",
+)
+COIN_BARS = BARS | Facts(asset_classes=COINS, adjustments=("raw",), history="since 2021")
+LATEST = Facts(dataset="quote", build=ask.latest, batch=100, latest=True)
+COIN_LATEST = LATEST | Facts(asset_classes=COINS)
+UNASKED = Facts(routed=False)
+"""Parts of what the snapshots hold, and paths of one symbol: read when somebody else asked."""
 
 CONNECTOR = Connector(
     name="alpaca",
@@ -56,26 +46,140 @@ CONNECTOR = Connector(
     hosts={"assets": "https://paper-api.alpaca.markets"},
     mailbox=0,
     endpoints=(
-        _at("bars", "/v2/stocks/bars", "stockbars", ask.stock_bars, market.bars, **BARS),
-        _at("crypto_bars", f"{COIN_PATH}/bars", "cryptobars-1", ask.bars, market.bars, **COIN_BARS),
-        _at("snapshots", "/v2/stocks/snapshots", "stocksnapshots-1", ask.latest, market.snapshots, **LIVE),
-        _at("crypto_snapshots", f"{COIN_PATH}/snapshots", "cryptosnapshots-1", ask.latest, market.snapshots, **COIN),
-        _at("forex_rates", "/v1beta1/forex/latest/rates", "latestrates", ask.rates, market.quotes, **RATE),
-        _at("actions", ACTIONS_PATH, "corporateactions-1", ask.actions, market.actions, **ACTIONS),
-        _at("all_actions", ACTIONS_PATH, "corporateactions-1", ask.actions, market.actions, **ACTIONS, batch=0),
-        _at("news", NEWS_PATH, "news-3", ask.news, company.news, **NEWS),
-        _at("all_news", NEWS_PATH, "news-3", ask.news, company.news, **NEWS, batch=0),
-        _at("assets", "/v2/assets", "get-v2-assets-1", ask.universe, company.assets, **ASSETS),
-        # never asked: parts of what the snapshots hold, and paths of one symbol
-        _at("trades", "/v2/stocks/trades/latest", "stocklatesttrades-1", ask.latest, market.trades, **LIVE, **PART),
-        _at("quotes", "/v2/stocks/quotes/latest", "stocklatestquotes-1", ask.latest, market.quotes, **LIVE, **PART),
-        _at("latest_bars", "/v2/stocks/bars/latest", "stocklatestbars-1", ask.latest, market.bars, **BARS, **PART),
-        _at("crypto_trades", f"{NEWEST}/trades", "cryptolatesttrades-1", ask.latest, market.trades, **COIN, **PART),
-        _at("crypto_quotes", f"{NEWEST}/quotes", "cryptolatestquotes-1", ask.latest, market.quotes, **COIN, **PART),
-        _at("crypto_latest", f"{NEWEST}/bars", "cryptolatestbars-1", ask.latest, market.bars, **COIN_BARS, **PART),
-        _at("bars_of", "/v2/stocks/{symbol}/bars", "stockbarsingle-1", ask.bars_of, market.bars, **BARS, **ONE),
-        _at(
-            "crypto_old", "/v1beta1/crypto/{symbol}/bars", "cryptobars-1", ask.bars_of, market.bars, **COIN_BARS, **ONE
+        endpoint("bars", BARS, path="/v2/stocks/bars", build=ask.stock_bars, docs=f"{DOCS}/stockbars"),
+        endpoint("crypto_bars", COIN_BARS, path=f"{COIN_PATH}/bars", build=ask.bars, docs=f"{DOCS}/cryptobars-1"),
+        endpoint(
+            "snapshots", LATEST, path="/v2/stocks/snapshots", parse=market.snapshots, docs=f"{DOCS}/stocksnapshots-1"
+        ),
+        endpoint(
+            "crypto_snapshots",
+            COIN_LATEST,
+            path=f"{COIN_PATH}/snapshots",
+            parse=market.snapshots,
+            docs=f"{DOCS}/cryptosnapshots-1",
+        ),
+        endpoint(
+            "forex_rates",
+            LATEST,
+            path="/v1beta1/forex/latest/rates",
+            build=ask.rates,
+            parse=market.quotes,
+            asset_classes=("forex",),
+            docs=f"{DOCS}/latestrates",
+        ),
+        endpoint(
+            "index_values",
+            LATEST,
+            path="/v1beta1/indices/latest/values",
+            build=ask.index_values,
+            parse=market.index_values,
+            asset_classes=("index",),
+            plan="index data",
+            docs="https://docs.alpaca.markets/us/changelog",
+        ),
+        *with_market(
+            endpoint(
+                "actions",
+                dataset="actions",
+                path="/v1/corporate-actions",
+                build=ask.actions,
+                parse=actions.actions,
+                kinds=("split", "dividend", "spin_off", "symbol_change"),
+                batch=100,
+                rows=1000,
+                docs=f"{DOCS}/corporateactions-1",
+            ),
+            "all_actions",
+        ),
+        *with_market(
+            endpoint(
+                "news",
+                dataset="news",
+                path="/v1beta1/news",
+                build=ask.news,
+                parse=company.news,
+                asset_classes=(*SHARES, *COINS),
+                batch=100,
+                rows=50,
+                docs=f"{DOCS}/news-3",
+            ),
+            "all_news",
+        ),
+        endpoint(
+            "assets",
+            dataset="assets",
+            path="/v2/assets",
+            build=ask.universe,
+            parse=company.assets,
+            asset_classes=("equity", *COINS),
+            batch=0,
+            docs=f"{DOCS}/get-v2-assets-1",
+        ),
+        endpoint(
+            "trades",
+            LATEST,
+            UNASKED,
+            path="/v2/stocks/trades/latest",
+            parse=market.trades,
+            docs=f"{DOCS}/stocklatesttrades-1",
+        ),
+        endpoint(
+            "quotes",
+            LATEST,
+            UNASKED,
+            path="/v2/stocks/quotes/latest",
+            parse=market.quotes,
+            docs=f"{DOCS}/stocklatestquotes-1",
+        ),
+        endpoint(
+            "latest_bars",
+            BARS,
+            UNASKED,
+            path="/v2/stocks/bars/latest",
+            build=ask.latest,
+            docs=f"{DOCS}/stocklatestbars-1",
+        ),
+        endpoint(
+            "crypto_trades",
+            COIN_LATEST,
+            UNASKED,
+            path=f"{COIN_PATH}/latest/trades",
+            parse=market.trades,
+            docs=f"{DOCS}/cryptolatesttrades-1",
+        ),
+        endpoint(
+            "crypto_quotes",
+            COIN_LATEST,
+            UNASKED,
+            path=f"{COIN_PATH}/latest/quotes",
+            parse=market.quotes,
+            docs=f"{DOCS}/cryptolatestquotes-1",
+        ),
+        endpoint(
+            "crypto_latest",
+            COIN_BARS,
+            UNASKED,
+            path=f"{COIN_PATH}/latest/bars",
+            build=ask.latest,
+            docs=f"{DOCS}/cryptolatestbars-1",
+        ),
+        endpoint(
+            "bars_of",
+            BARS,
+            UNASKED,
+            path="/v2/stocks/{symbol}/bars",
+            build=ask.bars_of,
+            batch=1,
+            docs=f"{DOCS}/stockbarsingle-1",
+        ),
+        endpoint(
+            "crypto_old",
+            COIN_BARS,
+            UNASKED,
+            path="/v1beta1/crypto/{symbol}/bars",
+            build=ask.bars_of,
+            batch=1,
+            docs=f"{DOCS}/cryptobars-1",
         ),
     ),
 )

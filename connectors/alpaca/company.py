@@ -11,7 +11,7 @@ from connectors.alpaca.requests import follow
 from connectors.items import Item, LeftOut
 from connectors.reading import Reading
 from connectors.records import Asset, AssetClass, News
-from connectors.symbols import us_exchange
+from connectors.venues import us_exchange
 
 CLASSES: Mapping[str, AssetClass] = MappingProxyType({"us_equity": "equity", "crypto": "crypto"})
 Row = dict[str, Any]

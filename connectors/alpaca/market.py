@@ -1,4 +1,4 @@
-"""What Alpaca says of prices: bars, quotes and corporate actions."""
+"""What Alpaca says of prices: bars, quotes and values of indices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from connectors import fields as read
 from connectors.alpaca.requests import ADJUSTMENTS, SHARES, follow
 from connectors.items import BarColumns, Item
 from connectors.reading import Reading, objects
-from connectors.records import Action, AssetClass, Quote
+from connectors.records import AssetClass, Quote
 
 ROUND_LOT = 100  # quote sizes of shares count round lots: https://docs.alpaca.markets/reference/stocklatestquotes-1
 UTC = ZoneInfo("UTC")
@@ -99,7 +99,7 @@ def _quote(reading: Reading, spelling: str, trade: Row, quote: Row, day: Row, be
 def _by_symbol(found: Any) -> list[tuple[str, Any]]:
     """Symbols and what is said of them; null is said of an unknown one. Raises `MalformedPayload`."""
     if found and not any(isinstance(said, dict) or said is None for said in found.values()):
-        raise errors.MalformedPayload(f"no object by symbol under {list(found)!r:.120}")
+        raise errors.MalformedPayload(f"no object by symbol under {read.shown(list(found))}")
     return [(spelling, said) for spelling, said in found.items() if said is not None]
 
 
@@ -116,6 +116,7 @@ def snapshots(reading: Reading) -> Iterator[Item]:
 
 
 def trades(reading: Reading) -> Iterator[Item]:
+    """Read the latest trades of shares and coins, one object by symbol: price, time, no sides."""
     latest = _by_symbol(reading.json["trades"])
     yield from reading.rows(latest, lambda item: _quote(reading, item[0], item[1], {}, {}, {}))
 
@@ -127,35 +128,16 @@ def quotes(reading: Reading) -> Iterator[Item]:
     yield from reading.rows(latest, lambda item: _quote(reading, item[0], {}, item[1], {}, {}))
 
 
-# -- actions ---------------------------------------------------------------------------------------------------------
+def index_values(reading: Reading) -> Iterator[Item]:
+    """Read the latest values of indices, in points: no sides, no session, no currency."""
 
+    def value(item: tuple[str, Row]) -> Quote | None:
+        spelling, said = item
+        envelope, points = reading.of(spelling, "index"), read.price(said.get("v"))
+        ts = read.iso_time(said.get("t"))
+        if points is None:
+            return None
+        at = reading.answer.observed_at if ts is None else ts
+        return Quote(**envelope, ts=at, ts_estimated=ts is None, price=points)
 
-def _ratio(kind: str, row: Row) -> float | None:
-    """A stock dividend's `rate` counts new shares beside each old one."""
-    if kind == "stock_dividends":
-        return None if (rate := read.number(row["rate"])) is None else 1 + rate
-    new, old = read.number(row["new_rate"]), read.number(row["old_rate"])
-    return round(new / old, 12) if new and old else None
-
-
-def actions(reading: Reading) -> Iterator[Item]:
-    """Lists by kind; mergers, spin-offs, name changes and the like are none of ours."""
-    found = reading.json["corporate_actions"]
-
-    def action(item: tuple[str, Row]) -> Action:
-        kind, row = item
-        paid = kind == "cash_dividends"
-        return Action(
-            **reading.of(row["symbol"]),
-            kind="dividend" if paid else "split",
-            ex_date=read.iso_date(row["ex_date"]),
-            ratio=None if paid else _ratio(kind, row),
-            amount=read.number(row["rate"]) if paid else None,
-            currency="USD" if paid and not row.get("foreign") else None,
-            record_date=read.iso_date(row.get("record_date")),
-            pay_date=read.iso_date(row.get("payable_date")),
-        )
-
-    for kind in ("cash_dividends", "forward_splits", "reverse_splits", "stock_dividends"):
-        yield from reading.rows([(kind, row) for row in found.get(kind) or []], action)
-    yield from follow(reading)
+    yield from reading.rows(_by_symbol(reading.json["values"]), value)

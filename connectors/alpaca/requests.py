@@ -12,7 +12,7 @@ from connectors.calls import DAY_MS, Call
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import Adjustment, AssetClass
-from connectors.symbols import FOREX, PAIR, US_SHARE, split_pair
+from connectors.symbols import FOREX, PAIR, is_us, split_pair, us_share
 
 SPANS = MappingProxyType(
     {
@@ -31,7 +31,16 @@ ADJUSTMENTS: Mapping[str, Adjustment] = MappingProxyType({"raw": "raw", "split":
 SHARES: tuple[AssetClass, ...] = ("equity", "etf")
 FIRST_DAY = 1_451_606_400_000  # the history starts in 2016; without a start only today is given
 SETTLING_MS = 90 * DAY_MS  # a dividend is processed when it is paid, weeks after its ex-date
-TYPES = MappingProxyType({"dividend": "cash_dividend", "split": "forward_split,reverse_split,stock_dividend"})
+TYPES = MappingProxyType(
+    {
+        "dividend": "cash_dividend",
+        "split": "forward_split,reverse_split,stock_dividend",
+        "spin_off": "spin_off",
+        "symbol_change": "name_change",
+    }
+)
+INDICES = MappingProxyType({"SPX": "GSPC", "COMP": "IXIC"})
+"""Indices that have other names here than at Yahoo, whose names are ours."""
 Spelled = tuple[str, ...]
 
 
@@ -44,22 +53,31 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         return symbol.replace("-", "/")
     if asset_class == "forex" and FOREX.fullmatch(symbol):
         return symbol.replace("/", "")
-    if asset_class in SHARES and US_SHARE.fullmatch(symbol):
+    if asset_class in SHARES and is_us(symbol):
         return symbol
-    raise errors.UnsupportedSymbol(f"alpaca cannot spell the {asset_class} {symbol!r}: it sells US listings and pairs")
+    if asset_class == "index" and re.fullmatch(r"\^[A-Z0-9]{1,10}", symbol) and symbol[1:] not in INDICES:
+        return next((code for code, name in INDICES.items() if name == symbol[1:]), symbol[1:])
+    raise errors.UnsupportedSymbol(
+        f"alpaca cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs and indices"
+    )
 
 
 def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
-    """`BTC/USD`, `BTCUSD` (older) -> (`BTC-USD`, crypto). Delisted shares have codes. Raises `FieldError`."""
+    """`BTC/USD`, `BTCUSD` (older) -> (`BTC-USD`, crypto). What is no ticker, a delisted share's code, stays as it is.
+
+    Raises `FieldError`.
+    """
     if re.fullmatch(r"[A-Z0-9]+/[A-Z]+", spelling):
         return spelling.replace("/", "-"), "crypto"
     if asset_class == "crypto" and (pair := split_pair(spelling)):
         return "-".join(pair), "crypto"
     if asset_class == "forex" and re.fullmatch(r"[A-Z]{6}", spelling):
         return f"{spelling[:3]}/{spelling[3:]}", "forex"
+    if asset_class == "index" and re.fullmatch(r"[A-Z0-9]{1,10}", spelling):
+        return f"^{INDICES.get(spelling, spelling)}", "index"
     if asset_class in SHARES and re.fullmatch(r"[A-Za-z0-9._-]{1,24}", spelling):
-        return spelling, asset_class
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no {asset_class} symbol of a known form")
+        return us_share(spelling) or spelling, asset_class
+    raise errors.FieldError("symbol", f"{read.shown(spelling)} is no {asset_class} symbol of a known form")
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
@@ -76,11 +94,13 @@ def _range(call: Call) -> dict[str, str]:
 
 
 def bars(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the symbols in one list, RFC 3339 times and the largest page: 10,000 rows over all symbols."""
     timeframe = SPANS[call.interval or "1d"]
     return {"symbols": ",".join(spelled), "timeframe": timeframe, **_range(call), "limit": "10000", "sort": "asc"}
 
 
 def stock_bars(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send `bars` and how prices are adjusted; without it Alpaca gives raw ones."""
     asked = {ours: theirs for theirs, ours in ADJUSTMENTS.items()}[call.adjustment or "raw"]
     return {**bars(call, spelled), "adjustment": asked}
 
@@ -92,15 +112,22 @@ def bars_of(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def latest(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the symbols alone: a snapshot or a latest trade has no range."""
     return {"symbols": ",".join(spelled)}
 
 
 def rates(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the currency pairs, spelled `EURUSD`."""
     return {"currency_pairs": ",".join(spelled)}
 
 
+def index_values(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the indices, spelled `SPX`."""
+    return {"index_symbols": ",".join(spelled)}
+
+
 def actions(call: Call, spelled: Spelled) -> Mapping[str, str]:
-    """The range is of process dates, and without one only today is given."""
+    """The range is of process dates, and without one only today is given; without `cas_region` the US is meant."""
     end = "2099-12-31" if call.end is None else read.utc_date(call.end + SETTLING_MS)
     return {
         **({"symbols": ",".join(spelled)} if spelled else {}),
@@ -118,6 +145,7 @@ def news(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def universe(call: Call, _: Spelled) -> Mapping[str, str]:
+    """Send the asset class in Alpaca's words; instruments that no longer trade are left out."""
     return {"status": "active", "asset_class": "crypto" if call.asset_class == "crypto" else "us_equity"}
 
 
@@ -136,7 +164,7 @@ def refusal(reading: Reading) -> errors.Refusal | None:
     https://docs.alpaca.markets/docs/market-data-faq
     """
     answer, message = reading.answer, str(reading.object.get("message", ""))
-    if answer.status == 403 and "forbidden" in message:
+    if answer.status == 403 and "forbidden" in message and "grants" not in message:  # grants are the plan's
         return errors.KeyRejected(message)
     if answer.status == 403 and "recent" in message:
         return errors.NotEntitled(message, slice_only=True)  # older data of the same feed is sold

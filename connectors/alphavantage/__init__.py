@@ -7,15 +7,13 @@ adjusted close where the function says so, and name no currency (London is quote
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from connectors.alphavantage import company, market
 from connectors.alphavantage import requests as ask
 from connectors.alphavantage.names import ANCHORS, COMMODITIES, INTRADAY, LISTED
 from connectors.alphavantage.requests import canonical, refusal, spell
 from connectors.calls import Auth, Limit
-from connectors.declaration import Build, Connector, Endpoint, Parse
+from connectors.declaration import Connector
+from connectors.endpoints import Facts, endpoint
 from connectors.records import AssetClass
 from connectors.symbols import Symbols
 
@@ -26,31 +24,24 @@ CRYPTO: tuple[AssetClass, ...] = ("crypto",)
 FX = ask.pair("from_symbol", "to_symbol")
 COIN = ask.pair("symbol", "market")
 RATE = ask.pair("from_currency", "to_currency")
-DAY, WEEK, MONTH = ({interval: ""} for interval in ("1d", "1w", "1mo"))
+DAY, WEEK, MONTH = (Facts(intervals={interval: ""}) for interval in ("1d", "1w", "1mo"))
+QUOTE = Facts(dataset="quote", latest=True)
+BARS = Facts(dataset="bars", parse=market.bars, adjustments=("raw",))
+SHARE_BARS = BARS | Facts(build=ask.by_symbol, asset_classes=LISTED)
+FX_BARS = BARS | Facts(build=FX, asset_classes=FOREIGN)
+COIN_BARS = BARS | Facts(build=COIN, asset_classes=CRYPTO)
+MINUTES = Facts(intervals=INTRADAY, plan="premium")
+OF_COMPANY = Facts(build=ask.by_symbol, asset_classes=EQUITY)
+OVERVIEW = OF_COMPANY | Facts(parse=company.overview, latest=True)
+ACTIONS = Facts(dataset="actions", build=ask.by_symbol, asset_classes=LISTED)
+ASSETS = Facts(dataset="assets", asset_classes=LISTED, batch=0)
 DEPTH = "100 days on the free plan, else 20+ years"
 
 
-def _function(
-    name: str, dataset: str, sold: tuple[AssetClass, ...], build: Build, parse: Parse, **more: Any
-) -> Endpoint:
-    """Declare one function of the API; its endpoint is named alike unless `endpoint` says otherwise."""
-    docs = f"{DOCS}#{ANCHORS.get(name) or name.lower().replace('_', '-')}"
-    shared = {"path": "/query", "match": {"function": name}, "docs": docs, "asset_classes": sold}
-    endpoint = more.pop("endpoint", name.lower())
-    return Endpoint(name=endpoint, dataset=dataset, build=build, parse=parse, **shared | more)
-
-
-def _bars(name: str, sold: tuple[AssetClass, ...], intervals: Mapping[str, str], build: Build, **more: Any) -> Endpoint:
-    parse = more.pop("parse", market.bars)
-    return _function(name, "bars", sold, build, parse, intervals=intervals, **{"adjustments": ("raw",), **more})
-
-
-def _statement(name: str, kind: company.StatementKind) -> Endpoint:
-    return _function(name, "statements", EQUITY, ask.by_symbol, company.statement(kind), kinds=(kind,))
-
-
-def _assets(name: str, build: Build, parse: Parse, **more: Any) -> Endpoint:
-    return _function(name, "assets", LISTED, build, parse, batch=0, **more)
+def function(name: str) -> Facts:
+    """One function of the API: the parameter that selects it, and its place in the documentation."""
+    anchor = ANCHORS.get(name) or name.lower().replace("_", "-")
+    return Facts(path="/query", match={"function": name}, docs=f"{DOCS}#{anchor}")
 
 
 CONNECTOR = Connector(
@@ -65,95 +56,205 @@ CONNECTOR = Connector(
     zone="America/New_York",
     refusal=refusal,
     endpoints=(
-        _function("GLOBAL_QUOTE", "quote", LISTED, ask.by_symbol, market.single_quote, kinds=("single",), latest=True),
-        _function(
-            "REALTIME_BULK_QUOTES",
-            "quote",
-            LISTED,
-            ask.by_symbol,
-            market.bulk_quotes,
+        endpoint(
+            "global_quote",
+            function("GLOBAL_QUOTE"),
+            QUOTE,
+            build=ask.by_symbol,
+            parse=market.single_quote,
+            asset_classes=LISTED,
+            kinds=("single",),
+        ),
+        endpoint(
+            "realtime_bulk_quotes",
+            function("REALTIME_BULK_QUOTES"),
+            QUOTE,
+            build=ask.by_symbol,
+            parse=market.bulk_quotes,
+            asset_classes=LISTED,
             kinds=("bulk",),
             batch=100,
-            latest=True,
             plan="premium",
         ),
-        _function("CURRENCY_EXCHANGE_RATE", "quote", (*FOREIGN, *CRYPTO), RATE, market.exchange_rate, latest=True),
-        _bars("TIME_SERIES_DAILY", LISTED, DAY, ask.sized(ask.by_symbol), kinds=("raw",), history=DEPTH),
-        _bars(
-            "TIME_SERIES_DAILY_ADJUSTED",
-            LISTED,
+        endpoint(
+            "currency_exchange_rate",
+            function("CURRENCY_EXCHANGE_RATE"),
+            QUOTE,
+            build=RATE,
+            parse=market.exchange_rate,
+            asset_classes=(*FOREIGN, *CRYPTO),
+        ),
+        endpoint(
+            "time_series_daily",
+            function("TIME_SERIES_DAILY"),
+            SHARE_BARS,
             DAY,
-            ask.sized(ask.by_symbol),
+            build=ask.sized(ask.by_symbol),
+            kinds=("raw",),
+            history=DEPTH,
+        ),
+        endpoint(
+            "time_series_daily_adjusted",
+            function("TIME_SERIES_DAILY_ADJUSTED"),
+            SHARE_BARS,
+            DAY,
+            build=ask.sized(ask.by_symbol),
             parse=market.adjusted_bars,
             kinds=("adjusted",),
             plan="premium",
         ),
-        _bars("TIME_SERIES_WEEKLY_ADJUSTED", LISTED, WEEK, ask.by_symbol, history="20+ years"),
-        _bars("TIME_SERIES_WEEKLY", LISTED, WEEK, ask.by_symbol, routed=False),
-        _bars("TIME_SERIES_MONTHLY_ADJUSTED", LISTED, MONTH, ask.by_symbol, history="20+ years"),
-        _bars("TIME_SERIES_MONTHLY", LISTED, MONTH, ask.by_symbol, routed=False),
-        _bars(
-            "TIME_SERIES_INTRADAY",
-            LISTED,
-            INTRADAY,
-            ask.intraday,
+        endpoint(
+            "time_series_weekly_adjusted",
+            function("TIME_SERIES_WEEKLY_ADJUSTED"),
+            SHARE_BARS,
+            WEEK,
+            history="20+ years",
+        ),
+        endpoint("time_series_weekly", function("TIME_SERIES_WEEKLY"), SHARE_BARS, WEEK, routed=False),
+        endpoint(
+            "time_series_monthly_adjusted",
+            function("TIME_SERIES_MONTHLY_ADJUSTED"),
+            SHARE_BARS,
+            MONTH,
+            history="20+ years",
+        ),
+        endpoint("time_series_monthly", function("TIME_SERIES_MONTHLY"), SHARE_BARS, MONTH, routed=False),
+        endpoint(
+            "time_series_intraday",
+            function("TIME_SERIES_INTRADAY"),
+            SHARE_BARS,
+            MINUTES,
+            build=ask.intraday,
             parse=market.intraday_bars,
             adjustments=("raw", "total"),
             history="since 2000, a month a call",
-            plan="premium",
         ),
-        _bars("FX_DAILY", FOREIGN, DAY, ask.sized(FX)),
-        _bars("FX_WEEKLY", FOREIGN, WEEK, FX),
-        _bars("FX_MONTHLY", FOREIGN, MONTH, FX),
-        _bars("FX_INTRADAY", FOREIGN, INTRADAY, ask.timed(FX), history="recent days", plan="premium"),
-        _bars("DIGITAL_CURRENCY_DAILY", CRYPTO, DAY, COIN),
-        _bars("DIGITAL_CURRENCY_WEEKLY", CRYPTO, WEEK, COIN),
-        _bars("DIGITAL_CURRENCY_MONTHLY", CRYPTO, MONTH, COIN),
-        _bars("CRYPTO_INTRADAY", CRYPTO, INTRADAY, ask.timed(COIN), history="recent days", plan="premium"),
+        endpoint("fx_daily", function("FX_DAILY"), FX_BARS, DAY, build=ask.sized(FX)),
+        endpoint("fx_weekly", function("FX_WEEKLY"), FX_BARS, WEEK),
+        endpoint("fx_monthly", function("FX_MONTHLY"), FX_BARS, MONTH),
+        endpoint("fx_intraday", function("FX_INTRADAY"), FX_BARS, MINUTES, build=ask.timed(FX), history="recent days"),
+        endpoint("digital_currency_daily", function("DIGITAL_CURRENCY_DAILY"), COIN_BARS, DAY),
+        endpoint("digital_currency_weekly", function("DIGITAL_CURRENCY_WEEKLY"), COIN_BARS, WEEK),
+        endpoint("digital_currency_monthly", function("DIGITAL_CURRENCY_MONTHLY"), COIN_BARS, MONTH),
+        endpoint(
+            "crypto_intraday",
+            function("CRYPTO_INTRADAY"),
+            COIN_BARS,
+            MINUTES,
+            build=ask.timed(COIN),
+            history="recent days",
+        ),
+        # spot averages, which are no bars
         *(
-            _bars(name, ("commodity",), MONTH, ask.nothing, parse=market.commodity, routed=False)
+            endpoint(
+                name.lower(),
+                function(name),
+                BARS,
+                MONTH,
+                build=ask.nothing,
+                parse=market.commodity,
+                asset_classes=("commodity",),
+                routed=False,
+            )
             for name in COMMODITIES
         ),
-        _function("DIVIDENDS", "actions", LISTED, ask.by_symbol, market.dividends, kinds=("dividend",)),
-        _function("SPLITS", "actions", LISTED, ask.by_symbol, market.splits, kinds=("split",)),
-        _function("OVERVIEW", "profile", EQUITY, ask.by_symbol, company.overview, latest=True),
-        _function(
-            "OVERVIEW",
-            "metrics",
-            EQUITY,
-            ask.by_symbol,
-            company.overview,
-            endpoint="overview_metrics",
-            kinds=("key_metrics",),
+        endpoint("dividends", function("DIVIDENDS"), ACTIONS, parse=market.dividends, kinds=("dividend",)),
+        endpoint("splits", function("SPLITS"), ACTIONS, parse=market.splits, kinds=("split",)),
+        endpoint("overview", function("OVERVIEW"), OVERVIEW, dataset="profile"),
+        endpoint("overview_metrics", function("OVERVIEW"), OVERVIEW, dataset="metrics", kinds=("key_metrics",)),
+        endpoint("overview_consensus", function("OVERVIEW"), OVERVIEW, dataset="recommendations"),
+        endpoint(
+            "etf_profile",
+            function("ETF_PROFILE"),
+            dataset="metrics",
+            build=ask.by_symbol,
+            parse=company.etf,
+            asset_classes=("etf",),
+            kinds=("etf",),
             latest=True,
         ),
-        _function(
-            "OVERVIEW",
-            "recommendations",
-            EQUITY,
-            ask.by_symbol,
-            company.overview,
-            endpoint="overview_consensus",
-            latest=True,
+        endpoint(
+            "earnings_estimates",
+            function("EARNINGS_ESTIMATES"),
+            OF_COMPANY,
+            dataset="metrics",
+            parse=company.estimates,
+            kinds=("estimates",),
         ),
-        _function("ETF_PROFILE", "metrics", ("etf",), ask.by_symbol, company.etf, kinds=("etf",), latest=True),
-        _function("EARNINGS_ESTIMATES", "metrics", EQUITY, ask.by_symbol, company.estimates, kinds=("estimates",)),
-        _function("SHARES_OUTSTANDING", "metrics", EQUITY, ask.by_symbol, company.shares, kinds=("shares",)),
-        _statement("INCOME_STATEMENT", "income"),
-        _statement("BALANCE_SHEET", "balance"),
-        _statement("CASH_FLOW", "cash_flow"),
-        _function("EARNINGS", "earnings", EQUITY, ask.by_symbol, company.earnings),
-        _function("EARNINGS_CALENDAR", "earnings", EQUITY, ask.horizon, company.calendar, batch=0),
-        _function(
-            "NEWS_SENTIMENT",
-            "news",
-            (*LISTED, *CRYPTO, *FOREIGN),
-            ask.articles,
-            company.news,
+        endpoint(
+            "shares_outstanding",
+            function("SHARES_OUTSTANDING"),
+            OF_COMPANY,
+            dataset="metrics",
+            parse=company.shares,
+            kinds=("shares",),
+        ),
+        endpoint(
+            "income_statement",
+            function("INCOME_STATEMENT"),
+            OF_COMPANY,
+            dataset="statements",
+            parse=company.statement("income"),
+            kinds=("income",),
+        ),
+        endpoint(
+            "balance_sheet",
+            function("BALANCE_SHEET"),
+            OF_COMPANY,
+            dataset="statements",
+            parse=company.statement("balance"),
+            kinds=("balance",),
+        ),
+        endpoint(
+            "cash_flow",
+            function("CASH_FLOW"),
+            OF_COMPANY,
+            dataset="statements",
+            parse=company.statement("cash_flow"),
+            kinds=("cash_flow",),
+        ),
+        endpoint("earnings", function("EARNINGS"), OF_COMPANY, dataset="earnings", parse=company.earnings),
+        endpoint(
+            "earnings_calendar",
+            function("EARNINGS_CALENDAR"),
+            dataset="earnings",
+            build=ask.horizon,
+            parse=company.calendar,
+            asset_classes=EQUITY,
+            batch=0,
+        ),
+        endpoint(
+            "news_sentiment",
+            function("NEWS_SENTIMENT"),
+            dataset="news",
+            build=ask.articles,
+            parse=company.news,
+            asset_classes=(*LISTED, *CRYPTO, *FOREIGN),
             rows=ask.NEWS_ROWS,
         ),
-        _function("INSIDER_TRANSACTIONS", "insider", EQUITY, ask.by_symbol, company.insider),
-        _assets("LISTING_STATUS", ask.listed, company.listing, kinds=("active", "delisted")),
-        _assets("SYMBOL_SEARCH", ask.keywords, company.search, kinds=("search",), rows=10),
+        endpoint(
+            "insider_transactions",
+            function("INSIDER_TRANSACTIONS"),
+            OF_COMPANY,
+            dataset="insider",
+            parse=company.insider,
+        ),
+        endpoint(
+            "listing_status",
+            function("LISTING_STATUS"),
+            ASSETS,
+            build=ask.listed,
+            parse=company.listing,
+            kinds=("active", "delisted"),
+        ),
+        endpoint(
+            "symbol_search",
+            function("SYMBOL_SEARCH"),
+            ASSETS,
+            build=ask.keywords,
+            parse=company.search,
+            kinds=("search",),
+            rows=10,
+        ),
     ),
 )

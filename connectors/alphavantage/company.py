@@ -9,10 +9,9 @@ from typing import Any, Literal
 from connectors import errors
 from connectors.alphavantage.names import ASSET_TYPES, ITEMS, NO_METRIC, RATINGS, TIMES_OF_DAY, day, table
 from connectors.alphavantage.requests import NEWS_ROWS
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import (
     cik,
-    currency,
     integer,
     iso_date,
     iso_time,
@@ -28,7 +27,7 @@ from connectors.fields import (
 from connectors.items import Item, LeftOut
 from connectors.reading import Reading
 from connectors.records import Asset, Earnings, Insider, Metrics, News, Profile, Recommendation, Statement
-from connectors.symbols import us_exchange
+from connectors.venues import us_exchange
 
 StatementKind = Literal["income", "balance", "cash_flow"]
 
@@ -51,7 +50,7 @@ def _profile(reading: Reading, row: dict[str, Any]) -> Profile:
         name=text(row.get("Name")),
         exchange=us_exchange(text(row.get("Exchange"))),
         country="US" if row.get("Country") == "USA" else None,
-        currency=currency(row.get("Currency")),
+        currency=reading.currency(row.get("Currency")),
         sector=text(row.get("Sector")),
         industry=text(row.get("Industry")),
         website=text(row.get("OfficialSite")),
@@ -71,7 +70,7 @@ def _key_metrics(reading: Reading, row: dict[str, Any]) -> Metrics | None:
         kind="key_metrics",
         period="spot",
         as_of=as_of,
-        currency=currency(row.get("Currency")),
+        currency=reading.currency(row.get("Currency")),
         values=values,
     )
 
@@ -87,7 +86,7 @@ def _consensus(reading: Reading, row: dict[str, Any]) -> Recommendation | None:
         kind="consensus",
         period=f"{utc_date(reading.answer.observed_at)[:7]}-01",
         target_mean=target,
-        currency=currency(row.get("Currency")),
+        currency=reading.currency(row.get("Currency")),
     )
 
 
@@ -125,7 +124,7 @@ def estimates(reading: Reading) -> Iterator[Item]:
 
 
 def statement(kind: StatementKind) -> Parse:
-    """Give the parser of one statement; which fiscal quarter a quarterly report is of is not said."""
+    """Return the parser of one statement; which fiscal quarter a quarterly report is of is not said."""
 
     def read(reading: Reading, row: dict[str, Any], period: Literal["FY", "Q"]) -> Statement | None:
         if not (items := _items(row)):
@@ -135,7 +134,7 @@ def statement(kind: StatementKind) -> Parse:
             statement=kind,
             period=period,
             fiscal_date=day(row, "fiscalDateEnding"),
-            currency=currency(row.get("reportedCurrency")),
+            currency=reading.currency(row.get("reportedCurrency")),
             items=items,
         )
 
@@ -180,7 +179,7 @@ def calendar(reading: Reading) -> Iterator[Item]:
             report_date=day(row, "report_date"),
             time_of_day=TIMES_OF_DAY.get(text(row.get("time_of_the_day"))),
             eps_estimate=number(row.get("estimate")),
-            currency=currency(row.get("currency")),
+            currency=reading.currency(row.get("currency")),
         )
 
     yield from table(reading, read, "symbol", "reportDate", "estimate", member="data")
@@ -271,7 +270,7 @@ def search(reading: Reading) -> Iterator[Item]:
         return Asset(
             **reading.of(row["symbol"], kind),
             name=text(row.get("name")),
-            currency=currency(row.get("currency")),
+            currency=reading.currency(row.get("currency")),
             provider_symbol=row["symbol"],
         )
 

@@ -22,6 +22,7 @@ from connectors.fields import (
     number,
     period_start,
     price,
+    shown,
     wall_times,
 )
 from connectors.items import BarColumns, Item, LeftOut, Reject
@@ -36,17 +37,17 @@ FIRST_MONTH = "2000-01"  # of TIME_SERIES_INTRADAY
 
 
 def _series(reading: Reading) -> tuple[dict[str, Any], list[dict[str, Any]], list[Reject]]:
-    """Give (meta data, rows with their `timestamp`, strays) of a time series; CSV has no meta data."""
+    """Return (meta data, rows with their `timestamp`, strays) of a time series; CSV has no meta data."""
     if is_csv(reading):
         return {}, [plain(row) for row in reading.csv("timestamp", "open", "high", "low", "close")], []
     body = reading.json
     series = next((body[name] for name in body if "Time Series" in name), None)
     if not isinstance(series, dict):
-        raise errors.MalformedPayload(f"no time series among {list(body)!r:.120}")
+        raise errors.MalformedPayload(f"no time series among {shown(list(body))}")
     dated = [{**plain(row), "timestamp": at} if isinstance(row, dict) else row for at, row in series.items()]
     rows, strays = objects(dated)
     if rows and not any("close" in row for row in rows):
-        raise errors.MalformedPayload(f"the bars have {list(rows[0])!r:.120} and no close")
+        raise errors.MalformedPayload(f"the bars have {shown(list(rows[0]))} and no close")
     return plain(body.get("Meta Data") or {}), rows, strays
 
 
@@ -77,7 +78,7 @@ def _starts(stamps: list[str], interval: str, zone_name: str | None, listed: boo
         return [period_start(at, interval) for at in days(stamps)]
     zone = ZONES.get(zone_name or ("US/Eastern" if listed else "UTC"))
     if zone is None:
-        raise errors.MalformedPayload(f"unknown time zone {zone_name!r:.40}")
+        raise errors.MalformedPayload(f"unknown time zone {shown(zone_name)}")
     return wall_times(stamps, zone)
 
 
@@ -138,7 +139,7 @@ def intraday_bars(reading: Reading) -> Iterator[Item]:
 
 
 def _month_before(reading: Reading, start: int, oldest: int | None) -> str | None:
-    """Give the month before the one asked; after the last 30 days, the month in which they begin."""
+    """Return the month before the one asked; after the last 30 days, the month in which they begin."""
     if month := reading.params.get("month"):
         return (date.fromisoformat(f"{month}-01") - timedelta(days=1)).isoformat()[:7]
     return local_date(oldest, NEW_YORK)[:7] if oldest is not None and oldest > start else None
@@ -184,6 +185,7 @@ def _quote(reading: Reading, row: dict[str, Any], last: str, ts: int | None) -> 
 
 
 def exchange_rate(reading: Reading) -> Iterator[Item]:
+    """Read the rate of a currency or coin in another one; its wall clock names its zone."""
 
     def read(given: dict[str, Any]) -> Quote:
         row = plain(given)

@@ -10,14 +10,15 @@ from types import MappingProxyType
 from connectors import errors
 from connectors.alphavantage.names import INTRADAY, LISTED
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
-from connectors.fields import NEW_YORK, local_date, utc_date
+from connectors.endpoints import Build
+from connectors.fields import NEW_YORK, local_date, shown, utc_date
 from connectors.reading import Reading
 from connectors.records import AssetClass
-from connectors.symbols import FOREX, PAIR, US_SHARE, split_listing, venue_by
+from connectors.symbols import FOREX, PAIR, is_us, listing, split_listing, us_share
+from connectors.venues import venue_by
 
 COMPACT = 100  # rows of outputsize=compact
-NEWS_ROWS = 1000
+NEWS_ROWS = 1000  # the most that one answer has
 WORDS: Mapping[str, type[errors.Refusal]] = MappingProxyType(
     {
         "apikey is invalid|api key is for demo": errors.KeyRejected,
@@ -27,24 +28,24 @@ WORDS: Mapping[str, type[errors.Refusal]] = MappingProxyType(
         "premium": errors.NotEntitled,
     }
 )
-
+OTHER_COINS = frozenset({"AMP", "BIT", "MEME", "SKY", "STX", "XCN"})
+"""Tickers that https://www.alphavantage.co/digital_currency_list/ gives to another coin than exchanges do (Stox, …)."""
 
 # -- symbols: AAPL, BRK-B, PEB-P-E, TSCO.LON; a pair travels as two parameters and is spelled BTC/EUR here -----------
 
 
 def spell(symbol: str, asset_class: AssetClass) -> str:
     """`BRK.B` -> `BRK-B`, `TSCO.XLON` -> `TSCO.LON`, `BTC-EUR` -> `BTC/EUR`. Raises `UnsupportedSymbol`."""
-    if asset_class == "crypto" and PAIR.fullmatch(symbol):
+    if asset_class == "crypto" and (pair := PAIR.fullmatch(symbol)) and pair["base"] not in OTHER_COINS:
         return symbol.replace("-", "/")
     if asset_class == "forex" and FOREX.fullmatch(symbol):
         return symbol
     if asset_class in LISTED:
-        if (listing := split_listing(symbol)) and listing[1].alphavantage:
-            return f"{listing[0].replace('.', '-')}.{listing[1].alphavantage}"
-        if not listing and US_SHARE.fullmatch(symbol) and not symbol.endswith(".P"):  # `-P` is a preferred share
-            ticker, _, suffix = symbol.partition(".")
-            series = re.sub(r"^PR(?=[A-Z]?$)", "P-", suffix).rstrip("-")
-            return f"{ticker}-{series}" if series else ticker
+        if (listed := split_listing(symbol)) and listed[1].alphavantage:
+            return f"{listed[0].replace('.', '-')}.{listed[1].alphavantage}"
+        spelling = re.sub(r"\.PR(?=[A-Z]?(\.|$))", "-P-", symbol).replace(".", "-").rstrip("-")
+        if is_us(symbol) and _us(spelling) == symbol:
+            return spelling
     raise errors.UnsupportedSymbol(
         f"alphavantage cannot spell the {asset_class} {symbol!r}: it sells US tickers, "
         "listings of venues it has a suffix for, BTC-EUR and EUR/USD"
@@ -55,23 +56,34 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     """`BRK-B` -> `BRK.B`, `ABR-P-D` -> `ABR.PRD`, `TSCO.LON` -> `TSCO.XLON`. Raises `FieldError`."""
     if match := re.fullmatch(r"([A-Z0-9]{1,12})/([A-Z]{3,5})", spelling):
         crypto = asset_class == "crypto"
+        if crypto and match[1] in OTHER_COINS:
+            raise errors.OutOfScope(f"{match[1]} is another coin here than on exchanges")
         return f"{match[1]}{'-' if crypto else '/'}{match[2]}", "crypto" if crypto else "forex"
-    if (match := re.fullmatch(r"([A-Z0-9-]+)\.([A-Z]{3})", spelling)) and (venue := venue_by("alphavantage", match[2])):
-        return f"{match[1].replace('-', '.')}.{venue.mic}", asset_class
-    symbol = re.sub(r"-P(-(?=[A-Z]$)|$)", ".PR", spelling).replace("-", ".")
-    if US_SHARE.fullmatch(symbol):
-        return symbol, asset_class
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")
+    if re.fullmatch("[A-Z-]+:[A-Z]{3}", spelling):
+        raise errors.OutOfScope(f"{shown(spelling)} lists a share a second time, on another exchange of the US")
+    match = re.fullmatch(r"([A-Z0-9&-]+)\.([A-Z]{3})", spelling)
+    venue = venue_by("alphavantage", match[2]) if match else None
+    symbol = listing(match[1], venue) if match and venue else _us(spelling)
+    if symbol is None:
+        raise errors.FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
+    return symbol, asset_class
+
+
+def _us(spelling: str) -> str | None:
+    """A root has five letters at most: the list of all shares runs those of some warrants together, `ABCDWS`."""
+    return us_share(re.sub("^([A-Z]{4,5})WS$", r"\1-WS", spelling))
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
 def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send nothing beside the function."""
     return {}
 
 
 def by_symbol(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbols, more than one for the bulk quotes only."""
     return {"symbol": ",".join(spelled)}
 
 
@@ -110,6 +122,7 @@ def intraday(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def articles(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send one ticker (`CRYPTO:BTC`, `FOREX:USD`), UTC minutes and the largest page; oldest first from a start on."""
     coin = spelled[0].partition("/")[0]
     prefix = {"crypto": "CRYPTO:", "forex": "FOREX:"}.get(call.asset_class, "")
     params = {"tickers": prefix + coin, "limit": str(min(call.limit or NEWS_ROWS, NEWS_ROWS))}
@@ -125,15 +138,18 @@ def _minute(ms: int) -> str:
 
 
 def horizon(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the longest horizon: reports announced for the next 12 months."""
     return {"horizon": "12month"}
 
 
 def listed(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send whether active or delisted shares are meant, and the date on which they were."""
     params = {"state": "delisted" if call.kind == "delisted" else "active"}
     return params if call.end is None else {**params, "date": utc_date(call.end - 1)}
 
 
 def keywords(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the query as keywords. Raises `UnsupportedCall` without one."""
     if not call.query:
         raise errors.UnsupportedCall("alphavantage searches symbols by keywords: give a query")
     return {"keywords": call.query}

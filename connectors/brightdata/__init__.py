@@ -11,12 +11,18 @@ from connectors.brightdata import company, market
 from connectors.brightdata import requests as ask
 from connectors.brightdata.requests import ARTICLES, BACKGROUND, SHARES, canonical, refusal, spell
 from connectors.calls import Auth
-from connectors.declaration import Connector, Endpoint
+from connectors.declaration import Connector
+from connectors.endpoints import Facts, endpoint
 from connectors.symbols import Symbols
 
 DOCS = "https://docs.brightdata.com/api-reference"
 YAHOO_FINANCE, GOOGLE_NEWS = "gd_lmrpz3vxmz972ghd7", "gd_lnsxoxzi1omrwnka5r"
 USD = 0.0015  # a successful result
+PAGE = Facts(dataset="quote", parse=market.quote_page, latest=True)
+JOB = Facts(parse=company.snapshot, docs=f"{DOCS}/rest-api/scraper/asynchronous-requests")
+PAID = Facts(usd=USD, plan="pay as you go")
+UNASKED = Facts(routed=False)
+"""Other ways to the same data, and the polls of a job: read when somebody else asked, or as a job goes on."""
 
 CONNECTOR = Connector(
     name="brightdata",
@@ -32,114 +38,101 @@ CONNECTOR = Connector(
     refusal=refusal,
     hosts={"quote_page": "https://www.bloomberg.com"},
     endpoints=(
-        Endpoint(
-            name="unlocker",
-            dataset="quote",
+        endpoint(
+            "unlocker",
+            PAGE,
+            PAID,
             method="POST",
             path="/request",
             build=ask.nothing,
             body=ask.page,
-            parse=market.quote_page,
             asset_classes=(*SHARES, "index", "forex", "crypto", "commodity"),
-            latest=True,
-            usd=USD,
-            plan="pay as you go",
             docs=f"{DOCS}/rest-api/unlocker/request",
         ),
-        Endpoint(
-            name=BACKGROUND,
-            dataset="quote",
+        endpoint(
+            BACKGROUND,
+            PAGE,
+            UNASKED,
             method="POST",
             path="/unblocker/req",
             build=lambda *_: {"zone": ask.ZONE},
             body=ask.page,
-            parse=market.quote_page,
-            latest=True,
-            routed=False,
             docs=f"{DOCS}/rest-api/unlocker/request",
         ),
-        Endpoint(
-            name="unlocker_result",
-            dataset="quote",
+        endpoint(
+            "unlocker_result",
+            PAGE,
+            UNASKED,
             path="/unblocker/get_result",
             build=ask.polled,
-            parse=market.quote_page,
-            latest=True,
-            routed=False,
             docs=f"{DOCS}/rest-api/unlocker/get-results",
         ),
-        Endpoint(
-            name="quote_page",
-            dataset="quote",
+        endpoint(
+            "quote_page",
+            PAGE,
+            UNASKED,
             path="/markets/api/quote-page/{id}",
             build=lambda _, spelled: {"id": spelled[0]},
-            parse=market.quote_page,
             asset_classes=(*SHARES, "index"),
-            latest=True,
-            routed=False,
             docs="https://www.bloomberg.com",
         ),
-        Endpoint(
-            name="companies",
+        endpoint(
+            "companies",
+            JOB,
+            PAID,
             dataset="profile",
             method="POST",
             path="/datasets/v3/trigger",
             match={"dataset_id": YAHOO_FINANCE},
             build=ask.job,
             body=ask.companies,
-            parse=company.snapshot,
             asset_classes=SHARES,
             latest=True,
-            usd=USD,
-            plan="pay as you go",
-            docs=f"{DOCS}/rest-api/scraper/asynchronous-requests",
         ),
-        Endpoint(
-            name="news",
+        endpoint(
+            "news",
+            JOB,
+            PAID,
             dataset="news",
             method="POST",
             path="/datasets/v3/trigger",
             match={"dataset_id": GOOGLE_NEWS},
             build=ask.job,
             body=ask.keyword,
-            parse=company.snapshot,
             batch=0,
             rows=ARTICLES,
             usd=ARTICLES * USD,
-            plan="pay as you go",
-            docs=f"{DOCS}/rest-api/scraper/asynchronous-requests",
         ),
-        Endpoint(
-            name="scrape",
+        endpoint(
+            "scrape",
+            JOB,
+            UNASKED,
             dataset="profile",
             method="POST",
             path="/datasets/v3/scrape",
             build=ask.job,
             body=ask.companies,
-            parse=company.snapshot,
             latest=True,
             usd=USD,
-            routed=False,
             docs=f"{DOCS}/scrapers/synchronous-requests",
         ),
-        Endpoint(
-            name="progress",
+        endpoint(
+            "progress",
+            JOB,
+            UNASKED,
             dataset="profile",
             path="/datasets/v3/progress/{snapshot_id}",
             build=ask.polled,
-            parse=company.snapshot,
-            routed=False,
             docs=f"{DOCS}/scrapers/management-apis/monitor-progress",
         ),
-        Endpoint(
-            name="snapshot",
+        endpoint(
+            "snapshot",
+            JOB,
+            UNASKED,
             dataset="profile",
             path="/datasets/v3/snapshot/{snapshot_id}",
             build=ask.polled,
-            parse=company.snapshot,
             latest=True,
-            routed=False,
-            docs=f"{DOCS}/rest-api/scraper/asynchronous-requests",
         ),
     ),
 )

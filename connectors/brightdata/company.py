@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from connectors import errors
-from connectors.fields import currency, integer, iso_time, minor, number, price, row_id, scaled, text
+from connectors.fields import integer, iso_time, minor, number, price, row_id, scaled, text
 from connectors.items import Item, Missing
 from connectors.reading import Reading
 from connectors.records import News, Profile, Quote
-from connectors.symbols import us_exchange
+from connectors.venues import us_exchange
 
 
 def snapshot(reading: Reading) -> Iterator[Item]:
@@ -45,7 +45,7 @@ def _company(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
         ts=ts,
         name=text(row.get("name")),
         exchange=us_exchange(text(row.get("exchange"))),
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
         sector=text(row.get("company_profile_sector")),
         industry=text(row.get("company_profile_industry")),
         website=text(row.get("company_profile_website")),
@@ -70,7 +70,7 @@ def _company(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
             low=paid("day_range"),
             prev_close=paid("previous_close"),
             volume=number(row.get("volume")),
-            currency=currency(row.get("currency")),
+            currency=reading.currency(row.get("currency")),
         )
 
 

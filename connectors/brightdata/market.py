@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from connectors import errors
-from connectors.fields import currency, iso_time, millis, minor, number, price, scaled
+from connectors.fields import iso_time, millis, minor, number, price, scaled
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import Quote
@@ -35,12 +35,12 @@ def quote_page(reading: Reading) -> Iterator[Item]:
 
 
 def envelope(reading: Reading) -> dict[str, Any]:
-    """Give `{"status_code", "headers", "body"}` of format=json, or an empty object."""
+    """Return `{"status_code", "headers", "body"}` of format=json, or an empty object."""
     return reading.object if {"status_code", "body"} <= set(reading.object) else {}
 
 
 def page_of(reading: Reading) -> str:
-    """Give the fetched page, out of its envelope when it has one."""
+    """Return the fetched page, out of its envelope when it has one."""
     inner = envelope(reading)
     return str(inner["body"]) if inner else reading.text
 
@@ -82,5 +82,5 @@ def _quote(reading: Reading, row: dict[str, Any]) -> Quote | None:
         low=paid("lowPrice"),
         prev_close=paid("previousClosingPriceOneTradingDayAgo"),
         volume=number(row.get("volume")),
-        currency=currency(row.get("issuedCurrency")),
+        currency=reading.currency(row.get("issuedCurrency")),
     )

@@ -15,10 +15,11 @@ from connectors import errors
 from connectors.brightdata.market import SCRIPT, envelope, page_of
 from connectors.calls import Call, Request
 from connectors.declaration import retry_after
-from connectors.fields import number
+from connectors.fields import number, shown
 from connectors.reading import Reading
 from connectors.records import AssetClass
-from connectors.symbols import FOREX, split_listing, venue_by
+from connectors.symbols import FOREX, is_us, listing, split_listing, suffixed, unsuffixed, us_share
+from connectors.venues import venue_by
 
 SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 INDICES = MappingProxyType(
@@ -35,6 +36,7 @@ INDICES = MappingProxyType(
     }
 )
 FUTURES = MappingProxyType({root: root for root in ("CL", "GC", "HG", "HO", "NG", "PA", "PL", "SI")} | {"CO": "BZ"})
+NORTH = frozenset({"DC", "SS", "FH", "NO", "IR"})
 COINS = MappingProxyType({"XBT": "BTC", "XET": "ETH"})
 ZONE = "web_unlocker1"  # what Bright Data calls an account's first zone; a key `zone:token` names another
 ARTICLES = 50  # most results of one keyword: each is paid
@@ -82,11 +84,21 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
 
 
 def _spell_share(symbol: str) -> str | None:
-    if listing := split_listing(symbol):
-        ticker, venue = listing
+    """Tickers of London have three letters at least, shorter ones end in a dot, which is a slash here: `BP/:LN`.
+
+    In the north a class runs together with the ticker (`NOVOB:DC`) and cannot be told from it again.
+    """
+    if listed := split_listing(symbol):
+        ticker, venue = listed
         known = venue_by("bloomberg", venue.bloomberg) == venue  # two venues of one country may share a code
-        return f"{ticker.replace('.', '/')}:{venue.bloomberg}" if known else None
-    return f"{symbol.replace('.', '/')}:US" if re.fullmatch(r"[A-Z][A-Z0-9]{0,11}(\.[A-Z])?", symbol) else None
+        if not known or ("." in ticker and venue.bloomberg in NORTH):
+            return None
+        if venue.mic == "XHKG":
+            ticker = ticker.lstrip("0")
+        elif venue.mic == "XLON" and len(ticker) < 3:
+            ticker += "."
+        return f"{ticker.replace('.', '/')}:{venue.bloomberg}"
+    return f"{symbol.replace('.', '/')}:US" if is_us(symbol) and re.fullmatch(r"[A-Z0-9]+(\.[A-Z])?", symbol) else None
 
 
 def _code(table: Mapping[str, str], name: str) -> str | None:
@@ -97,40 +109,39 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     """`BRK/B:US` -> `BRK.B`, `OMX:IND` -> (`^OMX`, index), `CL1:COM` -> (`CL`, commodity). Raises `FieldError`."""
     name, colon, market = spelling.partition(":")
     shares: AssetClass = asset_class if asset_class in SHARES else "equity"
-    if not colon and (match := re.fullmatch(r"([A-Z0-9-]{1,16})(?:\.([A-Z]{1,3}))?", name)):
-        if venue := venue_by("yahoo", match[2] or ""):
-            return f"{match[1].replace('-', '.')}.{venue.mic}", shares
-        if not match[2]:
-            return name.replace("-", "."), shares
-    if re.fullmatch(r"[A-Z0-9][A-Z0-9/]{0,15}", name) and (found := _canonical_at(name, market, shares)):
+    if not colon and (symbol := unsuffixed(name)):
+        return symbol, shares
+    if found := _canonical_at(name, market, shares):
         return found
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no symbol of a known form")
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no symbol of a known form")
 
 
 def _canonical_at(name: str, market: str, shares: AssetClass) -> tuple[str, AssetClass] | None:
-    if market == "US":
-        return name.replace("/", "."), shares
     if market == "IND":
-        return f"^{INDICES.get(name, name)}", "index"
-    if market == "CUR" and len(name) == 6:
+        return (f"^{INDICES.get(name, name)}", "index") if re.fullmatch("[A-Z0-9]{1,15}", name) else None
+    if market == "CUR" and re.fullmatch("[A-Z]{6}", name):
         coin = COINS.get(name[:3])
         return (f"{coin}-{name[3:]}", "crypto") if coin else (f"{name[:3]}/{name[3:]}", "forex")
     if market == "COM":
         return (FUTURES[name[:-1]], "commodity") if name.endswith("1") and name[:-1] in FUTURES else None
     venue = venue_by("bloomberg", market)
-    return (f"{name.replace('/', '.')}.{venue.mic}", shares) if venue else None
+    ticker = name.replace("/", ".")
+    symbol = us_share(ticker) if market == "US" else listing(ticker, venue) if venue else None
+    return (symbol, shares) if symbol else None
 
 
 def _at_yahoo(symbol: str) -> str:
     """`BRK.B` -> `BRK-B`, `VOD.XLON` -> `VOD.L`."""
-    listing = split_listing(symbol)
-    return f"{listing[0].replace('.', '-')}.{listing[1].yahoo}" if listing else symbol.replace(".", "-")
+    if (spelled := suffixed(symbol)) is None:
+        raise errors.UnsupportedSymbol(f"brightdata cannot spell {symbol!r} as Yahoo does")
+    return spelled
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
 def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send no parameters: the body says all."""
     return {}
 
 
@@ -140,6 +151,7 @@ def polled(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def page(_: Call, spelled: tuple[str, ...]) -> Mapping[str, Any]:
+    """Post the address of a Bloomberg quote page, for the Web Unlocker to fetch into a JSON envelope."""
     return {"zone": ZONE, "url": f"https://www.bloomberg.com/quote/{spelled[0]}", "format": "json"}
 
 
@@ -150,10 +162,12 @@ def job(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def companies(call: Call, _: tuple[str, ...]) -> list[Any]:
+    """Post the addresses of Yahoo Finance pages, one for each symbol."""
     return [{"url": f"https://finance.yahoo.com/quote/{_at_yahoo(symbol)}"} for symbol in call.symbols]
 
 
 def keyword(call: Call, _: tuple[str, ...]) -> list[Any]:
+    """Post the query as a keyword of Google News. Raises `UnsupportedCall` without one."""
     if not call.query:
         raise errors.UnsupportedCall("brightdata searches news by a keyword: give a query")
     return [{"url": "https://news.google.com/", "keyword": call.query, "country": "US", "language": "en"}]
@@ -161,7 +175,7 @@ def keyword(call: Call, _: tuple[str, ...]) -> list[Any]:
 
 def _poll(snapshot: Any) -> Request:
     if not isinstance(snapshot, str) or not re.fullmatch(r"[\w-]+", snapshot):
-        raise errors.MalformedPayload(f"snapshot_id was {snapshot!r:.60}")
+        raise errors.MalformedPayload(f"snapshot_id was {shown(snapshot)}")
     return Request(endpoint="snapshot", path=f"/datasets/v3/snapshot/{snapshot}", params={"format": "json"})
 
 

@@ -33,7 +33,7 @@ from connectors.records import (
 UTC = ZoneInfo("UTC")
 
 
-def _profile(envelope: Envelope, document: Row) -> Profile:
+def _profile(reading: Reading, envelope: Envelope, document: Row) -> Profile:
     general, fund = _section(document, "General"), _section(document, "ETF_Data")
     return Profile(
         **envelope,
@@ -41,7 +41,7 @@ def _profile(envelope: Envelope, document: Row) -> Profile:
         name=field.text(general.get("Name")),
         exchange=names.place(field.text(general.get("Exchange")))[0],
         country=field.text(general.get("CountryISO")),
-        currency=field.currency(general.get("CurrencyCode")),
+        currency=reading.currency(general.get("CurrencyCode")),
         sector=field.text(general.get("Sector")),
         industry=field.text(general.get("Industry")),
         website=field.text(general.get("WebURL") or fund.get("ETF_URL")),
@@ -57,6 +57,7 @@ def _profile(envelope: Envelope, document: Row) -> Profile:
 
 
 def _statement(
+    reading: Reading,
     envelope: Envelope,
     row: Row,
     *,
@@ -77,7 +78,7 @@ def _statement(
         period=period,
         fiscal_date=field.iso_date(row["date"]),
         filed_date=field.iso_date(row.get("filing_date")),
-        currency=field.currency(row.get("currency_symbol") or unit),
+        currency=reading.currency(row.get("currency_symbol") or unit),
         items=found,
     )
 
@@ -90,11 +91,11 @@ def _statements(reading: Reading, envelope: Envelope, document: Row) -> Iterator
             if name.startswith(("yearly", "quarterly")):
                 period: FiscalPeriod = "FY" if name.startswith("yearly") else "Q"
                 unit = table.get("currency_symbol")
-                read = partial(_statement, envelope, kind=kind, period=period, items=items, unit=unit)
+                read = partial(_statement, reading, envelope, kind=kind, period=period, items=items, unit=unit)
                 yield from reading.rows([value] if "_last_" in name else values(value), read)
 
 
-def _report(envelope: Envelope, row: Row) -> Earnings:
+def _report(reading: Reading, envelope: Envelope, row: Row) -> Earnings:
     """One row of the document's history or of the calendar, which name the same things differently."""
     unit = row.get("currency")
     actual = field.number(row.get("actual", row.get("epsActual")))
@@ -109,7 +110,7 @@ def _report(envelope: Envelope, row: Row) -> Earnings:
         eps_actual=field.scaled(actual, field.minor(unit)),
         eps_estimate=field.scaled(estimate, field.minor(unit)),
         surprise_pct=None if actual is None else field.number(row.get("percent", row.get("surprisePercent"))),
-        currency=field.currency(unit),
+        currency=reading.currency(unit),
     )
 
 
@@ -164,7 +165,7 @@ def _document(reading: Reading, document: Row, spelling: str) -> Iterator[Item]:
     A filtered answer gives no profile: it lacks the sections that half of its fields come from.
     """
     if not document.keys() & names.SECTIONS:
-        raise errors.FieldError("shape", f"a document has {sorted(document)[:5]}, no section that is known")
+        raise errors.FieldError("shape", f"a document has {field.shown(sorted(document))}, no section that is known")
     general = _section(document, "General")
     stated = field.text(general.get("Type"))
     if stated and stated.lower() not in names.ASSET_TYPES:
@@ -172,11 +173,11 @@ def _document(reading: Reading, document: Row, spelling: str) -> Iterator[Item]:
         return
     envelope = reading.of(spelling, names.ASSET_TYPES[stated.lower()] if stated else None)
     if "filter" not in reading.params:
-        yield from reading.rows([general] if general else [], lambda _: _profile(envelope, document))
+        yield from reading.rows([general] if general else [], lambda _: _profile(reading, envelope, document))
     earnings = _section(document, "Earnings")
     reports = values(earnings.get("History")) + [row for name, row in earnings.items() if name.startswith("Last_")]
     yield from _statements(reading, envelope, document)
-    yield from reading.rows(reports, partial(_report, envelope))
+    yield from reading.rows(reports, partial(_report, reading, envelope))
     yield from reading.rows(values(earnings.get("Trend")), partial(_estimates, envelope))
     yield from reading.rows([document.get("General")], lambda _: _metrics(envelope, document))
     yield from reading.rows([_section(document, "AnalystRatings")], partial(_consensus, envelope))
@@ -187,7 +188,7 @@ def parse_fundamentals(reading: Reading) -> Iterator[Item]:
     """An instrument without a document is answered with an empty one."""
     body = reading.json
     if not isinstance(body, (dict, list)) or (isinstance(body, list) and body):
-        raise errors.MalformedPayload(f"expected one document, was {type(body).__name__}")
+        raise errors.MalformedPayload(f"expected one document, was {field.kind(body)}")
     if body:
         yield from _document(reading, body, reading.params["symbol"])
 
@@ -206,8 +207,9 @@ def parse_bulk_fundamentals(reading: Reading) -> Iterator[Item]:
 
 
 def parse_calendar(reading: Reading) -> Iterator[Item]:
+    """Read the reports of the calendar, past and announced: amounts in the currency of the row."""
     rows = known(reading.json["earnings"], "code", "report_date")
-    yield from reading.rows(rows, lambda row: _report(reading.of(row["code"]), row))
+    yield from reading.rows(rows, lambda row: _report(reading, reading.of(row["code"]), row))
 
 
 def parse_trends(reading: Reading) -> Iterator[Item]:
@@ -242,6 +244,7 @@ def _signed(amount: float | None, direction: Any) -> float | None:
 
 
 def parse_insider(reading: Reading) -> Iterator[Item]:
+    """Read the flat list of transactions, each with its own code."""
     rows = known(reading.json, "code", "transactiondate")
     yield from reading.rows(rows, lambda row: _transaction(reading.of(row["code"]), row))
 
@@ -268,6 +271,7 @@ def _filing(envelope: Envelope, filing: Row) -> Iterator[Item]:
 
 
 def parse_form4(reading: Reading) -> Iterator[Item]:
+    """Read filings with their transactions inside; the next page begins after the filings of this one."""
     filings = known(reading.json["data"], "accession_number")
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(filings, lambda filing: _filing(envelope, filing))
@@ -291,6 +295,7 @@ def _article(reading: Reading, row: Row) -> News:
 
 
 def parse_news(reading: Reading) -> Iterator[Item]:
+    """Read articles, stamped in UTC; a full page is followed by the next unless the call's limit is reached."""
     articles = known(reading.json, "date", "title")
     yield from reading.rows(articles, lambda row: _article(reading, row))
     limit, offset = int(reading.params.get("limit", "50")), int(reading.params.get("offset", "0"))

@@ -8,9 +8,12 @@ from types import MappingProxyType
 from typing import Literal
 
 from connectors.calls import Call
-from connectors.errors import FieldError, UnsupportedCall, UnsupportedSymbol
+from connectors.coins import NUMBERS, TICKERS
+from connectors.errors import FieldError, OutOfScope, UnsupportedCall, UnsupportedSymbol
+from connectors.fields import shown
 from connectors.records import AssetClass, FiscalPeriod
-from connectors.symbols import BY_MIC, FOREX, PAIR, US_SHARE, split_listing, us_exchange, venue_by
+from connectors.symbols import FOREX, PAIR, dashed, listing, split_listing, us_share
+from connectors.venues import BY_MIC, us_exchange, venue_by
 
 StatementKind = Literal["income", "balance", "cash_flow"]
 MetricsKind = Literal["key_metrics", "ratios", "etf"]
@@ -118,12 +121,9 @@ _TICKER = re.compile(r"[A-Z0-9][A-Z0-9&-]{0,15}")
 
 
 def spell(symbol: str, asset_class: AssetClass) -> str:
-    """`BRK.B` -> `BRK-B.US`, `BHP.XASX` -> `BHP.AU`, `EUR/USD` -> `EURUSD.FOREX`. Raises `UnsupportedSymbol`.
-
-    One dot is all a spelling may have; a preferred share's series follows `-P` (`PEB.PRE` is `PEB-PE`).
-    """
+    """`BRK.B` -> `BRK-B.US`, `NOVO.B.XCSE` -> `NOVO-B.CO`, `EUR/USD` -> `EURUSD.FOREX`. Raises `UnsupportedSymbol`."""
     match asset_class:
-        case "crypto" if PAIR.fullmatch(symbol):
+        case "crypto" if (coins := PAIR.fullmatch(symbol)) and coins["base"] not in NUMBERS:
             spelled = f"{symbol}.CC"
         case "forex" if found := FOREX.fullmatch(symbol):
             spelled = f"{found['base']}{found['quote']}.FOREX"
@@ -133,13 +133,13 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
             spelled = f"{symbol}.COMM"
         case "fund" if _ISIN.fullmatch(symbol):
             spelled = f"{symbol}.EUFUND"
-        case "equity" | "etf" | "fund" if (listing := split_listing(symbol)) and listing[1].eodhd:
-            spelled = f"{listing[0]}.{listing[1].eodhd}"
-        case "equity" | "etf" | "fund" if US_SHARE.fullmatch(symbol):
-            spelled = re.sub(r"\.PR([A-Z]?)$", r"-P\1", symbol).replace(".", "-") + ".US"
+        case "equity" | "etf" | "fund" if code := dashed(symbol):
+            listed = split_listing(symbol)
+            exchange = listed[1].eodhd if listed else "US"
+            spelled = f"{code}.{exchange}" if exchange else ""
         case _:
             spelled = ""
-    if spelled.count(".") != 1:
+    if not spelled:
         raise UnsupportedSymbol(
             f"eodhd cannot spell the {asset_class} {symbol!r}: of no form or exchange that it sells"
         )
@@ -157,24 +157,29 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     if suffix == "FOREX" and re.fullmatch(r"[A-Z]{3}|[A-Z]{6}", code):
         pair = code if len(code) == 6 else f"USD{code}"
         return f"{pair[:3]}/{pair[3:]}", "forex"
-    if suffix == "CC" and PAIR.fullmatch(code):
-        return code, "crypto"
+    if suffix == "CC" and (coins := PAIR.fullmatch(code)):
+        base = coins["base"]
+        if base in NUMBERS:
+            raise OutOfScope(f"{shown(spelling)} may be any of several coins of that ticker")
+        return f"{TICKERS.get(base, base)}-{coins['quote']}", "crypto"
+    if re.search(r"_OLD\d*$", code):
+        raise OutOfScope(f"{shown(spelling)} is the code of a company whose ticker another one bears now")
     if not _TICKER.fullmatch(code) or suffix in {"FOREX", "CC"}:
-        raise FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")
+        raise FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
     if suffix in {"INDX", "COMM"}:
         return (f"^{code}", "index") if suffix == "INDX" else (code, "commodity")
     if suffix == "EUFUND":
         return code, "fund"
     kind = asset_class if asset_class in {"equity", "etf", "fund"} else "equity"
-    if suffix in US_NAMES:
-        return re.sub(r"-P([A-Z]?)$", r".PR\1", code).replace("-", "."), kind
-    if venue := venue_by("eodhd", suffix):
-        return f"{code}.{venue.mic}", kind
-    raise FieldError("symbol", f"{spelling!r:.40} is listed on {suffix!r:.20}, an exchange of unknown MIC")
+    venue = venue_by("eodhd", suffix)
+    symbol = us_share(code) if suffix in US_NAMES else listing(code, venue) if venue else None
+    if symbol is None:
+        raise FieldError("symbol", f"{shown(spelling)} is no ticker of a known form, or of an exchange of unknown MIC")
+    return symbol, kind
 
 
 def exchange_code(call: Call) -> str:
-    """Give the exchange code that a whole-market call is about; all of the US by default. Raises `UnsupportedCall`."""
+    """Return the exchange code of a whole-market call; all of the US by default. Raises `UnsupportedCall`."""
     if market := MARKETS.get(call.asset_class):
         return market
     mic = call.exchange or "US"
@@ -185,7 +190,7 @@ def exchange_code(call: Call) -> str:
 
 
 def place(name: str | None) -> tuple[str | None, str | None]:
-    """Give (MIC, or the provider's code where none is known; country) of an exchange's code or name."""
+    """Return (MIC, or the provider's code where none is known; country) of an exchange's code or name."""
     if name is None or name in MARKETS.values():
         return name, None
     if venue := venue_by("eodhd", name):

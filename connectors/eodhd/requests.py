@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from connectors import errors
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.eodhd.names import PERIODS, exchange_code
 from connectors.fields import period_start, utc_date
 from connectors.reading import Reading
@@ -49,11 +49,13 @@ def intraday(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def live(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the first symbol in the path, up to 14 others in `s`."""
     more = {"s": ",".join(spelled[1:])} if spelled[1:] else {}
     return {"symbol": spelled[0], **JSON, **more}
 
 
 def trading_day(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send an exchange and one day, the last trading day without one. Raises `UnsupportedCall` for a longer range."""
     if call.start is not None and call.end is not None and call.end - call.start > DAY_MS:
         raise errors.UnsupportedCall("eodhd answers an exchange day by day: give a range of at most one day")
     day = {} if call.start is None else {"date": utc_date(call.start)}
@@ -61,6 +63,7 @@ def trading_day(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def exchange(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the exchange: a virtual one for coins, pairs and indices. Raises `UnsupportedCall` for one it lacks."""
     return {"exchange": exchange_code(call), **JSON}
 
 
@@ -75,15 +78,18 @@ def dated(name: str, **fixed: str) -> Build:
 
 
 def news(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send one symbol, or the query as a tag, with dates and the largest page."""
     asked = {"s": spelled[0]} if spelled else {"t": call.query} if call.query else {}
     return {**asked, **JSON, **_dates(call), "limit": str(min(call.limit or 1000, 1000)), "offset": "0"}
 
 
 def symbol(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol in the path."""
     return {"symbol": spelled[0], **JSON}
 
 
 def form4(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol in the path, and the first page of 100 filings."""
     return {"symbol": spelled[0], "page[limit]": "100", "page[offset]": "0"}
 
 

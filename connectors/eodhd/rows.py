@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from connectors import errors
-from connectors.items import Next
+from connectors.fields import kind, shown
+from connectors.items import Next, Reject
 from connectors.reading import Reading
 from connectors.records import Envelope
 from connectors.symbols import split_listing
@@ -37,11 +38,11 @@ def table(reading: Reading, *needed: str) -> list[Any]:
 
 
 def known(rows: Any, *needed: str) -> list[Any]:
-    """Give `rows` when any of them has the names of our tables; raises `MalformedPayload` for a foreign shape."""
+    """Return `rows` when any of them has the names of our tables; raises `MalformedPayload` for a foreign shape."""
     if not isinstance(rows, list):
-        raise errors.MalformedPayload(f"expected a list of rows, was {type(rows).__name__}")
+        raise errors.MalformedPayload(f"expected a list of rows, was {kind(rows)}")
     if rows and not any(isinstance(row, dict) and {name.lower() for name in row} >= {*needed} for row in rows):
-        raise errors.MalformedPayload(f"no row has {' and '.join(needed)}; the first was {rows[0]!r:.80}")
+        raise errors.MalformedPayload(f"no row has {' and '.join(needed)}; the first was {shown(rows[0])}")
     return rows
 
 
@@ -57,3 +58,34 @@ def money(envelope: Envelope) -> str | None:
         return re.split("[-/]", symbol)[-1]
     listed_abroad = split_listing(symbol) is not None
     return "USD" if envelope["asset_class"] in {"equity", "etf"} and not listed_abroad else None
+
+
+def within(reading: Reading, rows: list[Row], name: str) -> tuple[list[Row], list[Reject]]:
+    """Split rows into those of the range that was asked, both ends included, and one `Reject` for all others.
+
+    EODHD ignores a date that it cannot read and answers the whole history; a delisted or renamed code keeps its old
+    data. `name` is the row's day, or its second since the epoch.
+    """
+    only = reading.params.get("date", "")
+    first, last = reading.params.get("from", only), reading.params.get("to", only)
+    outside = [row for row in rows if not _lies(row.get(name), first, last)]
+    if not outside:
+        return rows, []
+    reason = (
+        f"{len(outside)} of {len(rows)} rows lie outside the range that was asked, from {first or 'the first'} "
+        f"to {last or 'the last'}: one is of {outside[0].get(name)}"
+    )
+    inside = [row for row in rows if _lies(row.get(name), first, last)]
+    return inside, [Reject(rule="range", reason=reason, row=outside[0])]
+
+
+def _lies(at: Any, first: str, last: str) -> bool:
+    """Whether a day or second lies in the range; what is neither is left to the reader of the row."""
+    if type(at) is int:
+        return not (first.isdecimal() and at < int(first)) and not (last.isdecimal() and at > int(last))
+    if not isinstance(at, str) or not ISO_DAY.match(at):
+        return True
+    return not (ISO_DAY.match(first) and at[:10] < first) and not (ISO_DAY.match(last) and at[:10] > last)
+
+
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

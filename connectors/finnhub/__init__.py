@@ -9,11 +9,9 @@ not as reported, and not asked.
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from connectors.calls import DAY_MS, Auth, Limit
-from connectors.declaration import Build, Connector, Endpoint, Parse
+from connectors.declaration import Connector
+from connectors.endpoints import Facts, endpoint, with_market
 from connectors.finnhub import company, market, statements
 from connectors.finnhub import requests as ask
 from connectors.finnhub.names import DAILY, INTRADAY, SHARES, canonical, spell
@@ -22,34 +20,28 @@ from connectors.records import AssetClass
 from connectors.symbols import Symbols
 
 DOCS = "https://finnhub.io/docs/api"
+EQUITY: tuple[AssetClass, ...] = ("equity",)
 MONTH = dict.fromkeys(INTRADAY, 30 * DAY_MS)
-EQUITY: dict[str, Any] = {"asset_classes": ("equity",)}
-PREMIUM: dict[str, Any] = {"asset_classes": ("equity",), "plan": "premium"}
-
-
-def _at(path: str, dataset: str, parse: Parse, docs: str, build: Build = ask.one, **rest: Any) -> Endpoint:
-    """An endpoint named like its path; `docs` is its page under the documentation."""
-    name = rest.pop("name", re.sub(r"\W", "_", path.strip("/")))
-    return Endpoint(name=name, dataset=dataset, path=path, build=build, parse=parse, docs=f"{DOCS}/{docs}", **rest)
-
-
-def _bars(of: str, asset_classes: tuple[AssetClass, ...], *, daily: bool) -> Endpoint:
-    split = daily and asset_classes == SHARES
-    return _at(
-        f"/{of}/candle",
-        "bars",
-        market.candles,
-        f"{of}-candles",
-        ask.candles,
-        name=f"{of}_{'daily' if daily else 'intraday'}",
-        asset_classes=asset_classes,
-        intervals=DAILY if daily else INTRADAY,
-        adjustments=("split",) if split else ("raw",),
-        span_ms={} if daily else MONTH,
-        history="25 years of US shares" if split else "",
-        plan="premium",
-    )
-
+OF_SYMBOL = Facts(build=ask.one)
+PREMIUM = Facts(plan="premium")
+CANDLES = PREMIUM | Facts(dataset="bars", build=ask.candles, parse=market.candles, adjustments=("raw",))
+DAILY_CANDLES = CANDLES | Facts(intervals=DAILY)
+INTRADAY_CANDLES = CANDLES | Facts(intervals=INTRADAY, span_ms=MONTH)
+STOCK = Facts(path="/stock/candle", asset_classes=SHARES, docs=f"{DOCS}/stock-candles")
+FOREX = Facts(path="/forex/candle", asset_classes=("forex",), docs=f"{DOCS}/forex-candles")
+CRYPTO = Facts(path="/crypto/candle", asset_classes=("crypto",), docs=f"{DOCS}/crypto-candles")
+PROFILE = Facts(dataset="profile", build=ask.one, parse=one(company.profile), latest=True)
+FUND = PREMIUM | Facts(dataset="metrics", build=ask.one, parse=one(company.fund), kinds=("etf",))
+INSIDER = Facts(
+    dataset="insider",
+    path="/stock/insider-transactions",
+    build=ask.dated,
+    parse=company.insiders,
+    asset_classes=EQUITY,
+    rows=100,
+    docs=f"{DOCS}/insider-transactions",
+)
+LISTED = Facts(dataset="assets", kinds=("listed",), batch=0)
 
 CONNECTOR = Connector(
     name="finnhub",
@@ -62,224 +54,213 @@ CONNECTOR = Connector(
     limits=(Limit(calls=60, per="minute"), Limit(calls=30, per="second")),
     refusal=ask.refusal,
     endpoints=(
-        _at(
-            "/quote",
+        endpoint(
             "quote",
-            one(market.quote),
-            "quote",
-            ask.quote,
+            dataset="quote",
+            path="/quote",
+            build=ask.quote,
+            parse=one(market.quote),
             asset_classes=(*SHARES, "forex", "crypto"),
             latest=True,
+            docs=f"{DOCS}/quote",
         ),
-        _at(
-            "/forex/rates",
-            "quote",
-            market.rates,
-            "forex-rates",
-            ask.base,
+        endpoint(
+            "forex_rates",
+            PREMIUM,
+            dataset="quote",
+            path="/forex/rates",
+            build=ask.base,
+            parse=market.rates,
             asset_classes=("forex",),
             batch=0,
-            plan="premium",
+            docs=f"{DOCS}/forex-rates",
         ),
-        _bars("stock", SHARES, daily=True),
-        _bars("stock", SHARES, daily=False),
-        _bars("forex", ("forex",), daily=True),
-        _bars("forex", ("forex",), daily=False),
-        _bars("crypto", ("crypto",), daily=True),
-        _bars("crypto", ("crypto",), daily=False),
-        _at(
-            "/stock/dividend",
-            "actions",
-            each(market.dividend),
-            "stock-dividends",
-            ask.bounded,
+        endpoint("stock_daily", DAILY_CANDLES, STOCK, adjustments=("split",), history="25 years of US shares"),
+        endpoint("stock_intraday", INTRADAY_CANDLES, STOCK),
+        endpoint("forex_daily", DAILY_CANDLES, FOREX),
+        endpoint("forex_intraday", INTRADAY_CANDLES, FOREX),
+        endpoint("crypto_daily", DAILY_CANDLES, CRYPTO),
+        endpoint("crypto_intraday", INTRADAY_CANDLES, CRYPTO),
+        endpoint(
+            "stock_dividend",
+            PREMIUM,
+            dataset="actions",
+            path="/stock/dividend",
+            build=ask.bounded,
+            parse=each(market.dividend),
+            asset_classes=EQUITY,
             kinds=("dividend",),
-            **PREMIUM,
+            docs=f"{DOCS}/stock-dividends",
         ),
-        _at("/stock/split", "actions", each(market.split), "stock-splits", ask.bounded, kinds=("split",), **PREMIUM),
-        _at("/stock/profile2", "profile", one(company.profile), "company-profile2", kinds=("short",), latest=True),
-        _at(
-            "/stock/profile",
-            "profile",
-            one(company.profile),
-            "company-profile",
-            kinds=("full",),
-            latest=True,
-            plan="premium",
+        endpoint(
+            "stock_split",
+            PREMIUM,
+            dataset="actions",
+            path="/stock/split",
+            build=ask.bounded,
+            parse=each(market.split),
+            asset_classes=EQUITY,
+            kinds=("split",),
+            docs=f"{DOCS}/stock-splits",
         ),
-        _at(
-            "/stock/financials-reported",
-            "statements",
-            statements.reported,
-            "financials-reported",
-            ask.reported,
+        endpoint("stock_profile2", PROFILE, path="/stock/profile2", kinds=("short",), docs=f"{DOCS}/company-profile2"),
+        endpoint(
+            "stock_profile", PROFILE, PREMIUM, path="/stock/profile", kinds=("full",), docs=f"{DOCS}/company-profile"
+        ),
+        endpoint(
+            "stock_financials_reported",
+            dataset="statements",
+            path="/stock/financials-reported",
+            build=ask.reported,
+            parse=statements.reported,
+            asset_classes=EQUITY,
             kinds=("income", "balance", "cash_flow"),
-            **EQUITY,
+            docs=f"{DOCS}/financials-reported",
         ),
-        _at(
-            "/stock/metric",
-            "metrics",
-            company.metrics,
-            "company-basic-financials",
-            ask.metric,
+        endpoint(
+            "stock_metric",
+            dataset="metrics",
+            path="/stock/metric",
+            build=ask.metric,
+            parse=company.metrics,
+            asset_classes=EQUITY,
             kinds=("key_metrics", "ratios"),
-            **EQUITY,
+            docs=f"{DOCS}/company-basic-financials",
         ),
-        _at(
-            "/stock/eps-estimate",
-            "metrics",
-            company.estimates,
-            "company-eps-estimates",
-            ask.frequency,
+        endpoint(
+            "stock_eps_estimate",
+            PREMIUM,
+            dataset="metrics",
+            path="/stock/eps-estimate",
+            build=ask.frequency,
+            parse=company.estimates,
+            asset_classes=EQUITY,
             kinds=("estimates",),
-            **PREMIUM,
+            docs=f"{DOCS}/company-eps-estimates",
         ),
-        _at(
-            "/etf/profile",
-            "metrics",
-            one(company.fund),
-            "etfs-profile",
-            kinds=("etf",),
-            asset_classes=("etf",),
-            plan="premium",
-        ),
-        _at(
-            "/mutual-fund/profile",
-            "metrics",
-            one(company.fund),
-            "mutual-fund-profile",
-            kinds=("etf",),
+        endpoint("etf_profile", FUND, path="/etf/profile", asset_classes=("etf",), docs=f"{DOCS}/etfs-profile"),
+        endpoint(
+            "mutual_fund_profile",
+            FUND,
+            path="/mutual-fund/profile",
             asset_classes=("fund",),
-            plan="premium",
+            docs=f"{DOCS}/mutual-fund-profile",
         ),
-        _at(
-            "/calendar/earnings",
-            "earnings",
-            each(company.announcement, "earningsCalendar"),
-            "earnings-calendar",
-            ask.dated,
-            kinds=("calendar",),
-            history="1 month on the free plan",
-            **EQUITY,
+        *with_market(
+            endpoint(
+                "calendar_earnings",
+                dataset="earnings",
+                path="/calendar/earnings",
+                build=ask.dated,
+                parse=each(company.announcement, "earningsCalendar"),
+                asset_classes=EQUITY,
+                kinds=("calendar",),
+                history="1 month on the free plan",
+                docs=f"{DOCS}/earnings-calendar",
+            ),
+            "calendar_earnings_all",
         ),
-        _at(
-            "/calendar/earnings",
-            "earnings",
-            each(company.announcement, "earningsCalendar"),
-            "earnings-calendar",
-            ask.dated,
-            name="calendar_earnings_all",
-            kinds=("calendar",),
-            batch=0,
-            history="1 month on the free plan",
-            **EQUITY,
-        ),
-        _at(
-            "/stock/earnings",
-            "earnings",
-            each(company.surprise),
-            "company-earnings",
+        endpoint(
+            "stock_earnings",
+            OF_SYMBOL,
+            dataset="earnings",
+            path="/stock/earnings",
+            parse=each(company.surprise),
+            asset_classes=EQUITY,
             kinds=("surprise",),
             history="4 quarters on the free plan",
-            **EQUITY,
+            docs=f"{DOCS}/company-earnings",
         ),
-        _at(
-            "/company-news",
-            "news",
-            each(company.article),
-            "company-news",
-            ask.bounded,
+        endpoint(
+            "company_news",
+            dataset="news",
+            path="/company-news",
+            build=ask.bounded,
+            parse=each(company.article),
             history="1 year on the free plan",
+            docs=f"{DOCS}/company-news",
         ),
-        _at(
-            "/news",
+        endpoint(
             "news",
-            each(company.article),
-            "market-news",
-            ask.category,
+            dataset="news",
+            path="/news",
+            build=ask.category,
+            parse=each(company.article),
             asset_classes=("equity", "forex", "crypto"),
             batch=0,
+            docs=f"{DOCS}/market-news",
         ),
-        _at(
-            "/stock/insider-transactions",
-            "insider",
-            company.insiders,
-            "insider-transactions",
-            ask.dated,
-            rows=100,
-            span_ms={"": 30 * DAY_MS},
-            **EQUITY,
-        ),
-        _at(
-            "/stock/insider-transactions",
-            "insider",
-            company.insiders,
-            "insider-transactions",
-            ask.dated,
-            name="stock_insider_transactions_all",
-            rows=100,
-            batch=0,
-            **EQUITY,
-        ),
-        _at(
-            "/stock/recommendation",
-            "recommendations",
-            each(company.trend),
-            "recommendation-trends",
+        endpoint("stock_insider_transactions", INSIDER, span_ms={"": 30 * DAY_MS}),
+        endpoint("stock_insider_transactions_all", INSIDER, batch=0),
+        endpoint(
+            "stock_recommendation",
+            OF_SYMBOL,
+            dataset="recommendations",
+            path="/stock/recommendation",
+            parse=each(company.trend),
+            asset_classes=EQUITY,
             kinds=("consensus",),
-            **EQUITY,
+            docs=f"{DOCS}/recommendation-trends",
         ),
-        _at(
-            "/stock/price-target", "recommendations", one(company.target), "price-target", kinds=("target",), **PREMIUM
+        endpoint(
+            "stock_price_target",
+            OF_SYMBOL,
+            PREMIUM,
+            dataset="recommendations",
+            path="/stock/price-target",
+            parse=one(company.target),
+            asset_classes=EQUITY,
+            kinds=("target",),
+            docs=f"{DOCS}/price-target",
         ),
-        _at(
-            "/stock/upgrade-downgrade",
-            "recommendations",
-            each(company.grade),
-            "upgrade-downgrade",
-            ask.dated,
+        endpoint(
+            "stock_upgrade_downgrade",
+            PREMIUM,
+            dataset="recommendations",
+            path="/stock/upgrade-downgrade",
+            build=ask.dated,
+            parse=each(company.grade),
+            asset_classes=EQUITY,
             kinds=("change",),
-            **PREMIUM,
+            docs=f"{DOCS}/upgrade-downgrade",
         ),
-        _at(
-            "/stock/symbol",
-            "assets",
-            each(market.listing),
-            "stock-symbols",
-            ask.listed_on("US"),
-            kinds=("listed",),
+        endpoint(
+            "stock_symbol",
+            LISTED,
+            path="/stock/symbol",
+            build=ask.listed_on("US"),
+            parse=each(market.listing),
             asset_classes=SHARES,
-            batch=0,
+            docs=f"{DOCS}/stock-symbols",
         ),
-        _at(
-            "/forex/symbol",
-            "assets",
-            each(market.pair),
-            "forex-symbols",
-            ask.listed_on("oanda"),
-            kinds=("listed",),
+        endpoint(
+            "forex_symbol",
+            LISTED,
+            path="/forex/symbol",
+            build=ask.listed_on("oanda"),
+            parse=each(market.pair),
             asset_classes=("forex",),
-            batch=0,
+            docs=f"{DOCS}/forex-symbols",
         ),
-        _at(
-            "/crypto/symbol",
-            "assets",
-            each(market.pair),
-            "crypto-symbols",
-            ask.listed_on("binance"),
-            kinds=("listed",),
+        endpoint(
+            "crypto_symbol",
+            LISTED,
+            path="/crypto/symbol",
+            build=ask.listed_on("binance"),
+            parse=each(market.pair),
             asset_classes=("crypto",),
-            batch=0,
+            docs=f"{DOCS}/crypto-symbols",
         ),
-        _at(
-            "/search",
-            "assets",
-            each(market.listing, "result"),
-            "symbol-search",
-            ask.search,
-            kinds=("search",),
+        endpoint(
+            "search",
+            dataset="assets",
+            path="/search",
+            build=ask.search,
+            parse=each(market.listing, "result"),
             asset_classes=(*SHARES, "forex", "crypto"),
+            kinds=("search",),
             batch=0,
+            docs=f"{DOCS}/symbol-search",
         ),
     ),
 )

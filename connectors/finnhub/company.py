@@ -8,7 +8,6 @@ from typing import Any, Literal
 from connectors.fields import (
     cik,
     country,
-    currency,
     integer,
     iso_date,
     iso_time,
@@ -52,7 +51,7 @@ def profile(reading: Reading, row: dict[str, Any]) -> Profile:
         name=text(row.get("name")),
         exchange=_exchange(envelope["symbol"], text(row.get("exchange"))),
         country=country(row.get("country")),
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
         sector=text(row.get("gsector")),
         industry=text(row.get("gind")) or text(row.get("finnhubIndustry")),
         website=text(row.get("weburl")),
@@ -71,7 +70,7 @@ def fund(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
     facts, envelope = row["profile"], reading.of(row["symbol"] or "")
     if not facts:
         return
-    priced_in = currency(facts.get("navCurrency"))
+    priced_in = reading.currency(facts.get("navCurrency"))
     yield Profile(
         **envelope,
         ts=reading.answer.observed_at,

@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors import errors
 from connectors.calls import DAY_MS
-from connectors.fields import cells, currency, iso_date, millis, minor, number, period_start, price, scaled, text, times
+from connectors.fields import cells, iso_date, millis, minor, number, period_start, price, scaled, shown, text, times
 from connectors.finnhub.names import ASSET_TYPES, DAILY, RESOLUTIONS, SHARES
 from connectors.items import BarColumns, Item, LeftOut
 from connectors.reading import Reading
@@ -34,7 +34,7 @@ def candles(reading: Reading) -> Iterator[Item]:
     if body["s"] == "no_data" or not body["t"]:
         return
     if body["s"] != "ok":
-        raise errors.MalformedPayload(f"status of the candles was {body['s']!r:.40}, neither ok nor no_data")
+        raise errors.MalformedPayload(f"status of the candles was {shown(body['s'])}, neither ok nor no_data")
     stamps = body["t"]
     interval = RESOLUTIONS[reading.params["resolution"]]
     envelope = reading.of(reading.params.get("symbol"))
@@ -104,7 +104,7 @@ def dividend(reading: Reading, row: dict[str, Any]) -> Action:
         ex_date=iso_date(row["date"]),
         amount=scaled(number(row.get("amount")), factor),
         amount_adjusted=scaled(number(row.get("adjustedAmount")), factor),
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
         record_date=iso_date(row.get("recordDate")),
         pay_date=iso_date(row.get("payDate")),
         declared_date=iso_date(row.get("declarationDate")),
@@ -129,7 +129,7 @@ def listing(reading: Reading, row: dict[str, Any]) -> Asset:
         **reading.of(row["symbol"] or "", kind),
         name=text(row.get("description")),
         exchange=text(row.get("mic")),
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
         isin=text(row.get("isin")),
         figi=text(row.get("figiComposite")) or text(row.get("figi")),
         provider_symbol=row["symbol"],

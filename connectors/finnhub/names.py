@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from connectors.errors import FieldError, UnsupportedSymbol
+from connectors.fields import shown
 from connectors.records import AssetClass
-from connectors.symbols import FOREX, PAIR, US_SHARE, dashed, split_listing, split_pair, undashed, venue_by
+from connectors.symbols import FOREX, PAIR, is_us, split_listing, split_pair, suffixed, unsuffixed, us_share
+from connectors.venues import venue_by
 
 SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 
@@ -64,9 +66,9 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
         if match["quote"] in BINANCE_QUOTES and split_pair(match["base"] + match["quote"]) == match.groups():
             return f"BINANCE:{match['base']}{match['quote']}"
     if asset_class in SHARES:
-        if split_listing(symbol) and (spelling := dashed(symbol)):
+        if split_listing(symbol) and (spelling := suffixed(symbol)):
             return spelling
-        if US_SHARE.fullmatch(symbol) and not venue_by("yahoo", symbol.partition(".")[2]):
+        if is_us(symbol) and not venue_by("yahoo", symbol.rpartition(".")[2]):
             return symbol
     raise UnsupportedSymbol(
         f"finnhub cannot spell the {asset_class} {symbol!r}: it sells shares (AAPL, BRK.B, OCDO.XLON), EUR/USD, "
@@ -81,14 +83,19 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     if colon:
         found = _forex(name) if exchange.upper() in BROKERS else _crypto(name)
     elif asset_class in SHARES:
-        abroad = venue_by("yahoo", spelling.partition(".")[2])
-        symbol = undashed(spelling) if abroad else spelling if US_SHARE.fullmatch(spelling) else None
+        abroad = "." in spelling and venue_by("yahoo", spelling.rpartition(".")[2])
+        symbol = unsuffixed(spelling) if abroad else us_share(_unsigned(spelling))
         found = (symbol, asset_class) if symbol else None
     elif asset_class in {"forex", "crypto"}:
         found = _forex(spelling) if asset_class == "forex" else _crypto(spelling)
     if found is None:
-        raise FieldError("symbol", f"{spelling!r:.40} is no symbol of a known form or venue")
+        raise FieldError("symbol", f"{shown(spelling)} is no symbol of a known form or venue")
     return found
+
+
+def _unsigned(spelling: str) -> str:
+    """The search writes warrants and units as NASDAQ's platform does, `ABCD+`, `ABCD+A` and `ABCD=`."""
+    return re.sub(r"=$", ".U", re.sub(r"\+(?=[A-Z]?$)", ".WS", spelling))
 
 
 def _forex(name: str) -> tuple[str, AssetClass] | None:

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 
 from connectors import errors
 from connectors.calls import DAY_MS, Answer, Call
-from connectors.declaration import Build, retry_after
+from connectors.declaration import retry_after
+from connectors.endpoints import Build
 from connectors.fields import period_start, utc_date
 from connectors.finnhub.market import HALF_DAY_MS
 from connectors.finnhub.names import DAILY, INTRADAY
 from connectors.reading import Reading
-from connectors.symbols import BY_MIC, split_listing
+from connectors.symbols import split_listing
+from connectors.venues import BY_MIC
 
 LATEST_MS = 4_102_444_800_000  # 2100: candles and news need both ends
-LONGEST_WINDOW_S = 60.0
+LONGEST_WINDOW_S = 60.0  # its longest window is a minute
 
 
 def one(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol, or nothing for a whole market."""
     return {"symbol": spelled[0]} if spelled else {}
 
 
@@ -45,22 +48,27 @@ def dated(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def bounded(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol with both dates, which these endpoints require."""
     return {"from": "1970-01-01", "to": utc_date(LATEST_MS), **dated(call, spelled)}
 
 
 def reported(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol, filing dates, and whether annual or quarterly reports are meant."""
     return {**dated(call, spelled), "freq": call.period or "annual"}
 
 
 def metric(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol; every figure comes in one answer."""
     return {"symbol": spelled[0], "metric": "all"}
 
 
 def frequency(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol, and whether estimates are of years or quarters."""
     return {"symbol": spelled[0], "freq": call.period or "quarterly"}
 
 
 def category(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the asset class as a category of news; kind `merger` is one too."""
     by_class = call.asset_class if call.asset_class in {"forex", "crypto"} else "general"
     return {"category": "merger" if call.kind == "merger" else by_class}
 
@@ -78,12 +86,14 @@ def listed_on(default: str) -> Build:
 
 
 def search(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the query. Raises `UnsupportedCall` without one."""
     if not call.query:
         raise errors.UnsupportedCall("finnhub's symbol search needs a query")
     return {"q": call.query}
 
 
 def base(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the base currency whose rates are wanted: US dollars unless the query names another."""
     return {"base": call.query or "USD"}
 
 

@@ -7,14 +7,15 @@ from datetime import date
 from functools import partial
 from typing import Any, Literal
 
+from connectors.currencies import KNOWN
 from connectors.errors import FieldError
-from connectors.fields import currency, iso_date, named, outflows
+from connectors.fields import iso_date, named, outflows, shown
 from connectors.finnhub.names import BALANCE, CASH_FLOW, INCOME
 from connectors.items import Item
 from connectors.reading import Reading, objects
 from connectors.records import FiscalPeriod, Statement
 
-MONTH_DAYS = 30.4
+MONTH_DAYS = 30.4  # mean length of a month
 StatementKind = Literal["income", "balance", "cash_flow"]
 SECTIONS: tuple[tuple[str, StatementKind, Mapping[str, str]], ...] = (
     ("ic", "income", INCOME),
@@ -49,7 +50,7 @@ def _statement(
 
 
 def _concepts(facts: Any) -> tuple[dict[str, Any], str | None]:
-    """Give (values by concept without its taxonomy, the currency of the first amount).
+    """Return (values by concept without its taxonomy, the currency of the first amount).
 
     The facts are a list; the documentation shows an object.
     """
@@ -58,8 +59,8 @@ def _concepts(facts: Any) -> tuple[dict[str, Any], str | None]:
     values: dict[str, Any] = {}
     for fact in facts:
         values.setdefault(fact["concept"].rpartition("_")[2].rpartition(":")[2], fact.get("value"))
-    units = (currency(fact.get("unit")) for fact in facts if len(str(fact.get("unit"))) == 3)
-    return values, next(units, None)
+    units = (str(fact.get("unit")).upper() for fact in facts)  # `usd`, but also `usd/shares` and `bbl`
+    return values, next((unit for unit in units if unit in KNOWN), None)
 
 
 def _items(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, float]:
@@ -79,7 +80,7 @@ def _period(row: dict[str, Any], *, flows: bool) -> FiscalPeriod:
         return "FY"
     quarters: dict[Any, FiscalPeriod] = {1: "Q1", 2: "Q2", 3: "Q3", 4: "Q4"}
     if quarter not in quarters:
-        raise FieldError("period", f"quarter was {quarter!r:.20}, not 0 to 4")
+        raise FieldError("period", f"quarter was {shown(quarter)}, not 0 to 4")
     months = 3
     if flows and (first := iso_date(row.get("startDate"))) and (last := iso_date(row["endDate"])):
         months = round((date.fromisoformat(last) - date.fromisoformat(first)).days / MONTH_DAYS)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import (
     NEW_YORK,
     cik,
     country,
-    currency,
     integer,
     iso_date,
     iso_time,
@@ -58,7 +57,7 @@ def profile(reading: Reading, row: dict[str, Any]) -> Profile:
         name=text(row.get("companyName")),
         exchange=exchange_mic(envelope["symbol"], row.get("exchangeShortName") or row.get("exchange")),
         country=country(row.get("country")),
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
         sector=text(row.get("sector")),
         industry=text(row.get("industry")),
         website=text(row.get("website")),
@@ -81,7 +80,7 @@ def fund(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
         ts=ts,
         name=text(row.get("name")),
         country=country(row.get("domicile")),
-        currency=currency(row.get("navCurrency")),
+        currency=reading.currency(row.get("navCurrency")),
         website=text(row.get("website")),
         description=text(row.get("description")),
         isin=text(row.get("isin")),
@@ -91,7 +90,7 @@ def fund(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
         kind="etf",
         period="spot",
         as_of=utc_date(ts),
-        currency=currency(row.get("navCurrency")),
+        currency=reading.currency(row.get("navCurrency")),
         values=named(row, {}, NO_ITEMS | {"isin", "securityCusip", "inceptionDate", "updatedAt"}),
     )
 
@@ -106,7 +105,7 @@ def statements(statement: StatementKind, names: Mapping[str, str], *, ttm: bool 
             period="TTM" if ttm else row["period"],
             fiscal_date=iso_date(row["date"]),
             filed_date=iso_date(row.get("filingDate", row.get("fillingDate"))),
-            currency=currency(row.get("reportedCurrency")),
+            currency=reading.currency(row.get("reportedCurrency")),
             items=outflows(named(row, names, NO_ITEMS)),
         )
 
@@ -122,7 +121,7 @@ def metrics(kind: MetricsKind, *, ttm: bool = False) -> Parse:
             kind=kind,
             period="TTM" if ttm else "spot" if kind == "dcf" else row["period"],
             as_of=iso_date(row.get("date")) or utc_date(reading.answer.observed_at),
-            currency=currency(row.get("reportedCurrency")),
+            currency=reading.currency(row.get("reportedCurrency")),
             values=named({name.removesuffix("TTM"): value for name, value in row.items()}, {}, NO_ITEMS),
         )
 

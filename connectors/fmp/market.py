@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from connectors import errors
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import (
     NEW_YORK,
     cells,
     country,
-    currency,
     days,
     iso_date,
     millis,
@@ -220,7 +219,7 @@ def asset(reading: Reading, row: dict[str, Any]) -> Asset:
         **envelope,
         name=text(row.get("companyName", row.get("name"))),
         exchange=exchange_mic(envelope["symbol"], code),
-        currency=currency(row.get("currency")) or pair_currency(envelope),
+        currency=reading.currency(row.get("currency")) or pair_currency(envelope),
         country=country(row.get("country")),
         active=active if isinstance(active, bool) else None,
         listed_date=iso_date(row.get("ipoDate")),

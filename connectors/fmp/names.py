@@ -8,10 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from connectors.errors import FieldError, UnsupportedSymbol
-from connectors.fields import text
+from connectors.fields import shown, text
 from connectors.records import AssetClass, Envelope
-from connectors.symbols import FOREX, PAIR, dashed, split_listing, undashed, us_exchange
+from connectors.symbols import FOREX, PAIR, split_listing, suffixed, unsuffixed
+from connectors.venues import us_exchange
 
+DOCS = "https://site.financialmodelingprep.com/developer/docs/stable"
+
+EQUITY: tuple[AssetClass, ...] = ("equity",)
 SHARES: tuple[AssetClass, ...] = ("equity", "etf", "fund")
 UNADJUSTED: tuple[AssetClass, ...] = ("crypto", "forex", "commodity", "index")
 ALL: tuple[AssetClass, ...] = (*SHARES, *UNADJUSTED)
@@ -29,6 +33,9 @@ EXCHANGE_CLASSES: Mapping[str, AssetClass] = MappingProxyType(
 CRYPTO_QUOTES = frozenset({"USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "KRW", "BTC", "ETH"})
 """Always three letters: `USDCUSD` is USDC in USD, `BNBUSD` is BNB in USD."""
 
+OTHER_COINS = frozenset({"XCN"})
+"""Tickers that cryptocurrency-list gives to another coin than exchanges do: XCN is Cryptonite there."""
+
 CENTS = frozenset({"CT", "GF", "HE", "KC", "KE", "LE", "OJ", "SB", "ZC", "ZL", "ZO", "ZS"})
 """Futures quoted in US cents, spelled with USX: https://site.financialmodelingprep.com/developer/docs/stable/commodities-list."""
 
@@ -42,15 +49,16 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
 
     Raises `UnsupportedSymbol`.
     """
-    if asset_class == "crypto" and (match := PAIR.fullmatch(symbol)) and match["quote"] in CRYPTO_QUOTES:
-        return match["base"] + match["quote"]
+    coins = PAIR.fullmatch(symbol) if asset_class == "crypto" else None
+    if coins and coins["quote"] in CRYPTO_QUOTES and coins["base"] not in OTHER_COINS:
+        return coins["base"] + coins["quote"]
     if asset_class == "forex" and (match := FOREX.fullmatch(symbol)):
         return match["base"] + match["quote"]
     if asset_class == "commodity" and re.fullmatch(r"[A-Z0-9]{1,5}", symbol):
         return symbol + ("USX" if symbol in CENTS else "USD")
     if asset_class == "index" and INDEX.fullmatch(symbol):
         return symbol
-    if asset_class in SHARES and (spelling := dashed(symbol)):
+    if asset_class in SHARES and (spelling := suffixed(symbol)):
         return spelling
     raise UnsupportedSymbol(
         f"fmp cannot spell the {asset_class} {symbol!r}: it sells shares (AAPL, BRK.B, OCDO.XLON), BTC-USD against "
@@ -72,25 +80,25 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
     elif asset_class == "index":
         found = spelling if INDEX.fullmatch(spelling) else None
     else:
-        found = undashed(spelling)
+        found = unsuffixed(spelling)
     if found is None:
-        raise FieldError("symbol", f"{spelling!r:.40} is no {asset_class} of a known form or venue")
+        raise FieldError("symbol", f"{shown(spelling)} is no {asset_class} of a known form or venue")
     return found, asset_class
 
 
 def exchange_mic(symbol: str, code: Any) -> str | None:
-    """Give the MIC of a listing: abroad its symbol carries the venue, in the US `code` names it."""
+    """Return the MIC of a listing: abroad its symbol carries the venue, in the US `code` names it."""
     listing = split_listing(symbol)
     return listing[1].mic if listing else us_exchange(text(code))
 
 
 def share_class(row: Mapping[str, Any]) -> AssetClass | None:
-    """Give `etf` or `fund` where the row's flags say so; None of all else."""
+    """Return `etf` or `fund` where the row's flags say so; None of all else."""
     return "etf" if row.get("isEtf") is True else "fund" if row.get("isFund") is True else None
 
 
 def pair_currency(envelope: Envelope) -> str | None:
-    """Give the currency that a symbol says: that of a pair, US dollars of a future; None of a share."""
+    """Return the currency that a symbol says: that of a pair, US dollars of a future; None of a share."""
     if envelope["asset_class"] in {"crypto", "forex"}:
         return envelope["symbol"][-3:]
     return "USD" if envelope["asset_class"] == "commodity" else None

@@ -6,21 +6,24 @@ from collections.abc import Callable, Mapping
 
 from connectors import errors
 from connectors.calls import Call
-from connectors.declaration import Build
+from connectors.endpoints import Build
 from connectors.fields import NEW_YORK, local_date, utc_date
 from connectors.fmp.names import INTRADAY, SHARES
 from connectors.reading import Reading
 
 
 def one(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol, and the most rows when the call says so."""
     return {"symbol": spelled[0], **({"limit": str(call.limit)} if call.limit else {})}
 
 
 def many(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbols in one list."""
     return {"symbols": ",".join(spelled)}
 
 
 def nothing(_: Call, __: tuple[str, ...]) -> Mapping[str, str]:
+    """Send nothing: the path says all."""
     return {}
 
 
@@ -36,10 +39,12 @@ def _eastern_dates(call: Call) -> dict[str, str]:
 
 
 def daily(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol and the dates, both inclusive."""
     return {"symbol": spelled[0], **_dates(call)}
 
 
 def intraday(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the symbol and New York's dates; shares as traded have a parameter of their own."""
     raw = {"nonadjusted": "true"} if call.adjustment == "raw" and call.asset_class in SHARES else {}
     return {"interval": INTRADAY[call.interval or "1h"], "symbol": spelled[0], **_eastern_dates(call), **raw}
 
@@ -51,6 +56,7 @@ def period(call: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def between(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the dates alone: a calendar is of a whole market."""
     return _dates(call)
 
 
@@ -66,12 +72,14 @@ def feed(most: int, *, dated: bool = True) -> Build:
 
 
 def search(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send the query. Raises `UnsupportedCall` without one."""
     if not call.query:
         raise errors.UnsupportedCall("fmp's symbol search needs a query")
     return {"query": call.query, "limit": str(call.limit or 50)}
 
 
 def screen(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
+    """Send what tells shares, ETFs and funds apart, and an exchange by FMP's code."""
     kind = {"isEtf": str(call.asset_class == "etf").lower(), "isFund": str(call.asset_class == "fund").lower()}
     exchange = {"exchange": call.exchange} if call.exchange else {}
     return {**kind, **exchange, "limit": str(call.limit or 10_000)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from connectors.declaration import Parse
+from connectors.endpoints import Parse
 from connectors.fields import utc_date
 from connectors.items import Item
 from connectors.reading import Reading, objects

@@ -1,4 +1,4 @@
-"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://polygon.io/docs.
+"""Polygon's slow data: news, statements, profiles, the universe. Documentation: https://massive.com/docs.
 
 Retired shapes (v1 and v2 of the reference paths) are read, never asked.
 """
@@ -11,10 +11,10 @@ from typing import Any
 from connectors import fields as read
 from connectors.items import Item, LeftOut
 from connectors.polygon.names import ASSET_TYPES, FLAT, OUTSIDE, PERIODS, SECTIONS
-from connectors.polygon.rows import Row, each
+from connectors.polygon.rows import Row, each, spelled
 from connectors.reading import Reading
 from connectors.records import Asset, News, Profile, Statement
-from connectors.symbols import us_exchange
+from connectors.venues import us_exchange
 
 
 def _article(reading: Reading, row: Row) -> News:
@@ -46,7 +46,7 @@ def _filing(reading: Reading, row: Row) -> Iterator[Statement]:
                 period=PERIODS[row["fiscal_period"]],
                 fiscal_date=read.iso_date(row["end_date"]),
                 filed_date=read.iso_date(row.get("filing_date")),
-                currency=read.currency(units.pop()) if len(units) == 1 else None,
+                currency=reading.currency(spelled(units.pop())) if len(units) == 1 else None,
                 items=items,
             )
 
@@ -88,7 +88,7 @@ def parse_profile(reading: Reading) -> Iterator[Item]:
         name=read.text(row.get("name")),
         exchange=us_exchange(read.text(first("primary_exchange", "exchangeSymbol"))),
         country="US" if row.get("country") == "usa" else None,
-        currency=read.currency(row.get("currency_name")),
+        currency=reading.currency(spelled(row.get("currency_name"))),
         sector=read.text(row.get("sector")),
         industry=read.text(first("industry", "sic_description")),
         website=read.text(first("homepage_url", "url")),
@@ -111,7 +111,9 @@ def _asset(reading: Reading, row: Row) -> Item:
         **reading.of(row["ticker"], ASSET_TYPES.get(row.get("type"))),
         name=read.text(row.get("name")),
         exchange=us_exchange(read.text(row.get("primary_exchange", row.get("primaryExch")))),
-        currency=read.currency(row.get("currency_symbol") or row.get("currency_name") or row.get("currency")),
+        currency=reading.currency(
+            spelled(row.get("currency_symbol") or row.get("currency_name") or row.get("currency"))
+        ),
         active=row.get("active"),
         delisted_date=read.iso_date(row.get("delisted_utc")),
         cik=read.cik(codes.get("cik")),
@@ -124,6 +126,7 @@ parse_tickers = each(_asset)
 
 
 def parse_tickers_v2(reading: Reading) -> Iterator[Item]:
+    """Read the retired list of tickers, whose pages are counted."""
     body = reading.json
     yield from reading.rows(body["tickers"], lambda row: _asset(reading, row))
     if body["page"] * body["perPage"] < body["count"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from connectors import errors
@@ -11,11 +12,13 @@ from connectors import fields as read
 from connectors.calls import DAY_MS
 from connectors.items import BarColumns, Item, LeftOut, Missing
 from connectors.polygon.names import PAIRS, SHARES
-from connectors.polygon.rows import Row, each, follow, results
+from connectors.polygon.rows import Row, each, follow, results, spelled
 from connectors.reading import Reading, objects
 from connectors.records import Action, AssetClass, Quote
 
-ROUND_LOT = 100  # quote sizes of shares count round lots: https://polygon.io/docs/stocks/get_v2_last_nbbo__stocksticker
+ROUND_LOT = (
+    100  # quote sizes of shares count round lots: https://massive.com/docs/stocks/get_v2_last_nbbo__stocksticker
+)
 
 
 # -- bars ------------------------------------------------------------------------------------------------------------
@@ -61,6 +64,7 @@ def _frame(reading: Reading, ticker: str | None, rows: list[Row]) -> BarColumns:
 
 
 def parse_aggregates(reading: Reading) -> Iterator[Item]:
+    """Read the bars of one ticker, stamped in ms; `adjusted` says whether for splits."""
     rows, strays = objects(results(reading))
     yield from strays
     if rows:
@@ -122,7 +126,7 @@ def _snapshot(reading: Reading, row: Row) -> Quote | None:
 
     Plans without trades and quotes have neither `lastTrade` nor `lastQuote`: the running day's close is the price.
     `updated` can lie hours ahead, so it is the time of last resort:
-    https://polygon.io/docs/stocks/get_v2_snapshot_locale_us_markets_stocks_tickers
+    https://massive.com/docs/stocks/get_v2_snapshot_locale_us_markets_stocks_tickers
     """
     trade, quote, day = row.get("lastTrade") or {}, row.get("lastQuote") or {}, row.get("day") or {}
     bare = not trade and not quote
@@ -142,13 +146,14 @@ def _snapshot(reading: Reading, row: Row) -> Quote | None:
 
 
 def parse_snapshots(reading: Reading) -> Iterator[Item]:
+    """Read snapshots of several tickers, or the one of a ticker: sizes of shares count round lots."""
     body = reading.json
     rows = body["tickers"] if "tickers" in body else [body["ticker"]]
     yield from reading.rows(rows, lambda row: _snapshot(reading, row))
 
 
 def _universal(reading: Reading, row: Row) -> Item | None:
-    """A ticker's refusal stands in its own row: https://polygon.io/docs/stocks/get_v3_snapshot."""
+    """A ticker's refusal stands in its own row: https://massive.com/docs/stocks/get_v3_snapshot."""
     if row.get("type") == "options":
         return LeftOut()
     if error := row.get("error"):
@@ -189,7 +194,7 @@ def parse_last_pair(reading: Reading) -> Iterator[Item]:
 
 
 def _dividend(reading: Reading, row: Row) -> Action:
-    """v3 uses snake_case, the retired v2 camelCase; amounts are as paid."""
+    """The retired v2 uses camelCase; amounts are as paid, beside what later splits made of them since 2026."""
 
     def day(new: str, old: str) -> str | None:
         return read.iso_date(row.get(new, row.get(old)))
@@ -199,7 +204,9 @@ def _dividend(reading: Reading, row: Row) -> Action:
         kind="dividend",
         ex_date=day("ex_dividend_date", "exDate"),
         amount=read.number(row.get("cash_amount", row.get("amount"))),
-        currency=read.currency(row.get("currency")),
+        amount_adjusted=read.number(row.get("split_adjusted_cash_amount")),
+        adjustment_factor=read.number(row.get("historical_adjustment_factor")),
+        currency=reading.currency(spelled(row.get("currency"))),
         record_date=day("record_date", "recordDate"),
         pay_date=day("pay_date", "paymentDate"),
         declared_date=day("declaration_date", "declaredDate"),
@@ -210,7 +217,7 @@ parse_dividends = each(_dividend)
 
 
 def _split(reading: Reading, row: Row) -> Action:
-    """v3 gives both sides; the retired v2 gives old/new, the inverse of our ratio."""
+    """Both sides are given; the retired v2 gives old/new, the inverse of our ratio."""
     new, old = (row["split_to"], row["split_from"]) if "split_to" in row else (1, row["ratio"])
     above, below = read.number(new), read.number(old)
     return Action(
@@ -218,7 +225,26 @@ def _split(reading: Reading, row: Row) -> Action:
         kind="split",
         ex_date=read.iso_date(row.get("execution_date", row.get("exDate"))),
         ratio=round(above / below, 12) if above and below else None,
+        adjustment_factor=read.number(row.get("historical_adjustment_factor")),
     )
 
 
 parse_splits = each(_split)
+
+
+def parse_ticker_events(reading: Reading) -> Iterator[Item]:
+    """Read the tickers that an instrument has had, each with its first date, as changes from one to the next."""
+    rows, strays = objects(reading.json["results"]["events"])
+    yield from strays
+    changes = [event for event in rows if event.get("type") == "ticker_change"]
+    dated = sorted(changes, key=lambda event: str(event.get("date")))
+    yield from reading.rows(list(pairwise(dated)), lambda pair: _symbol_change(reading, *pair))
+
+
+def _symbol_change(reading: Reading, before: Row, after: Row) -> Action | None:
+    """None where the ticker stays: an event can tell of a listing, too."""
+    old, new = (row["ticker_change"]["ticker"] for row in (before, after))
+    if old == new:
+        return None
+    day, symbol = read.iso_date(after["date"]), reading.canonical(new)[0]
+    return Action(**reading.of(old), kind="symbol_change", ex_date=day, new_symbol=symbol)

@@ -1,14 +1,20 @@
-"""How Polygon names things: intervals, markets, asset types, statement items, paths. Data only."""
+"""How Polygon names things: intervals, markets, asset types, statement items. Data only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
-from connectors.records import AssetClass, FiscalPeriod
+from connectors.records import AssetClass, FiscalPeriod, Period
+
+DOCS = "https://massive.com/docs"
+Statement = Literal["income", "balance", "cash_flow"]
 
 SHARES: tuple[AssetClass, ...] = ("equity", "etf")
 PAIRS: tuple[AssetClass, ...] = ("crypto", "forex")
+TRADED: tuple[AssetClass, ...] = (*SHARES, *PAIRS)
+ALL: tuple[AssetClass, ...] = (*TRADED, "index")
 
 SPANS: Mapping[str, str] = MappingProxyType(
     {
@@ -38,7 +44,7 @@ MARKETS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 ASSET_TYPES: Mapping[str | None, AssetClass] = MappingProxyType(
     {"ETF": "etf", "ETN": "etf", "ETV": "etf", "ETS": "etf", "FUND": "fund", "INDEX": "index"}
 )
-"""https://polygon.io/docs/stocks/get_v3_reference_tickers_types; what is not named here is as asked."""
+"""https://massive.com/docs/stocks/get_v3_reference_tickers_types; what is not named here is as asked."""
 OUTSIDE = frozenset({"BOND", "AGEN", "EQLK"})
 
 PERIODS: Mapping[str, FiscalPeriod] = MappingProxyType(
@@ -138,42 +144,45 @@ FLAT: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """The retired v2 has one flat object with all statements and many ratios: only these belong to a statement."""
 
-ENDPOINTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+SHEETS: Mapping[Statement, Mapping[str, str]] = MappingProxyType(
     {
-        "aggregates": (
-            "/v2/aggs/ticker/{ticker}/range/{multiplier}/{timespan}/{first}/{last}",
-            "stocks/get_v2_aggs_ticker__stocksticker__range__multiplier___timespan___from___to",
-        ),
-        "grouped_daily": (
-            "/v2/aggs/grouped/locale/{locale}/market/{market}/{day}",
-            "stocks/get_v2_aggs_grouped_locale_us_market_stocks__date",
-        ),
-        "previous_close": ("/v2/aggs/ticker/{ticker}/prev", "stocks/get_v2_aggs_ticker__stocksticker__prev"),
-        "open_close": ("/v1/open-close/{ticker}/{day}", "stocks/get_v1_open-close__stocksticker___date"),
-        "snapshots": (
-            "/v2/snapshot/locale/{locale}/markets/{market}/tickers",
-            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers",
-        ),
-        "snapshot": (
-            "/v2/snapshot/locale/{locale}/markets/{market}/tickers/{ticker}",
-            "stocks/get_v2_snapshot_locale_us_markets_stocks_tickers__stocksticker",
-        ),
-        "universal_snapshot": ("/v3/snapshot", "stocks/get_v3_snapshot"),
-        "last_trade": ("/v2/last/trade/{ticker}", "stocks/get_v2_last_trade__stocksticker"),
-        "last_quote": ("/v2/last/nbbo/{ticker}", "stocks/get_v2_last_nbbo__stocksticker"),
-        "last_crypto": ("/v1/last/crypto/{base}/{quote}", "crypto/get_v1_last_crypto__from___to"),
-        "last_forex": ("/v1/last_quote/currencies/{base}/{quote}", "forex/get_v1_last_quote_currencies__from___to"),
-        "dividends": ("/v3/reference/dividends", "stocks/get_v3_reference_dividends"),
-        "dividends_v2": ("/v2/reference/dividends/{ticker}", "stocks/get_v3_reference_dividends"),
-        "splits": ("/v3/reference/splits", "stocks/get_v3_reference_splits"),
-        "splits_v2": ("/v2/reference/splits/{ticker}", "stocks/get_v3_reference_splits"),
-        "financials": ("/vX/reference/financials", "stocks/get_vx_reference_financials"),
-        "financials_v2": ("/v2/reference/financials/{ticker}", "stocks/get_vx_reference_financials"),
-        "news": ("/v2/reference/news", "stocks/get_v2_reference_news"),
-        "ticker_details": ("/v3/reference/tickers/{ticker}", "stocks/get_v3_reference_tickers__ticker"),
-        "company": ("/v1/meta/symbols/{ticker}/company", "stocks/get_v3_reference_tickers__ticker"),
-        "tickers": ("/v3/reference/tickers", "stocks/get_v3_reference_tickers"),
-        "tickers_v2": ("/v2/reference/tickers", "stocks/get_v3_reference_tickers"),
+        "income": {
+            "research_development": "research_and_development",
+            "selling_general_administrative": "selling_general_and_administrative",
+            "total_operating_expenses": "operating_expenses",
+            "income_before_income_taxes": "income_before_tax",
+            "income_taxes": "income_tax",
+            "net_income_loss_attributable_common_shareholders": "net_income",
+            "basic_earnings_per_share": "eps_basic",
+            "diluted_earnings_per_share": "eps_diluted",
+            "basic_shares_outstanding": "shares_basic",
+            "diluted_shares_outstanding": "shares_diluted",
+        },
+        "balance": {
+            "inventories": "inventory",
+            "total_current_assets": "current_assets",
+            "accounts_payable": "payables",
+            "debt_current": "short_term_debt",
+            "total_current_liabilities": "current_liabilities",
+            "long_term_debt_and_capital_lease_obligations": "long_term_debt",
+            "retained_earnings_deficit": "retained_earnings",
+        },
+        "cash_flow": {
+            "net_cash_from_operating_activities": "operating_cash_flow",
+            "depreciation_depletion_and_amortization": "depreciation_and_amortization",
+            "purchase_of_property_plant_and_equipment": "capital_expenditure",
+            "net_cash_from_investing_activities": "investing_cash_flow",
+            "dividends": "dividends_paid",
+            "net_cash_from_financing_activities": "financing_cash_flow",
+            "change_in_cash_and_equivalents": "net_change_in_cash",
+        },
     }
 )
-"""Path of each endpoint, and its page below the documentation (a retired one's is its successor's)."""
+"""Items of the statements of 2026, one flat row for each; what is not named here has our name or stays as it is."""
+NO_ITEMS = frozenset({"tickers", "ticker", "cik", "period_end", "filing_date", "fiscal_year", "fiscal_quarter", "date"})
+TIMEFRAMES: Mapping[Period, str] = MappingProxyType(
+    {"annual": "annual", "quarterly": "quarterly", "ttm": "trailing_twelve_months"}
+)
+ROLES: Mapping[str, str] = MappingProxyType(
+    {"is_director": "Director", "is_officer": "Officer", "is_ten_percent_owner": "10% Owner", "is_other": "Other"}
+)

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 from connectors import errors
 from connectors.calls import DAY_MS, Call
-from connectors.declaration import Build
-from connectors.fields import utc_date
-from connectors.polygon.names import MARKETS, SPANS
+from connectors.endpoints import Build
+from connectors.fields import shown, utc_date
+from connectors.polygon.names import MARKETS, SPANS, TIMEFRAMES
 from connectors.reading import Reading
 from connectors.records import AssetClass
-from connectors.symbols import split_pair
+from connectors.symbols import is_us, split_pair, taped, us_share
 
 FIRST_DAY = 1_062_547_200_000  # no data lies before September 2003
 LAST_DAY = 4_102_444_800_000  # "until now": the path wants an end
@@ -45,6 +45,7 @@ def aggregates(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def one_day(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send one date, for a ticker or a market. Raises `UnsupportedCall` for a longer range."""
     if call.start is None or call.end is None or call.end - call.start > DAY_MS:
         raise errors.UnsupportedCall("polygon answers one day here: give a start and an end at most one day later")
     locale, _, market = MARKETS[call.asset_class]
@@ -53,46 +54,57 @@ def one_day(call: Call, spelled: Spelled) -> Mapping[str, str]:
 
 
 def snapshots(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the market in the path, and the tickers unless all are meant."""
     locale, market, _ = MARKETS[call.asset_class]
     return {"locale": locale, "market": market, **({"tickers": ",".join(spelled)} if spelled else {})}
 
 
 def snapshot_of(call: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the market and the ticker in the path."""
     locale, market, _ = MARKETS[call.asset_class]
     return {"locale": locale, "market": market, "ticker": spelled[0]}
 
 
 def universal_of(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the tickers of any market, with the largest page."""
     return {"ticker.any_of": ",".join(spelled), "limit": "250"}
 
 
 def pair(call: Call, _: Spelled) -> Mapping[str, str]:
+    """Send both sides of a pair in the path."""
     base, quote = re.split("[-/]", call.symbols[0])
     return {"base": base, "quote": quote}
 
 
 def ticker(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the ticker in the path."""
     return {"ticker": spelled[0]}
 
 
-def listed(date_name: str, limit: int = 1000) -> Build:
-    """Lists take `ticker`, a range `<date>.gte`, `<date>.lt` and, for statements, `timeframe`."""
+def listed(date_name: str, limit: int = 1000, ticker_name: str = "ticker") -> Build:
+    """Lists take a ticker, a range `<date>.gte`, `<date>.lt` and, for statements, `timeframe`."""
 
     def build(call: Call, spelled: Spelled) -> Mapping[str, str]:
-        params = {"ticker": spelled[0]} if spelled else {}
+        params = {ticker_name: spelled[0]} if spelled else {}
         if call.start is not None:
             params[f"{date_name}.gte"] = utc_date(call.start)
         if call.end is not None:
             # the end's own day belongs to the range unless the end is its midnight
             params[f"{date_name}.lt"] = utc_date(call.end + DAY_MS - 1)
         if call.period:
-            params["timeframe"] = call.period
+            params["timeframe"] = TIMEFRAMES[call.period]
         return {**params, "limit": str(limit)}
 
     return build
 
 
+def changes(_: Call, spelled: Spelled) -> Mapping[str, str]:
+    """Send the ticker in the path, and the only type of event there is."""
+    return {"ticker": spelled[0], "types": "ticker_change"}
+
+
 def universe(call: Call, _: Spelled) -> Mapping[str, str]:
+    """Send the market, and the type where a class is a part of one; active tickers only."""
     kind = {"type": "ETF"} if call.asset_class == "etf" else {}
     return {"market": MARKETS[call.asset_class][2], **kind, "active": "true", "limit": "1000"}
 
@@ -101,10 +113,6 @@ def universe(call: Call, _: Spelled) -> Mapping[str, str]:
 
 INDICES = MappingProxyType({"GSPC": "SPX", "IXIC": "COMP"})
 _FROM_INDEX = {theirs: ours for ours, theirs in INDICES.items()}
-_SUFFIX = {"PR": "p", "RT": "r", "WI": "w"}  # preferred, rights, when issued
-_FROM_SUFFIX = {**{theirs: ours for ours, theirs in _SUFFIX.items()}, "-": "PR"}  # the retired lists write AAIC-B
-_SHARE = re.compile(r"([A-Z0-9]{1,12})(?:\.(PR|RT|WI)([A-Z]?))?(\.[A-Z]{1,3})?")
-_SPELLED = re.compile(r"([A-Z0-9]{1,12})(?:([prw-])([A-Z]?))?(\.[A-Z]{1,3})?")
 
 
 def spell(symbol: str, asset_class: AssetClass) -> str:
@@ -116,9 +124,8 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
             return f"C:{found[1]}{found[2]}"
         case "index" if found := re.fullmatch(r"\^([A-Z0-9]+)", symbol):
             return f"I:{INDICES.get(found[1], found[1])}"
-        case "equity" | "etf" if found := _SHARE.fullmatch(symbol):
-            root, kind, series, rest = found.groups(default="")
-            return f"{root}{_SUFFIX.get(kind, '')}{series}{rest}"
+        case "equity" | "etf" if is_us(symbol):
+            return taped(symbol)
     raise errors.UnsupportedSymbol(
         f"polygon cannot spell the {asset_class} {symbol!r}: it sells US listings, pairs, indices"
     )
@@ -135,10 +142,10 @@ def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
         return f"^{_FROM_INDEX.get(rest, rest)}", "index"
     if re.fullmatch(r"[A-Z0-9]+[-/][A-Z]{3,4}", spelling):  # v1 answers: BTC-USD, AUD/USD
         return spelling, "forex" if "/" in spelling else "crypto"
-    if not colon and (found := _SPELLED.fullmatch(spelling)):
-        root, kind, series, rest = found.groups(default="")
-        return f"{root}{'.' + _FROM_SUFFIX[kind] if kind else ''}{series}{rest}", asset_class
-    raise errors.FieldError("symbol", f"{spelling!r:.40} is no ticker of a known form")
+    # the retired lists write a preferred share AAIC-B
+    if not colon and (symbol := us_share(re.sub("-(?=[A-Z]?$)", "p", spelling))):
+        return symbol, asset_class
+    raise errors.FieldError("symbol", f"{shown(spelling)} is no ticker of a known form")
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from connectors import errors
-from connectors.calls import Request
-from connectors.declaration import Parse
-from connectors.fields import text
+from connectors.endpoints import Parse
+from connectors.fields import kind, shown, text
 from connectors.items import Item, Next
 from connectors.reading import Reading
 
@@ -21,19 +19,23 @@ def results(reading: Reading) -> list[Any]:
     """An empty range has no `results` at all. Raises `MalformedPayload` for a body that is no answer."""
     body = reading.json
     if not {"results", "status", "resultsCount"} & set(body):
-        raise errors.MalformedPayload(f"neither results nor status in {list(body)!r:.120}")
+        raise errors.MalformedPayload(f"neither results nor status in {shown(list(body))}")
     found = body.get("results") or []
     if not isinstance(found, list):
-        raise errors.MalformedPayload(f"results is {type(found).__name__}, not a list")
+        raise errors.MalformedPayload(f"results is {kind(found)}, not a list")
     return found
 
 
+def spelled(code: Any) -> Any:
+    """Polygon writes most currency codes in small letters (`usd`), some in capitals, and no minor units."""
+    return code.upper() if isinstance(code, str) else code
+
+
 def follow(reading: Reading) -> Iterator[Item]:
-    """`next_url` names another host and lacks the key: only its path and query are used."""
+    """`next_url` names another host and lacks the key, which must not come back as a parameter of it."""
     if url := text(reading.json.get("next_url")):
-        parts = urlsplit(url)
-        path = re.sub(r"^.*?(?=/v[\dX]+/)", "", parts.path)
-        yield Next(Request(endpoint=reading.request.endpoint, path=path, params=dict(parse_qsl(parts.query))))
+        page = reading.following_at(url).request
+        yield Next(replace(page, params={name: page.params[name] for name in page.params if name.lower() != "apikey"}))
 
 
 def each(one: Callable[[Reading, Row], Item | Iterator[Item] | None]) -> Parse:

@@ -8,11 +8,10 @@ with its last trade. Crypto volume is money.
 
 from __future__ import annotations
 
-from typing import Any
-
 from connectors import errors
 from connectors.calls import DAY_MS, Auth, Handshake, Limit
-from connectors.declaration import Connector, Endpoint
+from connectors.declaration import Connector
+from connectors.endpoints import Facts, endpoint
 from connectors.records import AssetClass
 from connectors.symbols import Symbols
 from connectors.yahoo import company, market
@@ -24,31 +23,20 @@ DATA_DOCS = "https://help.yahoo.com/kb/SLN2310.html"
 HISTORY_DOCS = "https://help.yahoo.com/kb/SLN28256.html"
 UNADJUSTED: tuple[AssetClass, ...] = ("crypto", "forex", "commodity", "index")
 EVERY = (*SHARES, *UNADJUSTED)
-BARS: dict[str, Any] = {
-    "intervals": CODES,
-    "span_ms": {interval: limit * DAY_MS for interval, limit in ask.SPANS.items()},
-    "history": "days and longer: all; 1h and 4h: 730 days; 5m to 30m: 60 days; 1m: 30 days",
-}
 SUMMARIZED = ("profile", "metrics", "earnings", "insider", "recommendations", "summary")
-
-
-def _of_chart(name: str, dataset: str, **more: Any) -> Endpoint:
-    shared = {"build": ask.chart, "parse": market.parse_chart, "docs": HISTORY_DOCS}
-    return Endpoint(name=name, dataset=dataset, path="/v8/finance/chart/{symbol}", **{**shared, **more})
-
-
-def _of_summary(name: str, dataset: str, modules: str = "", **more: Any) -> Endpoint:
-    return Endpoint(
-        name=name,
-        dataset=dataset,
-        path="/v10/finance/quoteSummary/{symbol}",
-        build=ask.summary,
-        parse=company.parse_summary,
-        match={"modules": modules} if modules else {},
-        docs=DATA_DOCS,
-        **more,
-    )
-
+CHART = Facts(path="/v8/finance/chart/{symbol}", build=ask.chart, parse=market.parse_chart, docs=HISTORY_DOCS)
+BARS = Facts(
+    dataset="bars",
+    intervals=CODES,
+    span_ms={interval: limit * DAY_MS for interval, limit in ask.SPANS.items()},
+    history="days and longer: all; 1h and 4h: 730 days; 5m to 30m: 60 days; 1m: 30 days",
+)
+SUMMARY = Facts(
+    path="/v10/finance/quoteSummary/{symbol}", build=ask.summary, parse=company.parse_summary, docs=DATA_DOCS
+)
+SEARCH = Facts(
+    path="/v1/finance/search", build=ask.search, parse=company.parse_search, asset_classes=EVERY, docs=DATA_DOCS
+)
 
 CONNECTOR = Connector(
     name="yahoo",
@@ -71,11 +59,13 @@ CONNECTOR = Connector(
     refusal=ask.refusal,
     mailbox=24,
     endpoints=(
-        _of_chart("chart", "bars", asset_classes=SHARES, adjustments=("split",), **BARS),
-        _of_chart("chart_unadjusted", "bars", asset_classes=UNADJUSTED, adjustments=("raw",), **BARS),
-        _of_chart("chart_actions", "actions", asset_classes=SHARES, kinds=("split", "dividend"), history="all"),
-        Endpoint(
-            name="quote",
+        endpoint("chart", CHART, BARS, asset_classes=SHARES, adjustments=("split",)),
+        endpoint("chart_unadjusted", CHART, BARS, asset_classes=UNADJUSTED, adjustments=("raw",)),
+        endpoint(
+            "chart_actions", CHART, dataset="actions", asset_classes=SHARES, kinds=("split", "dividend"), history="all"
+        ),
+        endpoint(
+            "quote",
             dataset="quote",
             path="/v7/finance/quote",
             build=ask.quotes,
@@ -86,78 +76,67 @@ CONNECTOR = Connector(
             docs=DATA_DOCS,
         ),
         # needs no session: one symbol a call, no bid and ask
-        _of_chart("chart_quote", "quote", asset_classes=EVERY, build=ask.session, latest=True),
-        _of_summary(
+        endpoint("chart_quote", CHART, dataset="quote", build=ask.session, asset_classes=EVERY, latest=True),
+        endpoint(
             "profile",
-            "profile",
-            "assetProfile,price,defaultKeyStatistics",
+            SUMMARY,
+            dataset="profile",
+            match={"modules": "assetProfile,price,defaultKeyStatistics"},
             asset_classes=(*SHARES, "crypto"),
             latest=True,
         ),
-        _of_summary(
+        endpoint(
             "metrics",
-            "metrics",
-            "defaultKeyStatistics,summaryDetail,financialData,earningsTrend",
+            SUMMARY,
+            dataset="metrics",
+            match={"modules": "defaultKeyStatistics,summaryDetail,financialData,earningsTrend"},
             asset_classes=SHARES,
             kinds=("key_metrics", "ratios", "estimates"),
             latest=True,
         ),
-        _of_summary(
+        endpoint(
             "earnings",
-            "earnings",
-            "earningsHistory,calendarEvents",
+            SUMMARY,
+            dataset="earnings",
+            match={"modules": "earningsHistory,calendarEvents"},
             asset_classes=("equity",),
             history="4 quarters and the next announced",
         ),
-        _of_summary(
+        endpoint(
             "insider",
-            "insider",
-            "insiderTransactions",
+            SUMMARY,
+            dataset="insider",
+            match={"modules": "insiderTransactions"},
             asset_classes=("equity",),
             history="about 2 years",
         ),
-        _of_summary(
+        endpoint(
             "recommendations",
-            "recommendations",
-            "recommendationTrend,upgradeDowngradeHistory,financialData,price",
+            SUMMARY,
+            dataset="recommendations",
+            match={"modules": "recommendationTrend,upgradeDowngradeHistory,financialData,price"},
             asset_classes=("equity",),
             kinds=("consensus", "change"),
             history="4 months of counts, all changes",
         ),
         # other modules, and other sets of them, are read when somebody else asked; the statement modules are retired
-        _of_summary("summary", "statements", asset_classes=EVERY, routed=False),
-        Endpoint(
-            name="fundamentals",
+        endpoint("summary", SUMMARY, dataset="statements", asset_classes=EVERY, routed=False),
+        endpoint(
+            "fundamentals",
             dataset="statements",
             path="/ws/fundamentals-timeseries/v1/finance/timeseries/{symbol}",
             build=ask.statements,
             parse=parse_statements,
             asset_classes=("equity",),
             kinds=tuple(STATEMENTS),
+            periods=("annual", "quarterly", "ttm"),
             history="4 years, 5 quarters",
             docs=DATA_DOCS,
         ),
-        Endpoint(
-            name="news",
-            dataset="news",
-            path="/v1/finance/search",
-            build=ask.search,
-            parse=company.parse_search,
-            asset_classes=EVERY,
-            docs=DATA_DOCS,
-        ),
-        Endpoint(
-            name="search",
-            dataset="assets",
-            path="/v1/finance/search",
-            build=ask.search,
-            parse=company.parse_search,
-            asset_classes=EVERY,
-            batch=0,
-            docs=DATA_DOCS,
-        ),
-        Endpoint(
-            name="download",
+        endpoint("news", SEARCH, dataset="news"),
+        endpoint("search", SEARCH, dataset="assets", batch=0),
+        endpoint(
+            "download",
             dataset="bars",
             path="/v7/finance/download/{symbol}",
             build=ask.chart,

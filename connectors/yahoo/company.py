@@ -9,7 +9,6 @@ from typing import Any
 
 from connectors.errors import FieldError, MalformedPayload
 from connectors.fields import (
-    currency,
     integer,
     millis,
     minor,
@@ -18,6 +17,7 @@ from connectors.fields import (
     price,
     row_id,
     scaled,
+    shown,
     size,
     snake,
     text,
@@ -56,7 +56,7 @@ def _read_profile(reading: Reading, modules: Modules) -> Iterator[Item]:
         name=text(traded.get("longName")) or text(traded.get("shortName")),
         exchange=_exchange(envelope["symbol"], traded.get("exchange")),
         country=COUNTRIES.get(text(about.get("country")) or ""),
-        currency=currency(traded.get("currency")),
+        currency=reading.currency(traded.get("currency")),
         sector=text(about.get("sector")),
         industry=text(about.get("industry")),
         website=text(about.get("website")),
@@ -75,7 +75,7 @@ def _read_metrics(reading: Reading, modules: Modules) -> Iterator[Item]:
         values = {item: value for module in reversed(found) for item, value in named(module, {}, NO_METRICS).items()}
         money = [text(module.get("currency") or module.get("financialCurrency")) for module in found]
         # prices in pence stay as they are: the currency of such a record cannot be said
-        unit = next((code for code in money if code and minor(code) == 1), None)
+        unit = reading.currency(next((code for code in money if code and minor(code) == 1), None))
         if values:
             yield Metrics(**reading.of(), kind=kind, period="spot", as_of=today, currency=unit, values=values)
     yield from reading.rows(
@@ -96,7 +96,7 @@ def _estimates(reading: Reading, row: dict[str, Any]) -> Metrics | None:
     if not values or as_of is None:
         return None
     period: FiscalPeriod = "FY" if str(row["period"]).endswith("y") else "Q"
-    unit = currency(parts["earningsEstimate"].get("earningsCurrency"))
+    unit = reading.currency(parts["earningsEstimate"].get("earningsCurrency"))
     return Metrics(**reading.of(), kind="estimates", period=period, as_of=as_of, currency=unit, values=values)
 
 
@@ -120,7 +120,7 @@ def _reported(reading: Reading, row: dict[str, Any]) -> Earnings:
         eps_actual=number(row.get("epsActual")),
         eps_estimate=number(row.get("epsEstimate")),
         surprise_pct=None if surprise is None else surprise * 100,  # a fraction, whatever its name says
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
     )
 
 
@@ -138,7 +138,7 @@ def _charted(reading: Reading, charts: Mapping[str, Any]) -> Iterator[Item]:
             eps_actual=number(row.get("actual")),
             eps_estimate=number(row.get("estimate")),
             revenue_actual=number(row.get("revenue")),
-            currency=currency(charts.get("financialCurrency")),
+            currency=reading.currency(charts.get("financialCurrency")),
         )
 
     yield from reading.rows(list(quarters.values()), read)
@@ -147,7 +147,7 @@ def _charted(reading: Reading, charts: Mapping[str, Any]) -> Iterator[Item]:
 def _quarter_end(label: str) -> str:
     """`4Q2024` -> 2024-12-31."""
     if not (match := re.fullmatch(r"([1-4])Q(\d{4})", label)):
-        raise FieldError("date", f"{label!r:.40} is not a quarter like 4Q2024")
+        raise FieldError("date", f"{shown(label)} is not a quarter like 4Q2024")
     return f"{match[2]}-{('03-31', '06-30', '09-30', '12-31')[int(match[1]) - 1]}"
 
 
@@ -194,25 +194,25 @@ def _transaction(reading: Reading, row: dict[str, Any]) -> Insider:
 def _read_recommendations(reading: Reading, modules: Modules) -> Iterator[Item]:
     """Counts by month, the running month with the price targets, and single firms' changes."""
     trend = (modules.get("recommendationTrend") or {}).get("trend") or []
-    targets = _targets(modules)
+    targets = _targets(reading, modules)
     yield from reading.rows(trend, lambda row: _consensus(reading, row, targets))
     changes = (modules.get("upgradeDowngradeHistory") or {}).get("history") or []
     yield from reading.rows(changes, lambda row: _change(reading, row))
 
 
-def _targets(modules: Modules) -> dict[str, Any]:
+def _targets(reading: Reading, modules: Modules) -> dict[str, Any]:
     """Targets are in the currency of the price, pence included, which only `price` names."""
     said, traded = plain(modules.get("financialData") or {}), modules.get("price") or {}
     names = {"target_mean": "targetMeanPrice", "target_high": "targetHighPrice", "target_low": "targetLowPrice"}
     unit = traded.get("currency")
     targets = {name: scaled(price(said.get(item)), minor(unit)) for name, item in names.items() if unit}
-    return {**targets, "currency": currency(unit)} if any(targets.values()) else {}
+    return {**targets, "currency": reading.currency(unit)} if any(targets.values()) else {}
 
 
 def _consensus(reading: Reading, row: dict[str, Any], targets: dict[str, Any]) -> Recommendation:
     """Months are counted back from the one of the answer: `0m`, `-1m`."""
     if not (match := re.fullmatch(r"(0|-\d{1,3})m", row["period"])):
-        raise FieldError("date", f"{row['period']!r:.40} is not a month like -1m")
+        raise FieldError("date", f"{shown(row['period'])} is not a month like -1m")
     now = datetime.fromtimestamp(reading.answer.observed_at / 1000, UTC)
     year, month = divmod(now.year * 12 + now.month - 1 + int(match[1]), 12)
     names = ("strongBuy", "buy", "hold", "sell", "strongSell")

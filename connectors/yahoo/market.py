@@ -11,7 +11,6 @@ from connectors.calls import Call
 from connectors.errors import MalformedPayload, UnknownSymbol
 from connectors.fields import (
     cells,
-    currency,
     days,
     local_date,
     local_day,
@@ -21,6 +20,7 @@ from connectors.fields import (
     period_start,
     price,
     scaled,
+    shown,
     times,
 )
 from connectors.items import BarColumns, Item, Missing
@@ -54,7 +54,7 @@ def _bars(reading: Reading, chart: dict[str, Any]) -> Iterator[BarColumns]:
     series = chart["indicators"]["quote"][0] | (chart["indicators"].get("adjclose") or [{}])[0]
     interval = INTERVALS.get(meta["dataGranularity"])
     if interval is None:
-        raise MalformedPayload(f"asked for {reading.call.interval} bars, was {meta['dataGranularity']!r:.20}")
+        raise MalformedPayload(f"asked for {reading.call.interval} bars, was {shown(meta['dataGranularity'])}")
     ts = times(stamps, "s")
     kept = list(range(len(ts)))
     if interval in DATED:
@@ -71,7 +71,7 @@ def _bars(reading: Reading, chart: dict[str, Any]) -> Iterator[BarColumns]:
         envelope=envelope,
         interval=interval,
         adjustment="split" if asset_class in SHARES else "raw",
-        currency=currency(meta.get("currency")),
+        currency=reading.currency(meta.get("currency")),
         ts=[ts[i] for i in kept],
         open=as_price("open"),
         high=as_price("high"),
@@ -114,7 +114,7 @@ def _zone(meta: Mapping[str, Any]) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, TypeError, ValueError, OSError):  # OSError: the name of a folder, or too long for a file
-        raise MalformedPayload(f"exchangeTimezoneName {name!r:.40} is no time zone") from None
+        raise MalformedPayload(f"exchangeTimezoneName {shown(name)} is no time zone") from None
 
 
 def _actions(reading: Reading, chart: dict[str, Any]) -> Iterator[Item]:
@@ -124,7 +124,7 @@ def _actions(reading: Reading, chart: dict[str, Any]) -> Iterator[Item]:
     envelope, zone = reading.of(meta["symbol"]), _zone(meta)
     splits, dividends = events.get("splits") or {}, events.get("dividends") or {}
     yield from reading.rows(list(splits.values()), partial(_split, envelope, zone))
-    yield from reading.rows(list(dividends.values()), partial(_dividend, envelope, zone, meta.get("currency")))
+    yield from reading.rows(list(dividends.values()), partial(_dividend, reading, envelope, zone, meta.get("currency")))
 
 
 def _split(envelope: Envelope, zone: ZoneInfo, event: dict[str, Any]) -> Action:
@@ -132,7 +132,7 @@ def _split(envelope: Envelope, zone: ZoneInfo, event: dict[str, Any]) -> Action:
     return Action(**envelope, kind="split", ex_date=_ex_date(event, zone), ratio=ratio)
 
 
-def _dividend(envelope: Envelope, zone: ZoneInfo, listed_in: Any, event: dict[str, Any]) -> Action:
+def _dividend(reading: Reading, envelope: Envelope, zone: ZoneInfo, listed_in: Any, event: dict[str, Any]) -> Action:
     """The currency of the listing, unless the event names its own (an empty text does not)."""
     unit = event.get("currency") or listed_in
     return Action(
@@ -140,7 +140,7 @@ def _dividend(envelope: Envelope, zone: ZoneInfo, listed_in: Any, event: dict[st
         kind="dividend",
         ex_date=_ex_date(event, zone),
         amount_adjusted=scaled(number(event["amount"]), minor(unit)),
-        currency=currency(unit),
+        currency=reading.currency(unit),
     )
 
 
@@ -223,5 +223,5 @@ def read_quote(reading: Reading, row: Mapping[str, Any]) -> Quote | Missing:
         prev_close=money("regularMarketPreviousClose"),
         volume=None if in_money else volume,
         quote_volume=volume if in_money else None,
-        currency=currency(row.get("currency")),
+        currency=reading.currency(row.get("currency")),
     )

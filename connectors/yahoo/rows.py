@@ -13,12 +13,12 @@ Modules = Mapping[str, Mapping[str, Any]]
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give `row` with `{raw, fmt}` as its raw value and `{}` as None."""
+    """Return `row` with `{raw, fmt}` as its raw value and `{}` as None."""
     return {name: raw(value) for name, value in row.items()}
 
 
 def raw(value: Any) -> Any:
-    """Give a value without its dress; an object of another shape stays as it is."""
+    """Return a value without its dress; an object of another shape stays as it is."""
     return value.get("raw") if isinstance(value, dict) and (not value or "raw" in value) else value
 
 
@@ -32,7 +32,7 @@ def read_date(value: Any) -> str | None:
 
 
 def required(day: str | None, name: str) -> str:
-    """Give a date that must be there. Raises `FieldError` that names the field."""
+    """Return a date that must be there. Raises `FieldError` that names the field."""
     if day is None:
         raise FieldError("date", f"{name} is absent")
     return day

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from connectors.errors import FieldError
-from connectors.fields import currency, iso_date, named, number, outflows, snake
+from connectors.fields import iso_date, named, number, outflows, shown, snake
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import FiscalPeriod, Statement
@@ -37,7 +37,7 @@ def parse_statements(reading: Reading) -> Iterator[Item]:
     kinds = {STATEMENT_OF[item] for _, item, _ in series if item in STATEMENT_OF}
     only = kinds.pop() if len(kinds) == 1 else None
     for span, item, rows in series:
-        yield from reading.rows(rows, partial(_enter, sheets, STATEMENT_OF.get(item, only), span, item))
+        yield from reading.rows(rows, partial(_enter, reading, sheets, STATEMENT_OF.get(item, only), span, item))
     for (kind, span, day), sheet in sorted(sheets.items()):
         yield Statement(
             **reading.of(),
@@ -50,23 +50,25 @@ def parse_statements(reading: Reading) -> Iterator[Item]:
 
 
 def _series(reading: Reading) -> Iterator[tuple[str, str, Any]]:
-    """Give (`annual`, `TotalRevenue`, rows) of each series that has any."""
+    """Return (`annual`, `TotalRevenue`, rows) of each series that has any."""
     for result in reading.json["timeseries"]["result"] or []:
         match = re.fullmatch("(annual|quarterly|trailing)([A-Z].*)", result["meta"]["type"][0])
         if match and result.get(match[0]):
             yield match[1], match[2], result[match[0]]
 
 
-def _enter(sheets: Sheets, kind: Kind | None, span: str, item: str, row: dict[str, Any] | None) -> None:
+def _enter(
+    reading: Reading, sheets: Sheets, kind: Kind | None, span: str, item: str, row: dict[str, Any] | None
+) -> None:
     """Enter one value into its sheet. An item we did not ask for belongs to the only statement of the answer."""
     if row is None:
         return
     if kind is None:
-        raise FieldError("item", f"{item!r:.60} is an item of no known statement")
+        raise FieldError("item", f"{shown(item)} is an item of no known statement")
     day = required(iso_date(row["asOfDate"]), "asOfDate")
     value = number(raw(row["reportedValue"]))
     if value is not None:
-        sheet = sheets.setdefault((kind, span, day), _Sheet(currency(row.get("currencyCode"))))
+        sheet = sheets.setdefault((kind, span, day), _Sheet(reading.currency(row.get("currencyCode"))))
         sheet.items[STATEMENTS[kind].get(item) or snake(item)] = value
 
 

@@ -36,7 +36,7 @@ class Ownership:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the folder up; the file stays, since removing it would let two owners in."""
+        """Return the folder up; the file stays, since removing it would let two owners in."""
         os.close(self._lock)
 
 

@@ -156,7 +156,7 @@ class Store:
         return await self._on(self._users_thread, self._export, sql, form, timeout_s, bounds)
 
     async def close(self) -> None:
-        """Finish what is under way, disconnect, and give up the folder; further calls wait for the first."""
+        """Finish what is under way, disconnect, and release the folder; further calls wait for the first."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().run_in_executor(None, self._disconnect)
         await asyncio.shield(self._closing)

@@ -25,7 +25,7 @@ DATASET_TABLES = {
 """Dataset → the deduplicated view that readers use."""
 
 OPERATION_TABLES = ("api_calls", "polls", "raw_responses", "dead_letters")
-NEVER = 2**62
+NEVER = 2**62  # beyond any time in ms, and still an Int64
 
 _COUNTED = (
     f"SELECT {place} AS place, '{name}' AS name, count() AS rows FROM {name}"  # noqa: S608  (our own names)
@@ -153,7 +153,8 @@ _ANSWERED = """
         (
             SELECT request_id,
                 intDiv(length(request_id) - length(replaceRegexpOne(request_id, '(/0)+$', '')), 2) AS depth
-            FROM polls WHERE {terms} AND children = 0 AND outcome NOT IN ('records', 'cached')
+            FROM polls WHERE {terms}
+                AND (children = 0 AND outcome NOT IN ('records', 'cached') OR outcome = 'Truncated')
         )
     ),
     asked AS

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
-API = 44
-TOPIC = 2
-SET = 0
+API = 44  # IncrementalAlterConfigs
+TOPIC = 2  # resource type
+SET = 0  # operation
 
 
 class IncrementalAlterConfigsResponse(Response):  # type: ignore[misc]

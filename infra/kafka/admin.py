@@ -15,7 +15,7 @@ from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
 from infra.kafka.connection import connected
 
 MAX_MESSAGE_BYTES = 16 * 2**20
-RETRY_S = 0.05
+RETRY_S = 0.05  # a topic is there within a few of these
 
 
 class TopicMismatch(ValueError):
@@ -36,11 +36,17 @@ class TopicSpec:
     """
 
     name: str
+    """Name of the topic."""
     partitions: int
+    """Number of partitions."""
     compacted: bool = False
+    """True keeps the last record of each key."""
     retention_ms: int | None = None
+    """Age at which records are deleted, ms; None for the broker's default."""
     max_message_bytes: int = MAX_MESSAGE_BYTES
+    """Largest batch as stored, bytes."""
     replication: int = 1
+    """Number of replicas."""
 
     @property
     def configs(self) -> dict[str, str]:

@@ -26,8 +26,8 @@ from infra.ports import LOOPBACK, PortBusy, free_port, require_free
 
 __all__ = ["ApacheKafka", "KafkaUnavailable", "available"]
 
-READY_WITHIN_S = 60.0
-GRACE_S = 15.0
+READY_WITHIN_S = 60.0  # for a JVM on a slow and busy machine
+GRACE_S = 15.0  # for a controlled shutdown; then it is killed
 HEAP = "512m"
 MAX_REQUEST_BYTES = 17 * 2**20  # a 16 MiB message with its batch header
 PID_FILE = "running.json"
@@ -104,7 +104,7 @@ class ApacheKafka:
         return self._running().rss()
 
     async def wait(self) -> int:
-        """Wait until it ends, whoever ended it, and return its exit code."""
+        """Wait until it ends for any reason, and return its exit code."""
         return await self._running().wait()
 
     async def start(self) -> Self:
@@ -222,7 +222,7 @@ def stop(folder: Path) -> None:
 @main.command()
 @click.pass_obj
 def status(folder: Path) -> None:
-    """Tell whether one is running; exits with 3 when none is."""
+    """Return whether one is running; exits with 3 when none is."""
     running = _recorded(folder)
     click.echo(f"Apache Kafka {_told(running)}" if running else "Apache Kafka is not running")
     if running is None:

@@ -8,12 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
-ANSWER_S = 10.0
-RETRY_S = 0.1
+ANSWER_S = 10.0  # a loaded broker answers within seconds
+RETRY_S = 0.1  # a start waits for the listener, not for this
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -23,6 +29,14 @@ class BadBrokerUrl(ValueError):
 
 class BrokerUnreachable(ConnectionError):
     """No server at the address answered in time."""
+
+
+def passes(error: KafkaError) -> bool:
+    """Return whether an error says that the broker is away or busy, so that the same request may succeed later.
+
+    aiokafka calls `KafkaTimeoutError` not retriable, since its own retries are over by then. Ours are not.
+    """
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
 def bootstrap_servers(url: str) -> str:
@@ -66,7 +80,7 @@ async def connected(bootstrap: str, within_s: float | None = None) -> AsyncItera
     """A client that has the cluster's metadata; closed at the end of the block.
 
     `within_s` is for who waits for a broker that may still be starting. Without it a server has to accept a connection
-    within 3 s, and may then take 10 s to answer: whoever forgot to start the pipeline is told soon.
+    within 3 s, and may then take 10 s to answer: a pipeline that was not started is reported soon.
 
     Raises:
         BrokerUnreachable: no server answered in time, or it was lost during the block.

@@ -13,7 +13,7 @@ from pathlib import Path
 POM = Path(__file__).with_name("pom.xml")
 RUN = Path(__file__).with_name(".run")
 OLDEST_JAVA = 17  # https://kafka.apache.org/documentation/#java
-MAVEN_TIMEOUT_S = 600
+MAVEN_TIMEOUT_S = 600  # the jars, over a slow line
 
 
 class KafkaUnavailable(RuntimeError):

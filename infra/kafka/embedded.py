@@ -12,7 +12,7 @@ from infra.child_process import Child
 from infra.kafka.connection import answers
 from infra.ports import LOOPBACK, free_port, require_free
 
-READY_WITHIN_S = 15.0
+READY_WITHIN_S = 15.0  # for a busy machine
 GRACE_S = 2.0  # with a client still connected Tansu takes 5 s to end; in memory there is nothing to save
 
 
@@ -60,7 +60,7 @@ class EmbeddedBroker:
         return self._running().rss()
 
     async def wait(self) -> int:
-        """Wait until it ends, whoever ended it, and return its exit code."""
+        """Wait until it ends for any reason, and return its exit code."""
         return await self._running().wait()
 
     async def start(self) -> Self:

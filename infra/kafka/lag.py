@@ -12,11 +12,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from infra.kafka.admin import partition_counts
-from infra.kafka.connection import BrokerUnreachable, connected
+from infra.kafka.connection import BrokerUnreachable, connected, passes
 
 SMALL_FETCH = 1024  # bytes: only the answer's header matters
-FETCH_WAIT_MS = 20
-FETCH_ROUNDS = 100
+FETCH_WAIT_MS = 20  # the end of a partition is known at the first empty answer
+FETCH_ROUNDS = 100  # bounds the reading of a partition that grows meanwhile
 COORDINATOR_S, RETRY_S = 10.0, 0.1
 Committed = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int | None]]]
 """Gives the offsets that a group has committed; None where it has committed none yet."""
@@ -27,10 +27,15 @@ class PartitionLag:
     """Offsets of one partition: the first kept, the group's commit (None before its first), the end."""
 
     topic: str
+    """Name of the topic."""
     partition: int
+    """Number of the partition."""
     start: int
+    """First offset that is kept."""
     committed: int | None
+    """Offset that the group committed; None before its first commit."""
     end: int
+    """Offset after the last record."""
 
     @property
     def behind(self) -> int:
@@ -85,7 +90,7 @@ async def commits(bootstrap: str, group: str) -> AsyncIterator[Committed]:
                 known = {at: told.offset for at, told in found.items() if told.offset >= 0}
                 return {at: known.get(at) for at in partitions}
             except KafkaError as error:  # the first group of a new broker waits for its coordinator
-                if not error.retriable or clock() > patience:
+                if not passes(error) or clock() > patience:
                     raise
                 await asyncio.sleep(RETRY_S)
 

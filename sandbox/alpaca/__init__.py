@@ -24,6 +24,7 @@ from sandbox.alpaca.parameters import (
     asked_symbols,
     bar_token,
     coins,
+    indices,
     listings,
     page_token,
     rfc3339,
@@ -47,6 +48,7 @@ MULTIPLIERS = {"minute": range(1, 60), "hour": range(1, 24), "day": [1], "week":
 BASE_BARS = {"minute": 1, "hour": 60, "day": 1, "week": 7, "month": 31}  # minutes or days in one bar, at most
 ADJUSTMENTS = ("raw", "split", "dividend", "all")
 TAPES = {"XNAS": "C", "XNYS": "A", "ARCX": "B"}
+INDEX_VALUES = "index_values"
 RECENT_SIP = "recent sip"  # among what a plan denies: a slice of the bars, not an endpoint
 DELAY = timedelta(minutes=15)
 LARGEST = 10_000
@@ -259,6 +261,13 @@ def forex_rates(call: Call) -> Reply:
     return Reply({"rates": rates})
 
 
+def index_values(call: Call) -> Reply:
+    """`/v1beta1/indices/latest/values?index_symbols=SPX,NDX`: one value each; an unknown index is left out."""
+    known = [name for name in asked_symbols(call, "index_symbols") if name in indices()]
+    quotes = [(name, quote) for name in known if (quote := call.quote(indices()[name].symbol))]
+    return Reply({"values": {name: {"t": rfc3339(quote.ts), "v": quote.price} for name, quote in quotes}})
+
+
 def _checked(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
     """The handler, with what Alpaca refuses before it reads anything."""
 
@@ -285,7 +294,9 @@ def _refuse(refusal: Refusal) -> Reply:
         case Reason.LIMITED:
             return Reply({"message": "too many requests."}, 429, headers=_quota(refusal.left) if refusal.left else {})
         case Reason.NOT_ENTITLED:
-            return Reply({"message": "subscription does not permit querying this data"}, 403)
+            grants = refusal.call.endpoint == INDEX_VALUES
+            said = "forbidden: insufficient grants" if grants else "subscription does not permit querying this data"
+            return Reply({"message": said}, 403)
     if refusal.call.url_path.startswith("/v2/assets"):  # the trading host
         message = "access key verification failed : verification failure"
         return Reply({"code": 40110000, "message": message}, 401)
@@ -320,6 +331,7 @@ PROVIDER = Provider(
             (f"{COIN}/latest/quotes", _latest_of(coins, "quotes", _sides), "crypto_latest_quotes"),
             (f"{COIN}/snapshots", crypto_snapshots, "crypto_snapshots"),
             ("/v1beta1/forex/latest/rates", forex_rates, "forex_rates"),
+            ("/v1beta1/indices/latest/values", index_values, INDEX_VALUES),
             ("/v1/corporate-actions", corporate_actions, "corporate_actions"),
             ("/v1beta1/news", news, "news"),
             ("/v2/assets", assets, "assets"),
@@ -329,9 +341,9 @@ PROVIDER = Provider(
     key=_key,
     refuse=_refuse,
     plans={
-        "basic": Plan((Limit(200, "minute"),), denies=frozenset({RECENT_SIP})),
+        "basic": Plan((Limit(200, "minute"),), denies=frozenset({RECENT_SIP, INDEX_VALUES})),
         "algo_trader_plus": Plan((Limit(10_000, "minute"),)),
     },
-    symbols=named_symbols("symbol", "symbols", "currency_pairs"),
+    symbols=named_symbols("symbol", "symbols", "currency_pairs", "index_symbols"),
     quota=_quota,
 )

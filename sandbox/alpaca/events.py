@@ -1,4 +1,4 @@
-"""What Alpaca tells beside prices: corporate actions, news, assets."""
+"""What Alpaca reports beside prices: corporate actions, news, assets."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sandbox.alpaca.parameters import (
     token_text,
 )
 from sandbox.market.newsroom import Article
+from sandbox.market.reorganizations import rename, spin_off
 from sandbox.market.universe import Instrument
 from sandbox.server import news_pages
 from sandbox.server.provider import Call, Reply
@@ -44,10 +45,12 @@ def corporate_actions(call: Call) -> Reply:
         (kind, row)
         for name in names
         if name in stocks()
-        for kind, row in _actions_of(call, name, since)
+        for kind, row in (*_actions_of(call, name, since), *_reorganizations_of(call, name))
         if since <= date.fromisoformat(row["process_date"]) <= until and (not types or kind in types)
     ]
-    rows.sort(key=lambda row: (row[1]["process_date"], row[1]["symbol"]), reverse=call.query.get("sort") == "desc")
+    rows.sort(
+        key=lambda row: (row[1]["process_date"], row[1].get("symbol", "")), reverse=call.query.get("sort") == "desc"
+    )
     page, token = paged(call, rows, 1000, 100)
     grouped: dict[str, list[Row]] = {}
     for kind, row in page:
@@ -68,6 +71,19 @@ def _actions_of(call: Call, name: str, since: date) -> Iterable[tuple[str, Row]]
         when = {"ex_date": paid.ex_date, "process_date": payable, "payable_date": payable}
         when["record_date"] = paid.ex_date + timedelta(days=1)
         yield "cash_dividend", _action(name, "", when, {"rate": paid.amount, "foreign": False, "special": False})
+
+
+def _reorganizations_of(call: Call, name: str) -> Iterable[tuple[str, Row]]:
+    if stocks()[name].asset_class != "equity":
+        return
+    if changed := rename(call.market, name, call.now):
+        symbols = {"old_symbol": changed.before, "new_symbol": name}
+        yield "name_change", {"id": row_id(name, "name"), **symbols, "process_date": changed.day.isoformat()}
+    if left := spin_off(call.market, name, call.now):
+        day = left.ex_date.isoformat()
+        rates = {"source_symbol": name, "source_rate": 1, "new_symbol": left.symbol, "new_rate": left.ratio}
+        days = dict.fromkeys(("ex_date", "record_date", "payable_date", "process_date"), day)
+        yield "spin_off", {"id": row_id(name, "spin"), **rates, **days}
 
 
 def _action(name: str, kind: str, when: Mapping[str, date], told: Row) -> Row:

@@ -47,6 +47,14 @@ def coins() -> dict[str, Instrument]:
     return {name: found for name, found in listings().items() if found.asset_class == "crypto"}
 
 
+@cache
+def indices() -> dict[str, Instrument]:
+    """Indices by Alpaca's names."""
+    named = {"^GSPC": "SPX", "^IXIC": "COMP"}
+    found = [instrument for instrument in instruments().values() if instrument.asset_class == "index"]
+    return {named.get(index.symbol, index.symbol[1:]): index for index in found}
+
+
 def asked_symbols(call: Call, parameter: str = "symbols") -> list[str]:
     """The symbols of a comma-separated parameter, each once, sorted."""
     names = [name for name in call.query.get(parameter, "").split(",") if name]

@@ -1,4 +1,4 @@
-"""What Alpha Vantage tells of companies and funds: numbers as strings, "None" for what is missing."""
+"""What Alpha Vantage reports about companies and funds: numbers as strings, "None" for what is missing."""
 
 from __future__ import annotations
 

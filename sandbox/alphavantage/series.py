@@ -80,7 +80,7 @@ def _prices(bars: Bars, decimals: int) -> Columns:
 
 
 def _cut(call: Call, bars: Bars) -> tuple[Bars, str]:
-    """The last hundred to tell, or all of them if the full size is asked for, and what that size is called."""
+    """The last hundred rows, or all of them if the full size is requested, and the name of that size."""
     size = call.query.get("outputsize", "compact")
     if size not in ("compact", "full"):
         raise invalid_call(call.query["function"])

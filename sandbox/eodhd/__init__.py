@@ -195,6 +195,14 @@ def _at(second: int, *prices: float) -> dict[str, Any]:
     return told | dict(zip(("open", "high", "low", "close"), rounded, strict=True))
 
 
+FROZEN = {
+    "GONE.US": {"code": "GONE.US", "timestamp": 1_609_794_000, "gmtoffset": 0}
+    | {"open": 4.1, "high": 4.4, "low": 4.0, "close": 4.2, "volume": 1200, "previousClose": 4.1}
+    | {"change": 0.1, "change_p": 2.439}
+}
+"""Listings that are no more: they answer their last values for ever."""
+
+
 def live(call: Call) -> Reply:
     """`/real-time/{symbol}?s=`: one object, or with `s` an array; unknown symbols have "NA" everywhere."""
     more = [name for name in call.query.get("s", "").split(",") if name]
@@ -204,6 +212,8 @@ def live(call: Call) -> Reply:
 
 
 def _live(call: Call, name: str) -> dict[str, Any]:
+    if name in FROZEN:
+        return FROZEN[name]
     instrument = find(name)
     quote = _delayed(call, instrument).quote(instrument.symbol) if instrument else None
     fields = ("open", "high", "low", "close", "volume", "previousClose", "change", "change_p")
@@ -220,7 +230,7 @@ def _live(call: Call, name: str) -> dict[str, Any]:
 
 
 def _delayed(call: Call, instrument: Instrument) -> Call:
-    """Exchanges' prices are told 15 minutes late, currencies and coins at once."""
+    """Exchanges' prices are 15 minutes late, currencies and coins are not."""
     return call if instrument.asset_class in ("forex", "crypto") else replace(call, now=call.now - DELAY)
 
 

@@ -1,4 +1,4 @@
-"""What Finnhub tells of companies and funds: profile, ratios, earnings, analysts, insiders, actions, news."""
+"""What Finnhub reports about companies and funds: profile, ratios, earnings, analysts, insiders, actions, news."""
 
 from __future__ import annotations
 

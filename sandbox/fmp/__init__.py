@@ -57,7 +57,7 @@ SITE = "https://site.financialmodelingprep.com"
 def daily(call: Call) -> Reply:
     """`/historical-price-eod/{kind}?symbol=&from=&to=`: `full` and `light` adjusted for splits.
 
-    Five years if no dates are given; the running day is told as far as it went.
+    Five years if no dates are given; the running day is included up to now.
     """
     kind, rows = call.path["kind"], []
     if kind not in KINDS:

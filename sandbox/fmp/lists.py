@@ -52,7 +52,7 @@ def pairs(_: Call) -> Reply:
 
 
 def commodities(_: Call) -> Reply:
-    """`/commodities-list`: the exchange is never told."""
+    """`/commodities-list`: the exchange is never named."""
     return Reply(
         [
             {"symbol": name, "name": each.name, "exchange": None, "tradeMonth": "Dec", "currency": each.currency}

@@ -1,1 +1,1 @@
-"""The one seeded market that every provider of the sandbox tells in its own format."""
+"""The one seeded market that every provider of the sandbox renders in its own format."""

@@ -1,4 +1,4 @@
-"""Who an instrument is: the seeded facts that every provider tells about a company or a fund.
+"""Who an instrument is: the seeded facts that every provider renders about a company or a fund.
 
 Pure: the same market (seed) and symbol give the same facts. What happens to a company in time stands beside:
 `statements` (quarters that add up), `analysts` (earnings, estimates, ratings), `insiders`, `newsroom`.

@@ -1,4 +1,4 @@
-"""The truth that every provider tells in its own way: raw prices, volumes, splits, dividends, quotes.
+"""The truth that every provider renders in its own way: raw prices, volumes, splits, dividends, quotes.
 
 Pure and seeded: the same seed gives the same market, and what is asked for `asof` a moment holds nothing
 of what comes after it. Two parts, one face: `recorded` (real) and `generated` (invented, consistent).

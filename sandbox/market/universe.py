@@ -140,7 +140,7 @@ _further: list[str] = []
 
 
 def enlarge(shares: int) -> None:
-    """Let the market know so many further US shares, `ZAAAA`, `ZAAAB`, …; before anybody asks for an instrument."""
+    """Add a number of further US shares to the market, `ZAAAA`, `ZAAAB`, …; before anybody asks for an instrument."""
     _further[:] = ["Z" + "".join(four) for four in islice(product(LETTERS, repeat=4), shares)]
     instruments.cache_clear()
 

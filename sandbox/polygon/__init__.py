@@ -1,13 +1,15 @@
-"""Polygon (now Massive): stocks, crypto and forex. Documentation: https://polygon.io/docs.
+"""Massive (formerly Polygon.io): stocks, crypto and forex. Documentation: https://massive.com/docs.
 
 Oddities played on purpose: prices adjusted for splits, never for dividends; volumes are floats; an empty range
 has no `results`; daily bars are stamped at midnight of the market's zone and weeks on Sunday, but grouped and
-previous-day bars at the close; `limit` counts base bars (minutes or days); `next_url` lacks the key.
+previous-day bars at the close; `limit` counts base bars (minutes or days); `next_url` lacks the key; deprecated
+paths say so in their headers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +20,7 @@ from sandbox.market.bars import NOTHING, Bar, Bars
 from sandbox.market.calendars import SUNDAY
 from sandbox.market.market import Quote
 from sandbox.market.universe import Instrument
-from sandbox.polygon import reference
+from sandbox.polygon import filings, reference
 from sandbox.polygon.answers import (
     MARKETS,
     BadParameter,
@@ -40,7 +42,8 @@ from sandbox.server.windows import SPANS, Grid, Page, Reading, read
 
 NEW_YORK = ZoneInfo("America/New_York")
 NS = 1_000_000
-PRICING = "https://polygon.io/pricing"
+PRICING = "https://massive.com/pricing"
+DEPRECATED = {"Deprecation": "@1771372800", "Sunset": "Fri, 09 Oct 2026 00:00:00 GMT"}
 EXCHANGES = {"XNAS": 12, "XNYS": 10, "ARCX": 11}
 
 
@@ -326,6 +329,16 @@ def _checked(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
     return answer
 
 
+def _deprecated(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
+    """The handler of a path that will go: RFC 9745 and RFC 8594 headers say since when, and when."""
+
+    def answer(call: Call) -> Reply:
+        reply = handler(call)
+        return replace(reply, headers={**reply.headers, **DEPRECATED})
+
+    return answer
+
+
 def _key(call: Call) -> str | None:
     scheme, _, token = call.headers.get("Authorization", "").partition(" ")
     return call.query.get("apiKey") or (token if scheme == "Bearer" and token else None)
@@ -366,12 +379,20 @@ PROVIDER = Provider(
             ("/v1/last/crypto/{from}/{to}", last_crypto_trade, "last_crypto_trade"),
             ("/v1/last_quote/currencies/{from}/{to}", last_currency_quote, "last_currency_quote"),
             ("/v3/snapshot", universal_snapshot, "universal_snapshot"),
-            ("/v3/reference/splits", reference.splits, "splits"),
-            ("/v3/reference/dividends", reference.dividends, "dividends"),
+            ("/stocks/v1/splits", filings.splits, "stocks_splits"),
+            ("/stocks/v1/dividends", filings.dividends, "stocks_dividends"),
+            ("/vX/reference/tickers/{ticker}/events", filings.ticker_events, "ticker_events"),
+            ("/stocks/financials/v1/income-statements", filings.statements(filings.income), "income_statements"),
+            ("/stocks/financials/v1/balance-sheets", filings.statements(filings.balance), "balance_sheets"),
+            ("/stocks/financials/v1/cash-flow-statements", filings.statements(filings.cash_flow), "cash_flows"),
+            ("/stocks/financials/v1/ratios", filings.ratios, "ratios"),
+            ("/stocks/filings/vX/form-4", filings.form4, "form4"),
+            ("/v3/reference/splits", _deprecated(reference.splits), "splits"),
+            ("/v3/reference/dividends", _deprecated(reference.dividends), "dividends"),
             ("/v3/reference/tickers", reference.list_tickers, "tickers"),
             ("/v3/reference/tickers/{ticker}", reference.ticker_details, "ticker_details"),
             ("/v2/reference/news", reference.news, "news"),
-            ("/vX/reference/financials", financials, "financials"),
+            ("/vX/reference/financials", _deprecated(financials), "financials"),
         )
     ),
     key=_key,

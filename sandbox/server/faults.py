@@ -125,7 +125,7 @@ class Faults:
         return None
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The orders in force, as they would be given."""
+        """The faults in force, in the form in which they are set."""
         return [asdict(fault) for fault in self.orders]
 
 

@@ -42,7 +42,7 @@ class Keyring:
         return f"{self._provider.name}#{list(self._meters).index(key) + 1}"
 
     def reset(self) -> None:
-        """Give every key its quota back."""
+        """Return every key its quota back."""
         self._meters = {key: Meter(meter.plan) for key, meter in self._meters.items()}
 
     def as_json(self) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Rate limits and quotas of a key: so many calls (or credits) in a window of the calendar."""
+"""Rate limits and quotas of a key: a number of calls (or credits) in a window of the calendar."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def articles(market: Market, asked: Request) -> Iterator[Article]:
 def page(market: Market, asked: Request, limit: int, mark: str = "") -> tuple[list[Article], str]:
     """The next `limit` articles after the `mark` that the page before gave, and the next mark (empty: the end).
 
-    A mark is the second of the last article told and how many of that second were.
+    A mark is the second of the last article returned, and the number of articles of that second.
 
     Raises:
         ValueError: the mark is none.

@@ -162,7 +162,7 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one call."""
+    """The decision about one call: its reply, and the fault that applies."""
 
     key: str
     outcome: Outcome
@@ -222,7 +222,7 @@ def run(
     settings: SandboxSettings | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is told the URL once the sandbox listens.
+    """Serve until SIGINT or SIGTERM. `ready` receives the URL once the sandbox listens.
 
     Raises:
         SandboxPortBusy: another program listens on the port.

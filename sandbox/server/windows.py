@@ -110,7 +110,7 @@ def read(market: Market, reading: Reading, now: datetime, adjust: Callable[[Bars
 
 
 def _base(market: Market, reading: Reading, now: datetime) -> Bars:
-    """The first (last) minutes or days of the span: one more than the limit, if there are so many."""
+    """The first (last) minutes or days of the span: one more than the limit, if the span has that number."""
     instrument, zone, wanted = reading.instrument, reading.grid.zone, reading.limit + 1
     if reading.grid.by_minutes:
         bars = _minutes(market, reading, wanted, now)

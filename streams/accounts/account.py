@@ -1,7 +1,8 @@
 """What a provider's calls have used up and how it fares: keys, breaker and budget as one fold over its calls.
 
-A call is told twice: `Began` before it is sent, `Ended` when its outcome is known. Whoever folds the same events comes
-to the same account: the poller that makes the calls, the tables that survive it, a restart that reads the store.
+A call is published twice: `Began` before it is sent, `Ended` when its outcome is known. Three components fold the same
+events into the same account: the poller that makes the calls, the tables that survive it, and a restart that reads
+the store.
 """
 
 from __future__ import annotations
@@ -70,14 +71,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class BreakerReset:
-    """Somebody closes the breaker by hand."""
+    """An operator closes the breaker."""
 
 
 Event = Began | Ended | BreakerReset
 
 
 class _Told(Protocol):
-    """A call as it is told: as a message, or as a row of the store. Times in ms UTC; labels, never keys."""
+    """A published call: a message, or a row of the store. Times in ms UTC; labels, never keys."""
 
     @property
     def call_id(self) -> str: ...
@@ -110,12 +111,12 @@ class _Told(Protocol):
 
 
 def began(call: _Told) -> Began:
-    """What a call tells when it begins."""
+    """The event of a call's begin."""
     return Began(call.call_id, call.key_label, call.cost_calls, round(call.cost_usd * MICROS), call.started_at)
 
 
 def ended(call: _Told) -> Ended | None:
-    """What a call tells when it has ended; None before."""
+    """The event of a call's end; None before."""
     if call.outcome == RESERVED or call.ended_at is None:
         return None
     said = None if call.said_left is None else ReportedQuota(call.said_left, call.said_limit, call.said_resets_at)
@@ -175,7 +176,7 @@ class Account:
 
 
 def fold(account: Account, event: Event, terms: ProviderPolicy) -> Account:
-    """Give the account after one more event."""
+    """Return the account after one more event."""
     match event:
         case Began():
             return _began(account, event, terms)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from streams.accounts.quota import Window, window_end, window_start
 
-MICROS = 1_000_000
-WARNING_SHARE = 0.8
+MICROS = 1_000_000  # a dollar in millionths: Bright Data charges 0.0015 $ a call
+WARNING_SHARE = 0.8  # share of the budget at which there is still time to act
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Allowance:
 
     @classmethod
     def usd(cls, dollars: float, zone: str = "UTC") -> Allowance:
-        """The allowance of so many dollars a day."""
+        """The allowance of `usd` dollars a day."""
         return cls(round(dollars * MICROS), zone)
 
     @property
@@ -68,7 +68,7 @@ def spend(budget: Budget, allowance: Allowance, micros: int, now: int) -> Budget
 
 
 def affords(budget: Budget, allowance: Allowance, micros: int, now: int) -> bool:
-    """Tell whether a call that costs `micros` may start."""
+    """Return whether a call that costs `micros` may start."""
     return not micros or today(budget, allowance, now).micros + micros <= allowance.micros
 
 
@@ -86,7 +86,7 @@ def resets_at(budget: Budget, allowance: Allowance, now: int) -> int:
 
 
 def warns(before: Budget, after: Budget, allowance: Allowance) -> bool:
-    """Tell whether the step from one budget to the next crossed the share at which the owner is warned."""
+    """Return whether the step from one budget to the next crossed the share at which the owner is warned."""
     line = allowance.micros * WARNING_SHARE
     fresh = before.since != after.since
     return after.micros >= line > 0 and (fresh or before.micros < line)

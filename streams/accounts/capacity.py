@@ -1,7 +1,12 @@
-"""What keys may be asked in a span of time, and how long work takes them. Knows no clock and no provider.
+"""The calls that keys allow in a span of time, and the time that a number of calls takes. Knows no clock.
 
-A window is spent as soon as it opens, for so the keys are asked: 60 a minute are 60 calls at once, and 60 more a minute
-later.
+The model: a window of length T with limit L is used up as soon as it opens. So calls start in steps: L at once, L more
+after T, and floor(t / T) + 1 times L within t. This holds for each window of a key. The calls of a key within t are the
+least of its windows' steps, and those of several keys add up. `allowed` counts whole windows only, since a session that
+begins in the middle of a day has that day's quota once. `startable` and `time_for` start from the current use.
+
+The functions of t are steps that never fall. `least` therefore finds the shortest time by bisection, without inverting
+a sum of minima of step functions.
 """
 
 from __future__ import annotations

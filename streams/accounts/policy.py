@@ -20,7 +20,7 @@ def labels(settings: Settings, connector: Connector) -> dict[str, str]:
 
 
 def windows(settings: Settings, connector: Connector) -> tuple[Window, ...]:
-    """The limits of each key. One that the settings give counts calls as the declared one of the same length does."""
+    """The limits of each key. A limit of the settings counts calls as the declared limit of the same length does."""
     declared = tuple(Window(limit.calls, limit.per, limit.zone, limit.weighted) for limit in connector.limits)
     given = settings.limits(connector.name)
     if given is None:
@@ -48,8 +48,8 @@ def terms(settings: Settings) -> Mapping[str, ProviderPolicy]:
 def allowed(settings: Settings) -> dict[str, Allowance]:
     """What each provider's calls may cost a day.
 
-    A budget for all of them that is smaller than the sum of theirs is shared out in proportion: so no two workers can
-    overspend it together, and none has to ask another before it calls.
+    A common budget below the sum of theirs is divided in proportion. Workers therefore cannot overspend it together,
+    and need not ask each other before a call.
     """
     own = {name: settings.budget(name, connector.budget_usd) for name, connector in connectors().items()}
     priced = {name: usd for name, usd in own.items() if costs(settings, connectors()[name])}
@@ -63,7 +63,7 @@ def allowed(settings: Settings) -> dict[str, Allowance]:
 
 
 def costs(settings: Settings, connector: Connector) -> bool:
-    """Tell whether calls of the provider cost money."""
+    """Return whether calls of the provider cost money."""
     price = settings.price(connector.name)
     return any(endpoint.usd for endpoint in connector.endpoints) if price is None else price > 0
 

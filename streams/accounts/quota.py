@@ -17,11 +17,11 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 ROLLING_MS = {"second": 1_000, "minute": 60_000}
-NEVER = 2**62
+NEVER = 2**62  # beyond any time in ms, and still an Int64 of the store
 NEVER_YET = -NEVER
 FINE_MS, COARSE_MS = 4, 235
 """Steps of time to which the last second, and the minute before it, are thinned out: 256 entries each."""
-ENTRIES = 512
+ENTRIES = 512  # 256 of each step: bounds the memory of a key, whatever its rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def end(
 def land(
     usage: KeyUsage, windows: Sequence[Window], now: int, *, only: Container[str] | None = None, longest_ms: int = 0
 ) -> KeyUsage:
-    """Record that calls under way ended by now at the latest: all, or these; nobody is left to tell how.
+    """Record that calls under way ended by now at the latest: all, or these. Their outcomes are unknown.
 
     One that has been under way for less than `longest_ms` may still reach the provider, and goes on counting.
     """

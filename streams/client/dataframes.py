@@ -14,7 +14,7 @@ TIMES = frozenset({"ts", "observed_at"})
 
 
 def frame_of(bars: Sequence[Bar], library: Library) -> Any:
-    """Give the bars as rows, one column for each field, times as UTC timestamps.
+    """Return the bars as rows, one column for each field, times as UTC timestamps.
 
     Raises `ImportError` that says what to install, and `ValueError` for another library.
     """

@@ -12,7 +12,7 @@ import orjson
 from connectors import Call, Quote, connector
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import ENDED_WELL, Job, parent_of
+from streams.messaging.job import ENDED_WELL, Job, gave_up, parent_of
 from streams.messaging.messages import PollDone, PollRequest
 
 Record = dict[str, Any]
@@ -124,7 +124,7 @@ class Gathering:
         return [self.job.done[name] for name in names if name in self.job.done]
 
     def _is_open(self, report: PollDone, symbol: str) -> bool:
-        """Tell whether anything may still come of a reported request for the symbol."""
+        """Return whether anything may still come of a reported request for the symbol."""
         if not self._has_arrived(report):
             return True
         ended = {child.request_id for child in self._children(report)}
@@ -184,8 +184,8 @@ def _tried(reports: Iterable[PollDone]) -> dict[str, Tried]:
 
 
 def _unserved(reports: Iterable[PollDone], tried: Mapping[str, Tried], *, part: bool) -> str | None:
-    given_up = any(report.outcome not in ENDED_WELL and not report.children for report in reports)
-    return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if given_up else None
+    unserved = any(map(gave_up, reports))
+    return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if unserved else None
 
 
 def _mixed(candles: Iterable[Bar]) -> str | None:

@@ -40,14 +40,14 @@ class FetchResult:
         return self.error is None
 
     def frame(self, library: Library = "pandas") -> Any:
-        """Give the bars as a frame of pandas, Polars or Arrow, times in UTC.
+        """Return the bars as a frame of pandas, Polars or Arrow, times in UTC.
 
         Raises `ImportError` that says what to install.
         """
         return frame_of(self.candles, library)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON can say it; times are ISO 8601, UTC."""
+        """Return the result as JSON can say it; times are ISO 8601, UTC."""
         return {
             "symbol": self.symbol,
             "success": self.success,
@@ -75,7 +75,7 @@ class QuoteResult:
         return self.error is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON can say it; times are ISO 8601, UTC."""
+        """Return the result as JSON can say it; times are ISO 8601, UTC."""
         return {
             "symbol": self.symbol,
             "success": self.success,

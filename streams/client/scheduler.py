@@ -107,7 +107,7 @@ class Scheduler:
         return self._change("add", symbol, asset_class)
 
     def remove_symbol(self, symbol: str, asset_class: AssetClass = "equity") -> bool:
-        """Let no run ask for this symbol any more; what is stored of it stays. Gives and raises as `add_symbol`."""
+        """Let no run ask for this symbol any more; what is stored of it stays. Returns and raises as `add_symbol`."""
         return self._change("remove", symbol, asset_class)
 
     @overload

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
-LOOK_S = 0.5
+LOOK_S = 0.5  # how soon a thread notices the end of its pipeline
 
 
 class NotRunning(RuntimeError):
@@ -77,7 +77,7 @@ class Background(Generic[P]):
             raise fault
 
     def _first(self, asked: Future[T]) -> T:
-        """Give what was asked for, unless the pipeline ends first: then raise why."""
+        """Return what was asked for, unless the pipeline ends first: then raise why."""
         either: set[Future[Any]] = {asked, self._ended}
         wait(either, return_when=FIRST_COMPLETED)
         if not asked.done() or asked.cancelled():

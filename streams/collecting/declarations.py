@@ -84,7 +84,7 @@ def _collector(name: str, table: _Collector, universes: Mapping[str, Universe]) 
 
 
 def _contradictions(tables: _Tables) -> Iterator[tuple[Place, str]]:
-    """Give what no table shows alone: names that nobody declares, and universes that cannot be asked."""
+    """Yield the mistakes between tables: undeclared names, and universes that cannot be requested."""
     for name, table in tables.collectors.items():
         place = ("collectors", name)
         universe = tables.universes.get(table.universe) if isinstance(table.universe, str) else table.universe
@@ -98,7 +98,7 @@ def _contradictions(tables: _Tables) -> Iterator[tuple[Place, str]]:
 
 
 def _keys(place: Place) -> list[str]:
-    """Give the keys that the table at a place may have."""
+    """Return the keys that the table at a place may have."""
     shape: Any
     match place:
         case ():
@@ -129,7 +129,7 @@ class _Cron(BaseModel):
     zone: Annotated[str, AfterValidator(lambda zone: Schedule("", "0 0 * * *", zone).zone)]
 
     def schedule(self, name: str) -> Schedule:
-        """Give the schedule under its name."""
+        """Return the schedule under its name."""
         return Schedule(name, self.cron, self.zone)
 
 

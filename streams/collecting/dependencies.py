@@ -27,11 +27,13 @@ class Readiness:
     """Whether a collector may run now, and otherwise why not."""
 
     decision: Literal["run", "wait", "skip"]
+    """`run`, `wait` or `skip`."""
     reason: str = ""
+    """Reason for waiting or skipping."""
 
 
 def order(collectors: Iterable[Collector]) -> tuple[Collector, ...]:
-    """Give dependencies first, then by priority, then by name. A dependency that is not among them does not count.
+    """Return dependencies first, then by priority, then by name. A dependency that is not among them does not count.
 
     Raises `DependencyCycle`.
     """
@@ -53,9 +55,9 @@ def order(collectors: Iterable[Collector]) -> tuple[Collector, ...]:
 
 
 def ready(name: str, endings: Mapping[str, Ending], collectors: Mapping[str, Collector]) -> Readiness:
-    """Tell whether a collector may run: when all that it depends on is done. A failure far up skips it too.
+    """Return whether a collector may run: when all that it depends on is done. A failure far up skips it too.
 
-    `endings` tells how each collector last ended; one that is under way, or has never run, has none.
+    `endings` is the last end of each collector; a collector in progress, or without a run, has none.
     """
     waiting = []
     for other in collectors[name].depends_on:

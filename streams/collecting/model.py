@@ -16,12 +16,12 @@ from pydantic import (
 )
 
 from connectors import DATASETS, connectors
-from connectors.records import Adjustment, AssetClass, Interval
+from connectors.records import Adjustment, AssetClass, Interval, Period
 from streams.collecting.schedule import Schedule
 from streams.planning.capabilities import matrix
 
 UNIT_DAYS = {"d": 1, "w": 7, "mo": 31, "y": 366}  # the longest of each, so that what is asked for is reached
-LONGEST_DAYS = 100 * UNIT_DAYS["y"]
+LONGEST_DAYS = 100 * UNIT_DAYS["y"]  # no market data is older
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 Refresh = Literal["incremental", "full"]
 
@@ -66,11 +66,17 @@ class Wanted:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     dataset: DatasetName
+    """Name of the dataset."""
     interval: Interval | None = None
+    """Canonical bar interval; None for other datasets."""
     adjustment: Adjustment | None = None
+    """`raw`, `split` or `total`; None for the provider's default."""
     kind: str | None = None
-    period: Literal["annual", "quarterly"] | None = None
+    """Subdivision of the dataset; None for all of them."""
+    period: Period | None = None
+    """Fiscal period of statements; None for all."""
     history: Annotated[timedelta | None, BeforeValidator(_duration)] = None
+    """How far back the data reach; None for everything."""
 
     def __post_init__(self) -> None:
         if self.dataset == "bars" and self.interval is None:
@@ -94,9 +100,13 @@ class Universe:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     symbols: tuple[Text, ...] = ()
+    """Canonical symbols of `asset_class`."""
     asset_class: AssetClass = "equity"
+    """Asset class of `symbols`."""
     asset_classes: tuple[AssetClass, ...] = ()
+    """Asset classes whose active assets are all wanted."""
     where: str = ""
+    """SQL condition on the view `assets`."""
 
     def __post_init__(self) -> None:
         if [bool(self.symbols), bool(self.asset_classes), bool(self.where.strip())].count(True) != 1:
@@ -110,8 +120,11 @@ class RetryPolicy:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     attempts: Annotated[int, Field(ge=1, strict=True)] = 3
+    """Attempts in all."""
     base_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 60
+    """Seconds before the second attempt; doubled for each further one."""
     cap_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 3600
+    """Longest pause between two attempts, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,9 @@ class Timing:
     """One schedule of a collector and what a run at its times fetches: what is new, or everything again."""
 
     schedule: Schedule
+    """The fire times."""
     refresh: Refresh
+    """Scope of its runs: `incremental` or `full`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +145,23 @@ class Collector:
     """
 
     name: str
+    """Name in the declarations."""
     datasets: tuple[Wanted, ...]
+    """Datasets that are fetched together."""
     universe: Universe
+    """The symbols."""
     priority: int
+    """Rank among collectors that may run; the lower goes first."""
     depends_on: tuple[str, ...] = ()
+    """Names of the collectors that must be done before."""
     refresh: Refresh = "incremental"
+    """Scope of a run without a timing: `incremental` or `full`."""
     timings: tuple[Timing, ...] = ()
+    """Its schedules."""
     retry: RetryPolicy = RetryPolicy()
+    """Attempts after transient failures."""
     providers: tuple[str, ...] = ()
+    """The only providers to ask, best first; empty for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +169,6 @@ class Declarations:
     """All collectors by name, in their order, and the schedules of the worker's own jobs."""
 
     collectors: Mapping[str, Collector]
+    """Collectors by name, in their order."""
     schedules: tuple[Schedule, ...]
+    """Schedules of the maintenance jobs."""

@@ -1,4 +1,4 @@
-"""Runs of the collectors, for whoever stands outside the pipeline: asks for one and hears its report, tells of all."""
+"""Runs of the collectors, seen from outside the pipeline: request a run, wait for its report, list all runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.messaging.messages import CollectorRun, CollectRequest, new_id
 from streams.runtime.handover import posting, require_pipeline
 from streams.runtime.query import Ask
 
-UPCOMING = 3
+UPCOMING = 3  # fire times that a person wants to see
 
 
 class UnknownCollector(ValueError):
@@ -27,18 +27,31 @@ class Standing:
     """A collector and how its last run ended; None where it never ran."""
 
     collector: str
+    """Name of the collector."""
     priority: int
+    """Rank among collectors that may run; the lower goes first."""
     depends_on: tuple[str, ...]
+    """Names of the collectors that it depends on."""
     last_state: str | None = None
+    """`done`, `failed` or `skipped`."""
     last_reason: str | None = None
+    """Reason of that end; empty when done."""
     last_cause: str | None = None
+    """`schedule:<name>`, `dependency:<collector>` or `command`."""
     last_refresh: str | None = None
+    """`incremental` or `full`."""
     last_started: datetime | None = None
+    """Begin of the run, UTC."""
     last_ended: datetime | None = None
+    """End of the run, UTC."""
     units: int | None = None
+    """Requests submitted."""
     calls: int | None = None
+    """HTTP calls made."""
     records: int | None = None
+    """Records received."""
     rejects: int | None = None
+    """Rows rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +59,17 @@ class Timetable:
     """A schedule: when it last fired (None: never), its next three times, and whether one that was missed is owed."""
 
     schedule: str
+    """Name of the schedule: `<collector>/<timing>`, or that of a maintenance job."""
     cron: str
+    """Five cron fields."""
     zone: str
+    """IANA zone of the fields."""
     last_fired: datetime | None
+    """Last fire time, UTC; None for never."""
     next: tuple[datetime, ...]
+    """The next three fire times, UTC."""
     due: bool
+    """True when a missed time is owed."""
 
 
 def require_declared(collector: str, declared: Declarations) -> None:
@@ -82,7 +101,7 @@ async def submit(bootstrap: str, asked: CollectRequest) -> None:
 
 
 async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
-    """Ask the pipeline for a run and give its report when it has ended. Raises `BrokerUnreachable`."""
+    """Request a run from the pipeline and return its report when it has ended. Raises `BrokerUnreachable`."""
     await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
     async with Hearing(bootstrap, topics.COLLECT_DONE, patient=False) as hearing:
         with hearing.about(asked.run_id) as inbox:
@@ -97,7 +116,7 @@ async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
 
 
 async def standings(declared: Declarations, ask: Ask) -> list[Standing]:
-    """Tell of every collector, in their order, how its last run ended."""
+    """Return every collector, in their order, with the end of its last run."""
     last = {row[0]: row for row in await ask(LAST_RUNS)}
     found = []
     for each in declared.collectors.values():
@@ -111,14 +130,14 @@ async def standings(declared: Declarations, ask: Ask) -> list[Standing]:
 
 
 async def timetables(declared: Declarations, ask: Ask, now: int) -> list[Timetable]:
-    """Tell the times of every schedule as of `now`: those of the collectors, then those of the worker's own jobs."""
+    """Return the times of every schedule as of `now`: those of the collectors, then those of the worker's own jobs."""
     seen = {name: (at, bool(fired)) for name, at, fired in await ask(FIRES)}
     every = [timing.schedule for collector in declared.collectors.values() for timing in collector.timings]
     return [timetable(each, *seen.get(each.name, (None, False)), now) for each in (*every, *declared.schedules)]
 
 
 def timetable(schedule: Schedule, seen: int | None, fired: bool, now: int) -> Timetable:
-    """Tell the times of a schedule that was last `seen` (ms UTC) when it `fired`, or when it was first met."""
+    """Return the times of a schedule that was last `seen` (ms UTC) when it `fired`, or when it was first met."""
     upcoming, at = [], now
     for _ in range(UPCOMING):
         at = next_after(schedule, at)

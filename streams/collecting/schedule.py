@@ -51,7 +51,7 @@ class Schedule:
 
 
 def next_after(schedule: Schedule, ms: int) -> int:
-    """Give the first fire moment after `ms`."""
+    """Return the first fire moment after `ms`."""
     local, repeated = _local(schedule, ms)
     return min(
         next(at for at in _moments(schedule, local - repeated, 1, fold) if at > ms)
@@ -60,7 +60,7 @@ def next_after(schedule: Schedule, ms: int) -> int:
 
 
 def latest_before(schedule: Schedule, ms: int) -> int | None:
-    """Give the last fire moment before `ms`; None when that was before 1970."""
+    """Return the last fire moment before `ms`; None when that was before 1970."""
     local, repeated = _local(schedule, ms)
     found = max(
         next(at for at in _moments(schedule, local + repeated, -1, fold) if at < ms)
@@ -70,7 +70,7 @@ def latest_before(schedule: Schedule, ms: int) -> int | None:
 
 
 def due(schedule: Schedule, last_fired: int | None, now: int) -> int | None:
-    """Give the one fire moment that is owed at `now`; None when there is none. Keep it as the new `last_fired`.
+    """Return the one fire moment that is owed at `now`; None when there is none. Keep it as the new `last_fired`.
 
     `last_fired` is the moment of the last fire, or when the schedule was first seen: for None nothing is owed, keep
     `now` instead and the schedule begins with its next time. Of the times missed in a downtime only the latest is
@@ -98,7 +98,7 @@ class _Plan:
     """The occurrences of a repeated local time that fire: 0 the first, 1 the second."""
 
     def on(self, day: date) -> bool:
-        """Tell whether it fires on this day."""
+        """Return whether it fires on this day."""
         if day.month not in self.months and "*" not in self.months:
             return False
         if "*" in self.days and "*" in self.weekdays:
@@ -141,7 +141,7 @@ def _check_zone(zone: str) -> None:
 
 
 def _moments(schedule: Schedule, start: datetime, step: Literal[1, -1], fold: int) -> Iterator[int]:
-    """Give the moments of the local times from `start` on, or back from it; their order is that of the times."""
+    """Return the moments of the local times from `start` on, or back from it; their order is that of the times."""
     zone, plan = ZoneInfo(schedule.zone), _plan(schedule.cron)
     for local in _times(plan, start, step):
         before, after = offsets = _offsets(local, zone)
@@ -160,7 +160,7 @@ def _times(plan: _Plan, start: datetime, step: Literal[1, -1]) -> Iterator[datet
 
 
 def _local(schedule: Schedule, ms: int) -> tuple[datetime, timedelta]:
-    """Give the local time without its zone and, while local times repeat, how long the repeated span is."""
+    """Return the local time without its zone and, while local times repeat, how long the repeated span is."""
     zone = ZoneInfo(schedule.zone)
     local = _aware(ms, zone).replace(tzinfo=None, fold=0)
     first, second = _offsets(local, zone)
@@ -168,13 +168,13 @@ def _local(schedule: Schedule, ms: int) -> tuple[datetime, timedelta]:
 
 
 def _offsets(local: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
-    """Give the offsets of a local time's two readings: the first is greater when it repeats, less in a gap."""
+    """Return the offsets of a local time's two readings: the first is greater when it repeats, less in a gap."""
     aware = local.replace(tzinfo=zone)
     return _offset(aware), _offset(aware.replace(fold=1))
 
 
 def _gap_end(skipped: datetime, before: timedelta, after: timedelta, zone: ZoneInfo) -> int:
-    """Give the moment at which the clocks jumped over `skipped`."""
+    """Return the moment at which the clocks jumped over `skipped`."""
     around = range(_ms(skipped, after), _ms(skipped, before))
     return around.start + bisect_left(around, after, key=lambda ms: _offset(_aware(ms, zone)))
 

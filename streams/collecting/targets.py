@@ -33,12 +33,15 @@ class Target:
     """
 
     requirement: Requirement
+    """What is wanted."""
     since: int
+    """Answers from this moment on count, ms UTC."""
     final: int
+    """Answers from this moment on count up to their own end, ms UTC."""
 
 
 def targets(collector: Collector, members: Members, refresh: Refresh, at: int) -> Iterator[Target]:
-    """Give what `collector` wants for `members` as of `at`.
+    """Return what `collector` wants for `members` as of `at`.
 
     With the refresh `full` nothing counts that was answered before `at`; what has no range is wanted anew, too.
     """
@@ -71,7 +74,7 @@ def interval_start(interval: str, at: int) -> int:
 
 
 def _wish(wanted: Wanted, asset_class: AssetClass, symbols: tuple[str, ...], at: int) -> tuple[Requirement, int]:
-    """The requirement, and from when on an answer is final: where nothing else tells, that of this very run is."""
+    """The requirement, and from when on an answer is final: by default an answer of this run is final."""
     final, end = at, at
     if wanted.interval == "1d" and asset_class in BY_SESSION:
         final, end = last_close(at)

@@ -1,4 +1,4 @@
-"""How a file of declarations is read and how its mistakes are told. Knows no collector."""
+"""Reads a file of declarations and reports its mistakes with their places. Knows no collector."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def merge(shipped: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Give `shipped` with what `own` says instead: in a section's tables, each key that it gives is replaced whole."""
+    """Return `shipped` changed by `own`: in the tables of a section, each key of `own` replaces the shipped one."""
     merged = {**shipped, **own}
     for section, tables in own.items():
         known = shipped.get(section)
@@ -44,7 +44,7 @@ def _over(known: Any, table: Any) -> Any:
 
 
 def mistakes(error: ValidationError, known: Callable[[Place], Iterable[str]]) -> Iterator[tuple[Place, str]]:
-    """Give the place of each mistake and what is wrong there; `known` names the keys of the table at a place."""
+    """Return the place of each mistake and what is wrong there; `known` names the keys of the table at a place."""
     for found in error.errors(include_url=False):
         place = tuple(part for part in found["loc"] if part not in {WITHIN, "[key]"})
         kind, message = found["type"], found["msg"].removeprefix("Value error, ")

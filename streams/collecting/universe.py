@@ -19,7 +19,7 @@ from streams.runtime.handover import posting, require_pipeline
 from streams.runtime.query import Ask, rows, stored
 
 ASSET_CLASSES: tuple[AssetClass, ...] = get_args(AssetClass)
-BROKER_S = 2.0
+BROKER_S = 2.0  # `symbols add` also works without a pipeline: no longer wait for one
 
 
 class ChangeInvalid(ValueError):

@@ -1,1 +1,1 @@
-"""The door for operators: one module per group of commands, all of them thin."""
+"""The command line: one thin module per group of commands."""

@@ -1,6 +1,6 @@
 """`tapestream keys`, `breakers`, `budget`: what was used of every quota, how the providers fare, what money is left.
 
-The worker tells it of the providers it owns; of all others, and when none runs, the calls in the store do.
+A running worker answers for the providers it owns; the calls in the store answer for the others.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Told = Mapping[str, dict[str, Any]]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per key.")
 @one_line_errors
 def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
-    """Tell what each key has used of its limits, how it fares, and when it is whole again.
+    """Show the use of each key's limits, its state, and when it is whole again.
 
     \b
     tapestream keys
@@ -77,7 +77,7 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per provider.")
 @one_line_errors
 def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool) -> None:
-    """Tell each provider's circuit breaker: state, calls, failures, time until the next trial.
+    """Show each provider's circuit breaker: state, calls, failures, time until the next trial.
 
     \b
     tapestream breakers
@@ -113,7 +113,7 @@ def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per provider that costs money, and one for all.")
 @one_line_errors
 def budget(providers: tuple[str, ...], *, as_json: bool) -> None:
-    """Tell what was spent today of each provider's money, and of all of it.
+    """Show the money spent today, by provider and in all.
 
     \b
     tapestream budget

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import click
 import orjson
 
+from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
 from infra.kafka.connection import BrokerUnreachable
@@ -26,7 +27,7 @@ from streams.runtime.query import answer
 @click.option("--json", "as_json", is_flag=True, help="The whole state as one JSON object.")
 @one_line_errors
 def status(*, as_json: bool) -> None:
-    """Tell what is running, how far behind it is, and what the store holds.
+    """Show what is running, its lag, and what the store holds.
 
     \b
     tapestream status
@@ -99,6 +100,7 @@ def query(sql: str, *, as_json: bool) -> None:
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
 @click.option("--end", help="Likewise; a day is included.")
 @click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--period", type=click.Choice(get_args(Period)), help="Of statements and metrics; ttm: 12 months.")
 @click.option("--exchange", help="MIC, for a whole market.")
 @click.option("--force-fresh", is_flag=True, help="Call the provider even where a quote is younger than QUOTE_TTL_S.")
 @click.option("--within", "within_s", type=click.FloatRange(min=1), help="Seconds after which to give up.")

@@ -32,7 +32,7 @@ SHOWN = ("collector", "priority", "depends_on", "last_state", "last_ended", "cal
 @click.option("--json", "as_json", is_flag=True, help="The report, or one object per collector, as JSON.")
 @one_line_errors
 def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json: bool) -> None:
-    """Let the running pipeline run a collector now; without a name, tell which there are and how each last ended.
+    """Run a collector on the running pipeline; without a name, list the collectors with their last runs.
 
     \b
     tapestream collect
@@ -64,7 +64,7 @@ def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per schedule.")
 @one_line_errors
 def schedule(*, as_json: bool) -> None:
-    """Tell every schedule: its times and zone, when it last fired, when it fires next, and whether it is due.
+    """Show every schedule: times and zone, last and next fire time, and whether it is due.
 
     \b
     tapestream schedule
@@ -99,7 +99,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
 
 
 async def _ask(bootstrap: str, asked: CollectRequest, *, wait: bool) -> CollectorRun | None:
-    """Ask for a run, and give its report, if that is waited for."""
+    """Request a run, and return its report if the caller waits for it."""
     try:
         if wait:
             return await runs.run(bootstrap, asked)

@@ -40,7 +40,7 @@ DATED = {"news": 30, "earnings": 100}
 """Datasets that are asked by date: calendar days back; a quarter holds an earnings report."""
 INTRADAY = {"1m": 4, "5m": 5, "1h": 20}
 """Interval to calendar days back."""
-SETTLE_S = 120.0
+SETTLE_S = 120.0  # for a slow and busy machine
 AGREEMENT = (
     "WITH splits AS (SELECT symbol, groupUniqArray((ex_date, assumeNotNull(ratio))) AS list FROM actions "
     "WHERE kind = 'split' AND source = 'polygon' GROUP BY symbol) "
@@ -146,7 +146,7 @@ def _sells(declared: Connector, call: Call) -> bool:
 
 
 def _daily_calls(declared: Connector) -> Iterator[Call]:
-    """Daily history as traded where the provider sells it so, otherwise as it gives it."""
+    """Daily history as traded where the provider sells that, otherwise with its default adjustment."""
     first, last = (_ms(datetime.fromisoformat(f"{day}T00:00:00+00:00")) for day in HISTORY)
     for share in SHARES:
         call = Call(dataset="bars", symbols=(share,), interval="1d", start=first, end=last, adjustment="raw")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import orjson
 from pydantic import SecretStr
 
 from connectors import connector, connectors
+from connectors.records import Period
 from infra.clickhouse.queries import HAS_POLLS, CallCost, answered_sql, calls_sql, not_sold_sql
 from infra.clock import now_ms
 from infra.settings import Settings
@@ -30,7 +31,7 @@ from streams.runtime.query import rows
 SPANS = {"minute": 60_000, "hour": 3_600_000, "session": 8 * 3_600_000, "day": 86_400_000}
 UNSOLD_MS = 7 * 86_400_000
 """How long a key's plan is taken not to sell what it once refused: it may have been changed."""
-SHOWN = 5
+SHOWN = 5  # reasons printed; `--json` has all of them
 
 
 @click.command()
@@ -42,6 +43,7 @@ SHOWN = 5
 @click.option("--start", help="YYYY-MM-DD or an ISO time, UTC.")
 @click.option("--end", help="Likewise; a day is included.")
 @click.option("--kind", help="A dataset's own subdivision, e.g. split or dividend.")
+@click.option("--period", type=click.Choice(get_args(Period)), help="Of statements and metrics; ttm: 12 months.")
 @click.option("--provider", "providers", multiple=True, help="Only these; repeat. Default: all that have a key.")
 @click.option("--full", is_flag=True, help="Plan what is stored already, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -57,7 +59,7 @@ def plan(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Tell what a collection takes before anything is spent: calls, time and money by provider, and what cannot be had.
+    """Show the cost of a collection in advance: calls, time and money by provider, and what cannot be had.
 
     \b
     tapestream plan --datasets bars --interval 1d --start 2024-06-03 --end 2024-06-03 --symbols AAPL,MSFT
@@ -85,7 +87,7 @@ def plan(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with the formula of each figure.")
 @one_line_errors
 def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
-    """Tell how many calls the configured keys allow in a minute, an hour, a session of 8 hours and a day.
+    """Show the calls that the configured keys allow in a minute, an hour, a session of 8 hours and a day.
 
     \b
     tapestream capacity
@@ -161,7 +163,12 @@ async def _look(
             await rows(
                 settings,
                 answered_sql(
-                    requirement.dataset, requirement.asset_class, requirement.interval, requirement.adjustment, kinds
+                    requirement.dataset,
+                    requirement.asset_class,
+                    requirement.interval,
+                    requirement.adjustment,
+                    kinds,
+                    period=requirement.period,
                 ),
             )
             for kinds in kinds_of(requirement)

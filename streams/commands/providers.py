@@ -18,7 +18,7 @@ from streams.planning.capabilities import Capability
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row, with history, costs and documentation.")
 @one_line_errors
 def providers(names: tuple[str, ...], *, dataset: str | None, as_json: bool) -> None:
-    """Tell what each provider sells: datasets, asset classes, intervals, batch size, cost, plan.
+    """Show what each provider sells: datasets, asset classes, intervals, batch size, cost, plan.
 
     \b
     tapestream providers
@@ -56,7 +56,7 @@ COLUMNS = (
     "dataset",
     "endpoint",
     "asset classes",
-    "intervals or kinds",
+    "intervals, kinds, periods",
     "adjustment",
     "batch",
     "cost",
@@ -70,7 +70,7 @@ def _row(row: Capability) -> tuple[str, ...]:
         row.dataset,
         row.endpoint,
         " ".join(row.asset_classes),
-        " ".join(row.intervals or row.kinds),
+        " ".join((*row.intervals, *row.kinds, *row.periods)),
         " ".join(row.adjustments),
         str(row.batch) if row.batch else "market",
         price(row),

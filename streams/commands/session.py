@@ -1,4 +1,4 @@
-"""`tapestream session`: collect for some hours, stop, go on later, and tell what came of it."""
+"""`tapestream session`: collect for a number of hours, stop, resume, and show the results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FAULTS = (
     *(AlreadyRunning, BrokerMissing, ChildFailed, PartEnded, PipelineGone, PortBusy),
     *(CheckpointRefused, NoSuchSession, NothingToCollect, OSError),
 )
-OBEYED_S = 60.0
+OBEYED_S = 60.0  # a session applies a command within a second, or has ended
 CLEAR = "\r\033[K"
 CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
     **dict.fromkeys(("planned", "paused"), (StopAsked(), Ended())),
@@ -71,7 +71,7 @@ def session_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 @click.group()
 def session() -> None:
-    """Collect for some hours, as much as the keys allow; stop at any time and go on later.
+    """Collect for a number of hours within the keys' quotas; stop at any time and resume later.
 
     \b
     tapestream session start --mode production
@@ -352,7 +352,7 @@ def _order(folder: Folder, what: Any, until: frozenset[Any]) -> None:
 
 
 def _change(what: Literal["add", "remove"], symbols: tuple[str, ...], name: str) -> None:
-    """Leave orders that change the symbols; whoever runs the session next obeys them."""
+    """Leave commands that change the symbols; the process that runs the session applies them."""
     folder = Folder.find(load_settings().data_dir, name)
     if folder.session().state in FINAL:
         fail(f"session {folder.id} is {folder.session().state}: start another one")

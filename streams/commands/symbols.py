@@ -21,7 +21,7 @@ CLASSES = click.Choice(ASSET_CLASSES)
 
 @click.group()
 def symbols() -> None:
-    """Tell and change for whom the collectors run. Changes hold from the next run on, without a restart.
+    """Show and change the symbols of the collectors. Changes hold from the next run on, without a restart.
 
     \b
     tapestream symbols add TSM ASML
@@ -62,7 +62,7 @@ def remove(named: tuple[str, ...], asset_class: AssetClass) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per member.")
 @one_line_errors
 def list_members(asset_class: str | None, search: str | None, *, as_json: bool) -> None:
-    """Tell the members of the universe: of all providers, with what was added, without what was removed.
+    """List the members of the universe: all providers' lists, with additions and without removals.
 
     \b
     tapestream symbols list --asset-class etf --search QQ

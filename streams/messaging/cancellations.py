@@ -40,7 +40,7 @@ async def cancel(outbox: Outbox, work: str, providers: Iterable[str], kept: str 
 
 
 def is_cancellation(event: Any) -> bool:
-    """Tell whether an event of a mailbox is one."""
+    """Return whether an event of a mailbox is one."""
     return (event.headers or {}).get("kind") == CANCELLATION["kind"]
 
 
@@ -59,7 +59,7 @@ class Cancellations:
             self._heard = None
 
     def cover(self, job_id: str) -> bool:
-        """Tell whether a job was taken back."""
+        """Return whether a job was taken back."""
         work, _, _ = job_id.rpartition(".")
         return self._kept.get(work, job_id) != job_id
 

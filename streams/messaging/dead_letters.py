@@ -5,14 +5,15 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from connectors.reading import first_fault
 from infra.clock import now_ms
 from streams.messaging import topics
 from streams.messaging.messages import DeadLetter
 from streams.messaging.producer import Outbox
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from connectors import Reject
     from streams.messaging.messages import RawMeta
 
@@ -45,9 +46,9 @@ def rejected(reject: Reject, meta: RawMeta, row: str | None, raw: tuple[str, int
     )
 
 
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"no {error.title}: {'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}"
+def unfit(error: ValueError) -> str:
+    """Why a value is no message of its topic, in words about the value."""
+    return first_fault(error) if isinstance(error, ValidationError) else str(error)
 
 
 async def unreadable(outbox: Outbox, event: Any, error: ValidationError) -> None:
@@ -56,7 +57,7 @@ async def unreadable(outbox: Outbox, event: Any, error: ValidationError) -> None
     found = letter(
         stage="message",
         rule="message",
-        reason=_first_fault(error),
+        reason=f"no message of this topic: {first_fault(error)}",
         raw_topic=message.topic,
         raw_partition=message.partition,
         raw_offset=message.offset,

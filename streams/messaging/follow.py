@@ -8,8 +8,8 @@ from typing import Any
 
 from infra.kafka.connection import BrokerUnreachable, answers
 
-IDLE_MS = 500
-ASK_S = 5.0
+IDLE_MS = 500  # how soon an idle reader notices a renewed broker
+ASK_S = 5.0  # an idle topic is no reason to ask the broker more often
 AWAY_S = 60.0  # a renewed broker is back within seconds
 
 

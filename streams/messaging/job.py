@@ -9,6 +9,8 @@ from connectors import Call
 from streams.messaging.messages import PollDone, PollRequest, new_id
 
 ENDED_WELL = frozenset({"records", "cached", "Cut"})
+TRUNCATED = "Truncated"
+"""Outcome of a request that was served, but for the pages behind one that may not be asked."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,12 @@ class Job:
     @property
     def failures(self) -> list[PollDone]:
         """The requests that ended unserved, with nobody left to try."""
-        return [report for report in self.done.values() if report.outcome not in ENDED_WELL and not report.children]
+        return [report for report in self.done.values() if gave_up(report)]
+
+
+def gave_up(report: PollDone) -> bool:
+    """Tell whether something of the request stays unserved, with nobody left to try."""
+    return report.outcome == TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
 
 
 def parent_of(request_id: str) -> str:

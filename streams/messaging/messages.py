@@ -23,7 +23,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     def encode(self) -> bytes:
-        """Give the record's value."""
+        """Return the record's value."""
         return orjson.dumps(self.model_dump(mode="python"))
 
     @classmethod
@@ -65,7 +65,7 @@ class Page(Message):
         )
 
     def request(self) -> Request:
-        """Give the connector's request again."""
+        """Return the connector's request again."""
         return Request(endpoint=self.endpoint, path=self.path, params=self.params, method=self.method, body=self.body)
 
 
@@ -93,7 +93,7 @@ class PollRequest(Message):
         return self.slip[0]
 
     def child(self, number: int, **changes: Any) -> PollRequest:
-        """Give a request that this one causes; its id is the same whenever this one is handled again."""
+        """Return a request that this one causes; its id is the same whenever this one is handled again."""
         return self.model_copy(update={"request_id": f"{self.request_id}/{number}", **changes})
 
 

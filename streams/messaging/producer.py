@@ -10,11 +10,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from infra import telemetry
+from infra.kafka.connection import passes
 
 log = telemetry.get(__name__)
 
-MAX_MESSAGE = 16 * 2**20
-RETRY_S = 1.0
+MAX_MESSAGE = 16 * 2**20  # long histories pass 1 MB as JSON
+RETRY_S = 1.0  # a broker that restarts is back within seconds
 
 
 class Outbox:
@@ -68,7 +69,7 @@ class Outbox:
                     )
                     break
                 except KafkaError as error:
-                    if not error.retriable:
+                    if not passes(error):
                         raise
                     log.warning("outbox.retry", topic=topic, error=str(error))
                     await asyncio.sleep(RETRY_S)

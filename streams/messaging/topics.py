@@ -12,7 +12,7 @@ APP = "tapestream"
 SINK = f"{APP}-sink"
 """The consumer group of those who store."""
 DAY_MS = 86_400_000
-SYMBOL_PARTITIONS = 8
+SYMBOL_PARTITIONS = 8  # eight workers can share the symbols; a later change would move keys
 
 POLL_REQUESTS = "poll.requests"
 POLL_URGENT = "poll.urgent"

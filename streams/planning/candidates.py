@@ -1,4 +1,14 @@
-"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure."""
+"""What one provider can serve of a requirement, at which cost, and how providers share symbols to end soonest. Pure.
+
+Sharing is a makespan problem: n symbols, each served by one of several providers, whose capacity within a time t is a
+step function of t (`streams.accounts.capacity`). The best finish T is the least t whose capacities sum to n. Bisection
+finds it (`finish`), because the sum never falls. Within T any distribution that respects the capacities ends in time.
+The one with the fewest calls is taken: candidates with many symbols a call are filled first. Candidates of one kind
+share in proportion to their capacities, which keeps every key busy until T instead of emptying one key first.
+
+Whole symbols are dealt by rounding the cumulative share up, not each share by itself: the parts then sum to n, and no
+part differs from its exact share by one symbol or more.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil, inf
-from typing import TYPE_CHECKING
 
 from connectors import INTERVAL_MS, Call, Connector, Endpoint, UnsupportedCall
 from connectors.calls import DAY_MS
 from connectors.records import AssetClass
 from streams.accounts import capacity
 from streams.accounts.quota import KeyUsage
-
-if TYPE_CHECKING:
-    from streams.planning.plan import Availability, Range
+from streams.planning.plan import Availability, Range
 
 MINUTE_MS = 60_000
 WEEK = 5 / 7
@@ -29,8 +36,11 @@ class Load:
     """What is planned on a provider so far."""
 
     calls: int = 0
+    """HTTP calls."""
     weight: float = 0
+    """Use of the quotas, in calls or credits."""
     usd: float = 0
+    """Dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,14 @@ class PlannedCall:
     """One HTTP call of a candidate, and the rows that each symbol is likely to bring."""
 
     call: Call
+    """The call, for one symbol of the batch."""
     endpoint: Endpoint
+    """The endpoint that serves it."""
     rows: float
+    """Rows that each symbol is likely to have."""
 
     def pages(self, symbols: int) -> int:
-        """Answers that it takes; one, where the declaration tells no number of rows."""
+        """Answers of the call; one where the declaration states no number of rows."""
         return max(1, ceil(self.rows * symbols / self.endpoint.rows)) if self.endpoint.rows else 1
 
 
@@ -51,13 +64,19 @@ class Candidate:
     """How a provider would serve a requirement: `ranges` for `batch` symbols a call (0: a whole market), as `parts`."""
 
     availability: Availability
+    """The provider and what is left of its quotas."""
     asset_class: AssetClass
+    """Asset class of the symbols."""
     ranges: tuple[Range, ...]
+    """Ranges [start, end) in ms UTC that its calls cover."""
     parts: tuple[PlannedCall, ...]
+    """HTTP calls for one batch of symbols."""
     batch: int
+    """Most symbols of a call; 0 for a whole market."""
     spelled: frozenset[str]
     """The symbols that it can serve."""
     keys: tuple[KeyUsage, ...]
+    """Use of the keys that may make these calls."""
 
     @property
     def paid(self) -> bool:
@@ -70,7 +89,7 @@ class Candidate:
         return 2 if self.paid else int(best_effort(self.availability.connector))
 
     def calls(self, symbols: int) -> int:
-        """HTTP calls for one batch of so many symbols."""
+        """HTTP calls for one batch of `symbols` symbols."""
         return sum(part.pages(symbols) for part in self.parts)
 
     def weight(self, symbols: int) -> float:
@@ -124,7 +143,7 @@ def candidate(
 
 
 def spells(connector: Connector, asset_class: AssetClass, symbol: str) -> bool:
-    """Tell whether the provider has a name for a symbol of that asset class."""
+    """Return whether the provider has a name for a symbol of that asset class."""
     try:
         connector.symbols.spell(symbol, asset_class)
     except UnsupportedCall:
@@ -150,7 +169,7 @@ def by_ability(found: Sequence[Candidate], symbols: Iterable[str]) -> dict[tuple
 
 
 def cost(candidate: Candidate, symbols: int) -> tuple[int, float, float]:
-    """HTTP calls, weight and dollars for so many symbols, in batches."""
+    """HTTP calls, weight and dollars for a number of symbols, in batches."""
     full, rest = divmod(symbols, candidate.batch)
     sizes = [(full, candidate.batch), *([(1, rest)] if rest else [])]
     return (
@@ -161,7 +180,7 @@ def cost(candidate: Candidate, symbols: int) -> tuple[int, float, float]:
 
 
 def finish(found: Sequence[Candidate], symbols: int, loads: Mapping[str, Load], now: int) -> int:
-    """Ms, in whole minutes, after which the candidates together can have asked for so many symbols."""
+    """Ms, in whole minutes, within which the candidates together can request this number of symbols."""
 
     def enough(minutes: int) -> bool:
         return sum(_room(candidate, loads, now, minutes * MINUTE_MS) for candidate in found) >= symbols
@@ -211,7 +230,7 @@ def _symbols_per_call(candidate: Candidate) -> float:
 
 
 def _room(candidate: Candidate, loads: Mapping[str, Load], now: int, within: int) -> float:
-    """Symbols whose calls may start within so many ms, beside what is planned already."""
+    """Symbols whose calls may start within `within` ms, beside what is planned already."""
     calls = candidate.calls(candidate.batch)
     each = candidate.weight(candidate.batch) / calls
     load = loads.get(candidate.availability.connector.name, Load())
@@ -240,7 +259,7 @@ def _cut(
 
 
 def _rows(call: Call) -> float:
-    """Bars that one symbol is likely to have in the range; 0 where nothing tells."""
+    """Bars that one symbol is likely to have in the range; 0 where it cannot be estimated."""
     if call.dataset != "bars" or call.interval is None or call.start is None or call.end is None:
         return 0
     bars = (call.end - call.start) / INTERVAL_MS[call.interval]

@@ -1,4 +1,4 @@
-"""What can be asked of whom, told by the connectors' declarations alone. Pure; knows no key and no quota."""
+"""Which provider can be asked what, from the connectors' declarations alone. Pure; knows no key and no quota."""
 
 from __future__ import annotations
 
@@ -14,24 +14,42 @@ class Capability:
 
     `batch` is the most symbols of one call, 0 a whole market without naming any; `rows` the most rows of one answer.
     A call costs `cost` and, for each of its symbols, `cost_per_symbol` of the key's limits, and `usd` dollars.
-    Empty `kinds`, `intervals` or `adjustments` say that the dataset has none, or that one call brings all.
+    Empty `kinds`, `intervals` or `adjustments` say that the dataset has none, or that one call brings all. `periods`
+    are named where the last twelve months (`ttm`) are among them; elsewhere years and quarters are what there is.
     """
 
     provider: str
+    """Name of the provider."""
     dataset: str
+    """Name of the dataset."""
     endpoint: str
+    """Name of the endpoint in the declaration."""
     asset_classes: tuple[str, ...]
+    """Asset classes that it serves."""
     kinds: tuple[str, ...]
+    """Kinds of the dataset."""
     intervals: tuple[str, ...]
+    """Canonical bar intervals."""
+    periods: tuple[str, ...]
+    """Fiscal periods of statements and metrics."""
     adjustments: tuple[str, ...]
+    """Adjustments of bars; the first is the default."""
     batch: int
+    """Most symbols of a call; 0 for a whole market."""
     rows: int | None
+    """Most rows of an answer; None where it is not declared."""
     history: str
+    """How far back it reaches, as the provider says."""
     cost: float
+    """Calls or credits of a call."""
     cost_per_symbol: float
+    """Additional calls or credits for each symbol."""
     usd: float
+    """Dollars a call."""
     plan: str
+    """Cheapest plan that sells it."""
     docs: str
+    """URL of the provider's documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +57,19 @@ class Seller:
     """One provider: where it is, whether it wants a key, and what one key may be asked (`60/minute`)."""
 
     name: str
+    """Name of the provider."""
     title: str
+    """Name for people."""
     base_url: str
+    """URL below which its endpoints are."""
     docs: str
+    """URL of its documentation."""
     keyless: bool
+    """True where no key is needed."""
     limits: tuple[str, ...]
+    """Limits of a free key, as `60/minute`."""
     zone: str
+    """IANA zone in which its days end."""
 
 
 def matrix() -> list[Capability]:
@@ -82,6 +107,7 @@ def _capability(connector: Connector, endpoint: Endpoint) -> Capability:
         asset_classes=endpoint.asset_classes,
         kinds=endpoint.kinds,
         intervals=tuple(name for name in INTERVAL_MS if name in endpoint.intervals),
+        periods=endpoint.periods if "ttm" in endpoint.periods else (),
         adjustments=endpoint.adjustments,
         batch=endpoint.batch,
         rows=endpoint.rows,

@@ -11,7 +11,7 @@ from connectors.symbols import split_listing
 from streams.accounts.quota import KeyUsage, Window
 
 Range = tuple[int | None, int | None]
-EVER = 2**62
+EVER = 2**62  # beyond any time in ms, and still an Int64 of the store
 SHARES = frozenset({"equity", "etf"})
 Covered = Callable[["Requirement", str], Sequence[tuple[int, int]]]
 Slip = tuple[str, ...]
@@ -27,15 +27,25 @@ class Requirement:
     """
 
     dataset: str
+    """Name of the dataset."""
     symbols: tuple[str, ...] = ()
+    """Canonical symbols; empty for a whole market."""
     asset_class: str = "equity"
+    """Asset class of the symbols."""
     interval: str | None = None
+    """Canonical bar interval, `1d`; None for other datasets."""
     adjustment: str | None = None
+    """`raw`, `split` or `total`; None for the provider's default."""
     kind: str | None = None
+    """Subdivision of the dataset; None for all of them."""
     period: str | None = None
+    """`annual` or `quarterly`; None for both."""
     start: int | None = None
+    """First moment wanted, ms UTC, inclusive; None for open."""
     end: int | None = None
+    """End of the range, ms UTC, exclusive; None for open."""
     of_each: bool = False
+    """True where every provider's own answer is wanted: lists of assets."""
 
     def call(self, symbols: tuple[str, ...], exchange: str | None = None) -> Call:
         """The call that asks all of it for these symbols. Raises `pydantic.ValidationError`."""
@@ -61,11 +71,17 @@ class Availability:
     """
 
     connector: Connector
+    """The provider."""
     windows: Sequence[Window] = ()
+    """Limits of one key."""
     usages: Mapping[str, KeyUsage] = field(default_factory=dict)
+    """Use of each key, by its label."""
     usd_left: float | None = None
+    """Dollars left today; None without a budget."""
     price: float | None = None
+    """Dollars a call; None for the declared price."""
     rank: int = 0
+    """Place among equal candidates; the lower goes first."""
 
     @property
     def not_entitled(self) -> frozenset[str]:
@@ -79,8 +95,11 @@ class Unavailable:
     """What nobody can serve, and why for each provider; no symbols are a whole market."""
 
     dataset: str
+    """Name of the dataset."""
     symbols: tuple[str, ...]
+    """Canonical symbols; empty for a whole market."""
     reason: str
+    """Reason for each provider, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +107,13 @@ class ProviderLoad:
     """One provider's part: HTTP calls, what they take of its quotas, dollars, and how long its quotas make it last."""
 
     calls: int
+    """HTTP calls."""
     weight: float
+    """Use of the quotas, in calls or credits."""
     usd: float
+    """Dollars."""
     duration_ms: int
+    """Time that the quotas require, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +124,13 @@ class Plan:
     """
 
     requests: tuple[tuple[Call, Slip], ...]
+    """Calls with their routing slips, in the order of submission."""
     work: Mapping[str, ProviderLoad]
+    """Load of each provider, by its name."""
     unavailable: tuple[Unavailable, ...]
+    """Symbols that no provider can serve."""
     covered: int
+    """Number of symbols, counted per dataset, with nothing missing."""
 
     @property
     def calls(self) -> dict[str, int]:

@@ -204,7 +204,7 @@ class _Planner:
         self._load(whole, whole.calls(0), whole.weight(0), whole.usd(0))
 
     def _add_market(self, requirement: Requirement, gaps: tuple[Range, ...]) -> None:
-        """A requirement for a whole market: one provider serves all of it, or each gives its own.
+        """Plan a requirement for a whole market: one provider serves all of it, or each provider serves its own.
 
         Who needs no key promises nothing: with `of_each` it is only asked where nobody else can be.
         """
@@ -229,7 +229,7 @@ class _Planner:
             )
 
     def _is_listed(self, requirement: Requirement, candidate: Candidate) -> bool:
-        """Tell whether this plan asks the provider for that very list already: it holds several asset classes."""
+        """Return whether this plan requests that list already; one list holds several asset classes."""
         http = candidate.availability.connector.request(requirement.call(()), candidate.availability.not_entitled)
         asked = (candidate.availability.connector.name, http.path, *sorted(http.params.items()))
         known = asked in self.listed
@@ -311,7 +311,7 @@ def _told(why: Mapping[str, str]) -> str:
 
 
 def _closed(requirement: Requirement, market: str | None, gap: Range) -> bool:
-    """Tell whether a range holds nothing but days on which US shares have no daily bar."""
+    """Return whether a range holds nothing but days on which US shares have no daily bar."""
     start, end = gap
     if (
         requirement.dataset != "bars"

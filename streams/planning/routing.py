@@ -54,9 +54,9 @@ def order(dataset: str, asset_class: str, wanted: Routes = NO_ROUTES) -> tuple[s
 def slip(
     call: Call, usable: Callable[[str], bool], asked: Sequence[str] = (), wanted: Routes = NO_ROUTES
 ) -> tuple[str, ...]:
-    """Give the providers that can serve `call`, best first; `asked` restricts and orders them.
+    """Return the providers that can serve `call`, best first; `asked` restricts and orders them.
 
-    `usable` tells whether a provider has a key or needs none. Raises `Unroutable`, and `UnsupportedCall` for an
+    `usable` returns whether a provider has a key or needs none. Raises `Unroutable`, and `UnsupportedCall` for an
     unknown name.
     """
     for name in asked:

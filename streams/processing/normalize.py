@@ -22,6 +22,7 @@ from streams.processing.validate import validate
 
 log = telemetry.get(__name__)
 
+FAULT = "this program failed on the answer: the log has the fault as normalize.fault, under its call_id"
 AT_ONCE = 500  # records on their way to the broker: a list of all instruments of a market has tens of thousands
 
 
@@ -30,7 +31,9 @@ class Normalized:
     """What one answer became: the records that keep every rule, and the rows that do not."""
 
     records: list[AnyRecord]
+    """Records that keep every rule."""
     rejects: list[Reject]
+    """Rows that break one."""
 
 
 def judge(outcome: Outcome) -> Normalized:
@@ -45,7 +48,7 @@ def rows_of(record: AnyRecord) -> int:
 
 
 def dead_row(row: Any) -> str | None:
-    """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as Python shows it."""
+    """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as a text."""
     if row is None:
         return None
     try:
@@ -56,7 +59,7 @@ def dead_row(row: Any) -> str | None:
 
 
 def encode(record: AnyRecord) -> bytes:
-    """Give the record's value on its `market.*` topic."""
+    """Return the record's value on its `market.*` topic."""
     return orjson.dumps(record.__dict__)
 
 
@@ -77,9 +80,9 @@ class Normalizer:
         raw = (message.topic, message.partition, message.offset)
         try:
             records, letters = normalize(meta, bytes(event.value or b""), raw)
-        except Exception as error:  # a fault of ours must not stop the stream; the raw record stays
+        except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
-            records, letters = [], [_letter(meta, raw, "normalize", "fault", f"{type(error).__name__}: {error}")]
+            records, letters = [], [_letter(meta, raw, "normalize", "fault", FAULT)]
         sends = chain(
             (self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record)) for record in records),
             (self._outbox.send(topics.DEAD_LETTERS, found.encode()) for found in letters),
@@ -89,7 +92,7 @@ class Normalizer:
 
 
 def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> tuple[list[AnyRecord], list[DeadLetter]]:
-    """Give (records, dead letters) of one raw response. A refusal other than a broken payload gives neither."""
+    """Return (records, dead letters) of one raw response. A refusal other than a broken payload gives neither."""
     answer = Answer(status=meta.status, headers=meta.headers, body=body, observed_at=meta.received_at)
     try:
         outcome = connector(meta.provider).read(meta.call, meta.page.request(), answer, meta.request_id)

@@ -20,7 +20,7 @@ _CALL_FIELDS = frozenset(Call.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A stored answer beside what had been asked. Without `request` only refusals can be told."""
+    """A stored answer beside what had been asked. Without `request` only refusals can be recognised."""
 
     provider: str
     call: Call

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from connectors import Call
+from connectors.fields import kind
 from connectors.records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
@@ -35,8 +36,11 @@ class Table:
     """One table and how a record of its topic is read. `decode` raises `ValueError` for what is no such record."""
 
     name: str
+    """Name of the view."""
     columns: tuple[str, ...]
+    """Names of its columns, in order."""
     decode: Decode
+    """Reads a record's value into columns."""
 
 
 @dataclass(slots=True)
@@ -44,12 +48,17 @@ class Batch:
     """Rows of one table, and per partition the offset after the last record in it. Immutable once cut."""
 
     table: Table
+    """The table."""
     opened_at: float
+    """Time of its first record, seconds of the monotonic clock."""
     data: Columns = field(default_factory=dict)
+    """Values by column."""
     records: list[tuple[Any, int]] = field(default_factory=list)
     """(Kafka record, its number of rows), in order: what to tell the dead letters when the store refuses a row."""
     rows: int = 0
+    """Number of rows."""
     offsets: dict[Any, int] = field(default_factory=dict)
+    """Offset after the last record, by partition."""
 
     def __post_init__(self) -> None:
         self.data = {name: [] for name in self.table.columns}
@@ -78,7 +87,7 @@ class Batch:
 def _object(value: bytes) -> dict[str, Any]:
     found = orjson.loads(value)
     if not isinstance(found, dict):
-        raise ValueError(f"the record is a {type(found).__name__}, not an object")
+        raise ValueError(f"the record is {kind(found)}, not an object")
     return found
 
 
@@ -87,15 +96,17 @@ def _bars(value: bytes, _: Mapping[str, bytes]) -> Columns:
 
 
 def bar_rows(frame: Mapping[str, Any]) -> Columns:
-    """Give the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
+    """Return the columns of a frame, one row per bar. Raises `ValueError` for what is no frame."""
     try:
         n = len(frame["ts"])
         found: Columns = {name: list(repeat(frame[name], n)) for name in SCALARS}
         for name in SERIES:
             column = frame[name]
             found[name] = list(repeat(None, n)) if column is None else column
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a bar frame: {error!r}") from None
+    except KeyError as error:
+        raise ValueError(f"no frame of bars: {error.args[0]} is missing") from None
+    except TypeError:
+        raise ValueError("no frame of bars: a column is no list") from None
     if strange := [name for name in SERIES if not isinstance(found[name], list)]:
         raise ValueError(f"column {strange[0]} is no list")
     if ragged := [name for name in SERIES if len(found[name]) != n]:

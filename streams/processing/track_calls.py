@@ -28,7 +28,7 @@ NOTHING = {"offset": -1}
 
 
 class CallTracker:
-    """Keeps the tables. `on_order` is told of every order to a provider's owner, with the account as of then."""
+    """Keeps the tables. `on_order` is called with every command to a provider's owner and the account then."""
 
     def __init__(self, tables: Mapping[str, Table], terms: Mapping[str, ProviderPolicy], on_order: OnOrder) -> None:
         self._keys = tables[topics.KEY_USAGE]
@@ -68,7 +68,7 @@ class CallTracker:
         )
 
     def knows(self, provider: str) -> bool:
-        """Tell whether any call of the provider is in the tables."""
+        """Return whether any call of the provider is in the tables."""
         return provider in self._breakers
 
     def _obey(self, order: OwnerCommand, offset: int) -> None:

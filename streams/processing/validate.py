@@ -13,19 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors import INTERVAL_MS, AnyRecord, BarColumns, Bars, Quote, Reject
+from connectors.fields import shown
 from connectors.records import Action, Interval
 
 SLACK = 1e-9  # relative rounding slack between high, low, open and close
 MAY_BE_NEGATIVE = frozenset({"commodity"})
 PRICES = ("open", "high", "low", "close")
 OPTIONAL = ("vwap", "trades", "adj_close", "quote_volume")
+SIGNED = frozenset({"vwap", "adj_close"})
+"""What may be below zero: a close adjusted for dividends that exceed it, and a vwap, which is then absent."""
+DATE_AHEAD_MS = 14 * 3_600_000
+"""Bars of a day or longer are stamped 00:00 UTC of a trading date that begins up to 14 h earlier in the far east."""
 GRID_MS = 60_000  # every intraday interval starts on a whole minute of its session
 
 Floats = NDArray[np.float64]
 
 
 def validate(items: Iterable[AnyRecord | BarColumns]) -> tuple[list[AnyRecord], list[Reject]]:
-    """Give (records that keep every rule, rejects). Identical repeated records are one."""
+    """Return (records that keep every rule, rejects). Identical repeated records are one."""
     records: list[AnyRecord] = []
     rejects: list[Reject] = []
     seen: set[int] = set()
@@ -51,7 +56,7 @@ def validate(items: Iterable[AnyRecord | BarColumns]) -> tuple[list[AnyRecord], 
 
 
 def judge_bars(columns: BarColumns) -> tuple[Bars | None, list[Reject]]:
-    """Give (the frame of good bars or None, rejects).
+    """Return (the frame of good bars or None, rejects).
 
     Bars whose prices are all absent are left out, and so is a still running intraday bar off the grid.
     """
@@ -69,13 +74,14 @@ def judge_bars(columns: BarColumns) -> tuple[Bars | None, list[Reject]]:
 
 
 def _verdicts(columns: BarColumns, prices: dict[str, Floats]) -> tuple[NDArray[np.bool_], list[tuple[int, str]]]:
-    """Give (mask of bars to keep, (index, broken rule) of those to reject); the rest is left out."""
+    """Return (mask of bars to keep, (index, broken rule) of those to reject); the rest is left out."""
     n = len(columns.ts)
     no_price = np.ones(n, dtype=bool)
     for name in PRICES:
         no_price &= np.array([value is None for value in getattr(columns, name)], dtype=bool)
     rules: list[tuple[str, NDArray[np.bool_]]] = [
         ("time", np.array([at is None for at in columns.ts], dtype=bool)),
+        ("future", _begun_later(columns)),
         ("price", ~np.logical_and.reduce([np.isfinite(column) for column in prices.values()])),
     ]
     with np.errstate(invalid="ignore"):
@@ -87,6 +93,13 @@ def _verdicts(columns: BarColumns, prices: dict[str, Floats]) -> tuple[NDArray[n
         verdicts += [(int(index), rule) for index in hit]
         keep[hit] = False
     return keep, verdicts
+
+
+def _begun_later(columns: BarColumns) -> NDArray[np.bool_]:
+    """A bar cannot begin after its answer was received; where that time is not known (0) nothing is too late."""
+    received = columns.envelope["observed_at"]
+    latest = received + (DATE_AHEAD_MS if INTERVAL_MS[columns.interval] >= INTERVAL_MS["1d"] else 0)
+    return np.array([bool(received) and at is not None and at > latest for at in columns.ts], dtype=bool)
 
 
 def _price_rules(columns: BarColumns, prices: dict[str, Floats]) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -103,9 +116,11 @@ def _price_rules(columns: BarColumns, prices: dict[str, Floats]) -> list[tuple[s
         rules.insert(0, ("price_not_positive", np.minimum(np.minimum(opened, close), np.minimum(low, high)) <= 0))
     for name in OPTIONAL:
         values = getattr(columns, name) or []
-        unreadable = [value is not None and not math.isfinite(value) for value in values]
-        if any(unreadable):
-            rules.append((name, np.array(unreadable, dtype=bool)))
+        broken = [
+            value is not None and not (math.isfinite(value) and (value >= 0 or name in SIGNED)) for value in values
+        ]
+        if any(broken):
+            rules.append((name, np.array(broken, dtype=bool)))
     return rules
 
 
@@ -154,6 +169,10 @@ def _frame(columns: BarColumns, order: NDArray[np.intp]) -> Bars:
         return chosen if name in {"ts", *PRICES, "volume"} or any(value is not None for value in chosen) else None
 
     trades = take("trades")
+    vwap = take("vwap")
+    if vwap and columns.envelope["asset_class"] not in MAY_BE_NEGATIVE:
+        vwap = [value if value is not None and value > 0 else None for value in vwap]
+        vwap = vwap if any(value is not None for value in vwap) else None
     volume = take("volume")
     if columns.envelope["asset_class"] in {"forex", "fund", "index"}:
         volume = [value or None for value in volume]  # 0 means that none is counted
@@ -168,7 +187,7 @@ def _frame(columns: BarColumns, order: NDArray[np.intp]) -> Bars:
         low=take("low"),
         close=take("close"),
         volume=volume,
-        vwap=take("vwap"),
+        vwap=vwap,
         trades=trades and [None if value is None else int(value) for value in trades],
         adj_close=take("adj_close"),
         quote_volume=take("quote_volume"),
@@ -186,6 +205,7 @@ def _row(columns: BarColumns, index: int) -> dict[str, Any]:
 
 REASONS: dict[str, str] = {
     "time": "the time cannot be read",
+    "future": "the bar begins after it was received",
     "price": "some of open, high, low, close are absent or unreadable",
     "price_not_positive": "a price is zero or negative",
     "low_above_high": "low is above high",
@@ -200,14 +220,14 @@ def _reject(columns: BarColumns, index: int, rule: str) -> Reject:
     row = {"interval": columns.interval, "adjustment": columns.adjustment, **_row(columns, index)}
     return Reject(
         rule=rule,
-        reason=REASONS.get(rule, f"{rule} is unreadable"),
+        reason=REASONS.get(rule, f"{rule} is negative or unreadable"),
         row=row,
         symbol=columns.envelope["symbol"],
     )
 
 
 def _broken(record: AnyRecord) -> Iterator[tuple[str, str]]:
-    """Give (rule, reason) for each rule the record breaks."""
+    """Return (rule, reason) for each rule the record breaks."""
     if isinstance(record, Quote):
         yield from _quote_rules(record)
     elif isinstance(record, Action):
@@ -230,6 +250,8 @@ def _quote_rules(quote: Quote) -> Iterator[tuple[str, str]]:
 
 def _action_rules(action: Action) -> Iterator[tuple[str, str]]:
     if action.kind == "split" and not (action.ratio is not None and action.ratio > 0):
-        yield "ratio", f"a split needs a positive ratio, was {action.ratio}"
+        yield "ratio", f"a split needs a positive ratio, was {shown(action.ratio)}"
     if action.kind == "dividend" and action.amount is None and action.amount_adjusted is None:
         yield "amount", "a dividend needs an amount"
+    if action.kind in {"spin_off", "symbol_change"} and action.new_symbol is None:
+        yield "new_symbol", f"a {action.kind} needs another symbol"

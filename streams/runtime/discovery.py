@@ -24,7 +24,7 @@ class PipelineLocation:
 
 
 def find(settings: Settings) -> PipelineLocation:
-    """Tell where the pipeline that these settings mean is, whether it runs or not. Raises `SettingsInvalid`."""
+    """Return the location of the pipeline of these settings, running or not. Raises `SettingsInvalid`."""
     first = routes(settings.routes)
     tree = ProcessTreeAddress.find(settings.data_dir)
     names = frozenset(name for name in connectors() if usable(settings, name))
@@ -36,5 +36,5 @@ def find(settings: Settings) -> PipelineLocation:
 
 
 def usable(settings: Settings, provider: str) -> bool:
-    """Tell whether the provider has a key, or needs none."""
+    """Return whether the provider has a key, or needs none."""
     return connector(provider).auth.keyless or bool(settings.keys(provider))

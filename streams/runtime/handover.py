@@ -11,7 +11,7 @@ from streams.messaging.producer import Outbox
 
 
 async def require_pipeline(bootstrap: str, topic: str, within_s: float | None = None) -> None:
-    """Make sure that somebody reads `topic`. `within_s` as of `connected`.
+    """Make sure that a worker reads `topic`. `within_s` as of `connected`.
 
     Raises:
         BrokerUnreachable: no broker answers, or no pipeline has run on it yet.

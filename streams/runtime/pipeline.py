@@ -17,7 +17,7 @@ from streams.runtime import discovery
 from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack, ask_query, ask_status
 from streams.runtime.stored import settled
 
-LOOK_S = 1.0
+LOOK_S = 1.0  # a pipeline that ends is noticed within a second
 
 
 class PipelineGone(RuntimeError):
@@ -109,7 +109,7 @@ class Pipeline:
         return list(found["rows"])
 
     async def told_of(self, provider: str) -> dict[str, Any]:
-        """What the worker tells of a provider: keys and their use, breaker, budget. Raises `PipelineAway`."""
+        """The worker's view of a provider: keys and their use, breaker, budget. Raises `PipelineAway`."""
         try:
             found: dict[str, Any] = (await ask_status(self.web_url))["providers"][provider]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -118,7 +118,7 @@ class Pipeline:
 
 
 async def _is_there(web_url: str) -> bool:
-    """Tell whether a worker runs there; one that starts, or shares work with others anew, is waited for.
+    """Return whether a worker runs there; one that starts, or shares work with others anew, is waited for.
 
     Raises `PipelineGone` when that lasts too long.
     """

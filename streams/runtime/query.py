@@ -38,7 +38,7 @@ async def answer(settings: Settings, sql: str) -> dict[str, Any]:
 
 
 async def rows(settings: Settings, sql: str) -> list[Any]:
-    """Give the rows of an answer; none where no pipeline has made the store and its tables yet."""
+    """Return the rows of an answer; none where no pipeline has made the store and its tables yet."""
     try:
         return list((await answer(settings, sql))["rows"])
     except QueryRefused:

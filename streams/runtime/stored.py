@@ -44,7 +44,7 @@ async def _reached(bootstrap: str, group: str, names: Collection[str]) -> None:
 
 
 async def _looked(committed: Committed, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
-    """Look for a while; gives what is not committed yet."""
+    """Look for a while; returns what is not committed yet."""
     for _ in range(LOOKS):
         if ends:
             done = await committed(ends)

@@ -27,7 +27,7 @@ NEW = "checkpoint.new.json"
 """What is being written: never read, as only its new name says that it is whole."""
 
 FORMAT = "tapestream.checkpoint"
-VERSION = 1
+VERSION = 1  # of the form of a checkpoint file; another one is refused
 _BEGINNING = re.compile(rb'\{"format":"tapestream\.checkpoint","version":(\d{1,9}),')
 _PAYLOAD = b',"payload":'
 _END = b"}\n"
@@ -43,8 +43,11 @@ class Loaded:
     """What a folder's checkpoints say. `refused` tells what was wrong with the current one; "" when it was used."""
 
     session: Session
+    """The session of the checkpoint."""
     from_previous: bool = False
+    """True where the previous checkpoint was used."""
     refused: str = ""
+    """Reason why the current checkpoint was refused; empty when it was used."""
 
 
 def write(folder: Path, session: Session) -> None:
@@ -67,7 +70,7 @@ def write(folder: Path, session: Session) -> None:
 
 
 def read(folder: Path, session_id: str = "") -> Loaded:
-    """Give the folder's checkpoint: the current one or, when that is refused, the previous one.
+    """Return the folder's checkpoint: the current one or, when that is refused, the previous one.
 
     With `session_id` any other session's is refused. Raises `CheckpointRefused` when neither can be used.
     """
@@ -82,7 +85,7 @@ def read(folder: Path, session_id: str = "") -> Loaded:
 
 
 def read_file(path: Path) -> Session:
-    """Give the session that a checkpoint file holds. Raises `CheckpointRefused`."""
+    """Return the session that a checkpoint file holds. Raises `CheckpointRefused`."""
     try:
         document = path.read_bytes()
     except FileNotFoundError:
@@ -109,7 +112,7 @@ def _of(path: Path, session_id: str) -> Session:
 
 
 def _may_follow(current: Path, session: Session) -> bool:
-    """Tell whether the current checkpoint can be used, and so be kept. Raises for one that must stay."""
+    """Return whether the current checkpoint can be used, and so be kept. Raises for one that must stay."""
     try:
         found = read_file(current)
     except CheckpointRefused:

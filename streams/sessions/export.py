@@ -21,21 +21,21 @@ from streams.runtime.process_tree import is_ready
 
 FORMATS = {"parquet": "Parquet", "csv": "CSVWithNames", "json": "JSONEachRow"}
 """The ending of a file, and what the engine calls its format; `json` is one object a line."""
-TIMEOUT_S = 600.0
+TIMEOUT_S = 600.0  # an export reads a whole session, not a page
 SOURCE = re.compile(r"[a-z0-9_]+")
 """A provider's name; nothing else of an answer becomes part of a path."""
 
 
 class Exports(Protocol):
-    """Whoever answers a query as a file."""
+    """Answers a query as a file."""
 
     async def export(self, sql: str, form: str) -> bytes:
-        """Give the answer in one of the engine's formats."""
+        """Return the answer in one of the engine's formats."""
         ...
 
 
 async def export_to(folder: Path, session_id: str, form: str, settings: Settings) -> list[tuple[Path, int]]:
-    """Write `<source>-<dataset>.<form>` files into a folder that there is; gives each with its number of rows.
+    """Write `<source>-<dataset>.<form>` files into an existing folder, and return each with its number of rows.
 
     Raises `StoreError`, OSError.
     """

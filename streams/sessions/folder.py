@@ -39,13 +39,16 @@ class SessionBusy(NoSuchSession):
 
 
 class SessionCommand(BaseModel):
-    """What somebody else wants of a running session; `add` and `remove` name a symbol."""
+    """A command to a running session from another process; `add` and `remove` name a symbol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     what: What
+    """The command."""
     symbol: str = ""
+    """Canonical symbol of `add` and `remove`."""
     asset_class: str = "equity"
+    """Asset class of the symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,17 @@ class SessionManifest:
     """What a session is, and who ran it last. `rate` and `anchor` are its clock's, `changes` those of symbols."""
 
     spec: Spec
+    """The task."""
     pid: int = 0
+    """Process that ran it last; 0 for none."""
     sandbox: bool = False
+    """True where the sandbox answers."""
     rate: float = 1
+    """Factor by which its clock runs faster than time."""
     anchor: int = 0
+    """Moment from which its clock runs, ms UTC."""
     changes: tuple[SessionCommand, ...] = ()
+    """Symbols added and removed, in order."""
 
     @property
     def assets(self) -> tuple[Asset, ...]:
@@ -80,6 +89,7 @@ class Folder:
     """The folder of one session."""
 
     path: Path
+    """The folder on disk."""
 
     @classmethod
     def create(cls, data_dir: Path, manifest: SessionManifest) -> Folder:
@@ -92,7 +102,7 @@ class Folder:
 
     @classmethod
     def find(cls, data_dir: Path, name: str) -> Folder:
-        """Give the folder of a session's id, or of the `last` one. Raises `NoSuchSession`."""
+        """Return the folder of a session by its id, or of the `last` one. Raises `NoSuchSession`."""
         known = every(data_dir)
         if name == LAST and known:
             return known[-1]
@@ -143,7 +153,7 @@ class Folder:
         return "interrupted" if dead else session.state
 
     def write_summary(self, session: Session, now: int) -> dict[str, Any]:
-        """Keep its figures as of now, and give them."""
+        """Write its figures as of now, and return them."""
         found = summary(session, now)
         _replace(self.path / SUMMARY, orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return found
@@ -160,7 +170,7 @@ class Folder:
             os.close(lock)
 
     def owned(self) -> bool:
-        """Tell whether a process runs it."""
+        """Return whether a process runs it."""
         try:
             with self.owning():
                 return False
@@ -194,7 +204,7 @@ def every(data_dir: Path) -> list[Folder]:
 
 
 def adopt(data_dir: Path, path: Path) -> Folder:
-    """Give the folder of a session whose checkpoint file is `path`, made anew where it has none here.
+    """Return the folder of a session whose checkpoint file is `path`, made anew where it has none here.
 
     Raises `CheckpointRefused`, also where the folder holds a later checkpoint of it.
     """

@@ -1,4 +1,4 @@
-"""The units of a session that are under way, and what became of those that ended. Knows no clock and no pipeline."""
+"""The units of a session in flight, and the outcomes of those that ended. Knows no clock and no pipeline."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ class Attempt:
     """One try at a unit, from its submission at `since` (ms UTC) on."""
 
     request: PollRequest
+    """The submitted request."""
     unit: Unit
+    """The unit."""
     since: int
+    """Time of submission, ms UTC."""
     job: Job
+    """The request with its children."""
 
     @property
     def outcome(self) -> str:
-        """What became of it: its first failure, else `records`."""
+        """The outcome: the first failure, otherwise `records`."""
         failures = self.job.failures
         return failures[0].outcome if failures else SUCCESS
 
@@ -53,10 +57,13 @@ class InFlight:
     """What a run of session `session_id` has under way (by request id), what ended, and how often each was tried."""
 
     session_id: str
+    """Id of the session."""
     underway: dict[str, Attempt] = field(default_factory=dict)
+    """Attempts in flight, by request id."""
     ended: list[Attempt] = field(default_factory=list)
     """Ended, and not known to be stored yet."""
     tries: dict[str, int] = field(default_factory=dict)
+    """Attempts of each unit, by its id."""
     skipped_in_cycles: set[tuple[str, str]] = field(default_factory=set)
     """(source, terms of a call) that need not be asked in a later cycle."""
     job_id: str = ""
@@ -70,7 +77,7 @@ class InFlight:
         self.job_id = job_of(self.session_id)
 
     def begin(self, unit: Unit, deadline: int | None, now: int) -> Attempt:
-        """Make an attempt at a unit: its request id tells it from earlier ones, whose late reports mean nothing."""
+        """Make an attempt at a unit. Its request id differs from earlier ones, whose late reports are ignored."""
         request = PollRequest(
             request_id=f"{self.session_id}-{unit.id}.{now:x}",
             job_id=self.job_id,
@@ -85,7 +92,7 @@ class InFlight:
         return attempt
 
     def note(self, report: PollDone) -> Attempt | None:
-        """Take in a report; gives the attempt that has ended by it."""
+        """Apply a report, and return the attempt that it ends."""
         root = report.request_id.partition("/")[0]
         attempt = self.underway.get(root)
         if attempt is None or not attempt.job.note(report) or not attempt.job.finished:
@@ -99,7 +106,7 @@ class InFlight:
         return attempt
 
     def may_try_again(self, attempt: Attempt) -> bool:
-        """Tell whether another attempt at its unit may bring what this one did not."""
+        """Return whether another attempt at its unit may bring what this one did not."""
         return attempt.outcome in PASSING and self.tries[attempt.unit.id] < TRIES
 
     def busy(self, source: str) -> bool:

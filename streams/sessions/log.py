@@ -16,8 +16,8 @@ import structlog
 
 from infra.clock import now_ms
 
-LARGEST = 4 * 2**20
-KEPT = 4
+LARGEST = 4 * 2**20  # bytes of one file
+KEPT = 4  # rotated files kept
 
 Say = Callable[[str], None]
 

@@ -1,4 +1,4 @@
-"""What somebody writes to describe a session becomes its spec: options, a list of symbols, a TOML file."""
+"""Turns the user's description of a session into its spec: options, a list of symbols, a TOML file."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def make(
     datasets: Sequence[str] = (),
     file: Path | None = None,
 ) -> Spec:
-    """Give the spec of a new session: a mode's, with what is given besides in its place. Raises `InvalidSpec`.
+    """Return the spec of a new session: a mode's, changed by the other arguments. Raises `InvalidSpec`.
 
-    A file's values come after those that are given. Without a mode it is `custom`, and production's where nothing else
+    Arguments override the values of a file. Without a mode it is `custom`, and production's where nothing else
     is said.
     """
     given = {"mode": mode, "hours": hours, "symbols": symbols, "sources": sources, "datasets": datasets}

@@ -41,13 +41,13 @@ class SessionRecorder:
         self.kept_at = now_ms()
 
     def close(self) -> dict[str, Any]:
-        """Write checkpoint and summary, and give the summary."""
+        """Write checkpoint and summary, and return the summary."""
         self.keep()
         return self.folder.write_summary(self.session, now_ms())
 
 
 def fold(folder: Folder, *events: Event) -> Session:
-    """Take in what happened to a session that no process runs, and give it. Raises `SessionBusy`, `ForbiddenEvent`."""
+    """Apply events to a session that no process runs, and return it. Raises `SessionBusy`, `ForbiddenEvent`."""
     with folder.owning():
         session = folder.session()
         for event in (*events, Checkpointed()):

@@ -1,7 +1,8 @@
 """Runs a session: submits its units, hears how they end, and takes them into the checkpoint once they are stored.
 
-Every source has a task of its own, so that one that fails or waits for its quota holds up no other. It is over when the
-time is up, all is done, or somebody stops it: then nothing more is submitted, and what is under way may still end.
+Every source has a task of its own, so that one that fails or waits for its quota holds up no other. A run is over
+when its time is up, all is done, or a stop is requested. Nothing more is submitted then, and calls in flight may
+still end.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from streams.sessions.state import RUNNING, Ended, Paused, Resumed, Started, Sto
 from streams.sessions.stored_calls import Stored
 from streams.sessions.units import LONGEST_MS, Unit
 
-CHECKPOINT_MS = 5 * MINUTE_MS
-STATUS_MS = 30 * MINUTE_MS
-SETTLE_EVERY_S = 2.0
-TICK_S = 0.2
-CATCH_UP_S = 30.0
-SETTLE_ALL_S = 60.0
+CHECKPOINT_MS = 5 * MINUTE_MS  # at most this much running time is lost by a kill
+STATUS_MS = 30 * MINUTE_MS  # a line in the log for a person who looks twice an hour
+SETTLE_EVERY_S = 2.0  # soon for a person, seldom for the broker
+TICK_S = 0.2  # how soon a stop, a pause or the end of time is noticed
+CATCH_UP_S = 30.0  # reports that were missed are read from the store this often
+SETTLE_ALL_S = 60.0  # how long the end of a session waits for the sink
 LEAVE_S = 3.0  # what is under way gets of the 15 s that an exit may take
-LEAVE_SETTLE_S = 5.0
+LEAVE_SETTLE_S = 5.0  # of the 15 s of an exit, for storing
 
 
 class NothingToCollect(RuntimeError):
@@ -89,7 +90,7 @@ class Run:
     # -- beginning ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> dict[str, list[Unit]]:
-        """Start or resume the session, and lay out what each source is asked once."""
+        """Start or resume the session, and plan the units that each source is asked once."""
         recorder = self._recorder
         for name in recorder.session.spec.sources:
             if name not in self._sources:
@@ -157,7 +158,7 @@ class Run:
     # -- time and orders ---------------------------------------------------------------------------------------------
 
     async def _until_over(self, sources: Sequence[asyncio.Task[None]]) -> None:
-        """Obey, keep and tell until the session is over, or this run of it."""
+        """Apply commands, write checkpoints and log the status until the session or this run of it is over."""
         while not await self._over(sources):
             self._keep_and_tell()
             end = ends_at(self._recorder.session)
@@ -230,7 +231,7 @@ class Run:
         await asyncio.sleep(within_s)
 
     async def _settle_all(self) -> None:
-        """Settle, and count the calls of attempts whose end nobody heard of."""
+        """Settle, and count the calls of attempts without a recorded end."""
         while True:
             try:
                 await self._settle()

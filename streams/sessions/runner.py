@@ -17,7 +17,7 @@ from streams.sessions.state import RUNNING, Failed, Interrupted, Session
 async def conduct(
     folder: Folder, settings: Settings, log: SessionLog, leaving: asyncio.Event, *, sandbox: bool = False
 ) -> Session:
-    """Run a session until it has ended, or until `leaving` is set: then it can be resumed. Gives what it has become.
+    """Run a session until it has ended, or until `leaving` is set: then it can be resumed. Returns its last state.
 
     The pipeline that runs already is used, or one is started. Checkpoint and summary are written whatever happens.
 

@@ -97,7 +97,7 @@ class Source:
         return self._work.worth_asking(quotes(self.name, self._assets(), now_ms()))
 
     async def _next_cycle(self, cycle: Sequence[Unit], began: int) -> int:
-        """Wait until the cycle after that of `began` is due, and submit it; gives its beginning."""
+        """Wait until the cycle after that of `began` is due, submit it, and return its beginning (ms UTC)."""
         pause = await self._pause(cycle)
         await clock.sleep(max(0, began + (pause or LONGEST_MS) - now_ms()) / 1000)
         await self._going.wait()

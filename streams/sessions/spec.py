@@ -1,7 +1,6 @@
 """What a collection session is to collect, from whom and for how long, and the usual ones ready made. Pure data.
 
-Only the form of names is checked here: whether a provider, dataset or asset class exists is told by the
-connectors, where calls are made of them.
+Only the form of names is checked here. The connectors decide whether a provider, dataset or asset class exists.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Literal, get_args
 Mode = Literal["production", "focused", "test", "custom"]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-LONGEST_MS = 366 * 24 * HOUR_MS
+LONGEST_MS = 366 * 24 * HOUR_MS  # a year: longer is a typing error
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.&/-]{0,31}")
@@ -32,7 +31,9 @@ class Asset:
     """One thing to collect: its canonical symbol, and the asset class that always travels beside it."""
 
     symbol: str
+    """Canonical symbol."""
     asset_class: str = "equity"
+    """Its asset class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,19 @@ class Spec:
     """
 
     id: str
+    """Id of the session; its folder and jobs have it as name."""
     mode: Mode
+    """Preset that it was made from."""
     duration_ms: int
+    """Running time, ms; pauses and interruptions do not count."""
     symbols: tuple[Asset, ...]
+    """What is collected."""
     sources: tuple[str, ...]
+    """Names of the providers."""
     datasets: tuple[str, ...]
+    """Names of the datasets."""
     started_by: str = ""
+    """Who started it: a command, a program or a timer."""
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):
@@ -89,13 +97,17 @@ class Preset:
     """A `Spec` without its id."""
 
     duration_ms: int
+    """Running time, ms."""
     symbols: tuple[Asset, ...]
+    """What is collected."""
     sources: tuple[str, ...]
+    """Names of the providers."""
     datasets: tuple[str, ...]
+    """Names of the datasets."""
 
 
 def preset(mode: str, session_id: str, started_by: str = "") -> Spec:
-    """Give the ready-made session of a mode. Raises `InvalidSpec` for one that has none."""
+    """Return the ready-made session of a mode. Raises `InvalidSpec` for one that has none."""
     for name, found in PRESETS.items():
         if name == mode:
             return Spec(session_id, name, found.duration_ms, found.symbols, found.sources, found.datasets, started_by)

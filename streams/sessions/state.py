@@ -5,8 +5,8 @@ running --Paused--> paused --Resumed--> running          Failed leads to failed
 running --Interrupted--> interrupted --Resumed--> running
 
 Only runs use up a session's duration. A run begins by Started or Resumed with the time that is left, and is over when
-the session leaves running and stopping. A run that was killed counts up to the last event before: what came later is
-unknown, so it is given again.
+the session leaves running and stopping. A run that was killed counts up to the last event before: later time is
+unknown and does not count as used.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class UnitsPlanned:
     """The work was laid out: `count` units in all, done ones included. Said again when there are more."""
 
     count: int
+    """Units in all, done ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """Somebody wants an early end."""
+    """An early end is requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Failed:
     """The session cannot go on. `kind` is the name of the fault's class."""
 
     kind: str
+    """Name of the fault's class."""
 
     def __post_init__(self) -> None:
         _check_kind(self.kind)
@@ -96,11 +98,17 @@ class UnitDone:
     """
 
     unit: str
+    """Id of the unit."""
     source: str
+    """Name of the provider."""
     records: int
+    """Records received."""
     calls: int
+    """HTTP calls made."""
     calls_with_records: int
+    """Calls that brought records; at most `calls`."""
     outcome: str
+    """`records`, or the name of a refusal."""
 
     def __post_init__(self) -> None:
         if not _UNIT.fullmatch(self.unit):
@@ -172,7 +180,9 @@ class Hour:
     """What one hour since the start brought."""
 
     records: Count = 0
+    """Records received."""
     calls: Count = 0
+    """HTTP calls made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +190,15 @@ class Tally:
     """What one source brought: `outcomes` counts attempts by kind, `hours` is by full hours since the start."""
 
     records: Count = 0
+    """Records received."""
     calls: Count = 0
+    """HTTP calls made."""
     calls_with_records: Count = 0
+    """Calls that brought records."""
     outcomes: Mapping[str, Count] = field(default_factory=dict)
+    """Attempts by outcome."""
     hours: Mapping[Count, Hour] = field(default_factory=dict)
+    """Figures by full hours since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,25 +206,33 @@ class Session:
     """One session as of its last event. `Session(spec)` is a planned one."""
 
     spec: Spec
+    """The task."""
     state: State = "planned"
+    """Where it stands."""
     at: Count = 0
     """Time of the last event, ms UTC."""
     started: Count | None = None
+    """Start, ms UTC; None before."""
     ended: Count | None = None
+    """End, ms UTC; None before."""
     run_since: Count | None = None
     """Ms UTC at which the run under way began."""
     spent_ms: Count = 0
     """What the earlier runs used of the duration."""
     planned: Count = 0
+    """Units in all."""
     done: frozenset[str] = frozenset()
     """Ids of the units that need no further attempt."""
     tallies: Mapping[str, Tally] = field(default_factory=dict)
+    """Figures by source."""
     checkpoints: Count = 0
+    """Checkpoints written so far."""
     failure: str = ""
+    """Name of the fault's class; empty without one."""
 
 
 def unit_id(source: str, terms: Mapping[str, Any]) -> str:
-    """Give the stable id of a unit of work: one source, one dataset, its symbols, their range.
+    """Return the stable id of a unit of work: one source, one dataset, its symbols, their range.
 
     `terms` are a call's fields as JSON values. An absent field and the order of symbols make no difference.
     """
@@ -220,7 +243,7 @@ def unit_id(source: str, terms: Mapping[str, Any]) -> str:
 
 
 def advance(session: Session, event: Event, now: int) -> Session:
-    """Give the session after `event`. A clock that stepped back counts as standing still. Raises `ForbiddenEvent`."""
+    """Return the session after `event`. A clock that stepped back counts as standing still. Raises `ForbiddenEvent`."""
     allowed = TRANSITIONS[session.state]
     if type(event) not in allowed:
         names = ", ".join(sorted(kind.__name__ for kind in allowed))

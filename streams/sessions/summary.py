@@ -9,7 +9,7 @@ from streams.sessions.state import SUCCESS, Session, Tally, active_ms
 
 
 def summary(session: Session, now: int) -> dict[str, Any]:
-    """Give `session_summary`, `source_performance` and `data_quality_metrics`, fit for JSON.
+    """Return `session_summary`, `source_performance` and `data_quality_metrics`, fit for JSON.
 
     Times are ms UTC. `duration_s` is the time of all runs: pauses and interruptions left out, and so it is what
     `records_per_hour` divides by. An attempt is one try at a unit; it succeeded when its outcome is `records`.

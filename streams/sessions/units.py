@@ -39,8 +39,11 @@ class Unit:
     """One call of one source. `id` is the same whenever the same session is laid out."""
 
     id: str
+    """Id of the unit; the same in every layout of the session."""
     source: str
+    """Name of the provider."""
     call: Call
+    """What is asked."""
 
 
 def check(spec: Spec) -> None:
@@ -71,7 +74,7 @@ def once(source: str, assets: Sequence[Asset], datasets: Iterable[str], started:
 
 
 def quotes(source: str, assets: Sequence[Asset], now: int) -> list[Unit]:
-    """One cycle of the source's quotes; its units are told from those of another minute."""
+    """One cycle of the source's quotes; the ids of its units differ from those of another minute."""
     return list(_units(source, assets, _terms("quote"), {"minute": now // MINUTE_MS}))
 
 
@@ -88,7 +91,7 @@ def cost(units: Iterable[Unit]) -> tuple[float, float]:
 def interval_ms(told: Mapping[str, Any], weight: float, usd: float, remaining_ms: int) -> int | None:
     """Ms between two cycles that take so much each, that what may still be asked lasts for the time that is left.
 
-    `told` is what the worker tells of the provider (`accounts.views.provider`). None: not one more cycle fits in.
+    `told` is the worker's view of the provider (`accounts.views.provider`). None: not one more cycle fits in.
     """
     room = sum(_room(key, remaining_ms) for key in told["keys"] if key["health"] != "rejected")
     money = told["budget"]
@@ -101,7 +104,7 @@ def interval_ms(told: Mapping[str, Any], weight: float, usd: float, remaining_ms
     return None if cycles < 1 else max(SHORTEST_MS, min(LONGEST_MS, round(remaining_ms / cycles)))
 
 
-_MANY = 1e12
+_MANY = 1e12  # stands for no limit
 
 
 def _room(key: Mapping[str, Any], remaining_ms: int) -> float:

@@ -2,11 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents import sink as sinks
 from agents.sink import Sink
 from infra.clickhouse import StoreUnavailable
 from infra.kafka.admin import ensure_topics
@@ -53,6 +55,20 @@ class Unreachable:
         return await self._store.insert(table, columns)
 
 
+class Gated:
+    """The real store, whose inserts wait for a gate."""
+
+    def __init__(self, store):
+        self._store = store
+        self.gate = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    async def insert(self, table, columns):
+        self.reached.set()
+        await self.gate.wait()
+        return await self._store.insert(table, columns)
+
+
 @pytest.fixture
 async def outbox(embedded_broker):
     await ensure_topics(embedded_broker, topics.SPECS)
@@ -71,7 +87,8 @@ async def sinking(bootstrap, store, outbox, **sizes):
         yield sink
     finally:
         await sink.stop()
-        await task
+        await asyncio.wait([task])
+        assert task.cancelled() or not task.exception()
 
 
 async def until(reached):
@@ -175,3 +192,74 @@ async def test_a_record_that_is_none_of_ours_goes_to_the_dead_letters(embedded_b
 
     rules = (await store.query("SELECT DISTINCT stage, rule FROM dead_letters")).rows
     assert rules == [("sink", "message")]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param({"batch_rows": 10, "batch_age_s": 1}, id="while a record is taken"),
+        pytest.param({"batch_rows": 50_000, "batch_age_s": 0.05}, id="while batches are cut by age"),
+    ],
+)
+async def test_a_rebalance_during_an_insert_ends_no_sink_and_loses_nothing(embedded_broker, store, outbox, sizes):
+    gated = Gated(store)
+    for i in range(40):
+        await outbox.send(BARS, orjson.dumps(frame(f"S{i}", 5)), key=f"S{i}")
+        await outbox.send(ACTIONS, orjson.dumps(split(f"S{i}", "2024-06-10")), key=f"S{i}")
+
+    async with sinking(embedded_broker, gated, outbox, **sizes) as first:
+        await asyncio.wait_for(gated.reached.wait(), 30)
+        generation = first._generation
+        async with sinking(embedded_broker, store, outbox, batch_age_s=0.05):
+
+            async def rebalanced():
+                return first._generation > generation
+
+            await until(rebalanced)
+            gated.gate.set()
+            await outbox.send(BARS, b"not json", key="S1")  # a sink that has lost its place would not come so far
+
+            async def stored():
+                counts = await asyncio.gather(*(count(store, table) for table in ("bars", "actions", "dead_letters")))
+                return counts == [200, 40, 1]
+
+            await until(stored)
+        assert not first._ended.is_set()
+
+    assert await committed(embedded_broker, BARS) == 41
+    assert await committed(embedded_broker, ACTIONS) == 40
+
+
+async def test_a_record_taken_before_a_rebalance_is_in_no_batch_after_it(embedded_broker, store, outbox):
+    """The dead letter of an unreadable record is on its way while the partitions move."""
+    sink = Sink(embedded_broker, store, outbox, batch_rows=50_000, batch_age_s=3600)
+
+    async def moved_meanwhile(*_):
+        await sink.hand_over()
+
+    sink._dead = moved_meanwhile
+    partition = TopicPartition(BARS, 0)
+    unreadable, readable = (SimpleNamespace(topic=BARS, partition=0, offset=n, value=b"", headers=()) for n in (7, 8))
+
+    await sink._take_all({partition: [unreadable, readable]})
+    await sink._consumer.stop()
+
+    assert sink._open == {}
+
+
+async def test_a_stop_leaves_to_kafka_what_a_hanging_store_does_not_take(embedded_broker, store, outbox, monkeypatch):
+    monkeypatch.setattr(sinks, "STOP_S", 0.2)
+    gated = Gated(store)
+    await outbox.send(BARS, orjson.dumps(frame("A", 10)), key="A")
+
+    async with sinking(embedded_broker, gated, outbox):
+        await asyncio.wait_for(gated.reached.wait(), 30)
+
+    assert await committed(embedded_broker, BARS) == 0
+    async with sinking(embedded_broker, store, outbox):
+
+        async def stored():
+            return await count(store, "bars") == 10
+
+        await until(stored)
+    assert await committed(embedded_broker, BARS) == 1

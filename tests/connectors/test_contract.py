@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors import REFUSALS, FieldError, UnsupportedCall, UnsupportedSymbol, connectors
+from connectors.errors import MalformedPayload
 from streams.processing import replay as stored
 from streams.processing.normalize import judge
 
@@ -327,6 +329,18 @@ def broken(draw, body):
     return json.dumps(value).encode()
 
 
+PYTHON = re.compile(
+    r"\b\w+(Error|Exception)\b|\b(None|NoneType|True|False|str|int|float|dict|bytes|tuple|tz\w+)\b|object has no|"
+    r"subscriptable|iterable|unhashable|unpack|positional|operand|fromisoformat|could not convert|literal|pydantic"
+)
+
+
+def of_python(reason):
+    """What a reason says in words about Python rather than about the data, whose texts it quotes."""
+    quoted = r'"[^"]*("|…|$)|HTTP \d+: .*'
+    return PYTHON.search(re.sub(quoted, "", reason, flags=re.DOTALL))
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -349,3 +363,6 @@ def test_broken_payload_ends_as_records_rejects_or_a_refusal(provider, data):
     for record in normalized.records:
         record.model_validate(record.model_dump())
     assert all(reject.rule and reject.reason for reject in normalized.rejects)
+    assert [reject.reason for reject in normalized.rejects if of_python(reject.reason)] == []
+    if isinstance(outcome.refusal, MalformedPayload):
+        assert not of_python(outcome.refusal.reason), outcome.refusal.reason

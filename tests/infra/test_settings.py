@@ -207,3 +207,13 @@ def test_reading_leaves_the_environment_alone(env_file):
     load(env_file("POLYGON_KEYS=from-file\n"))
 
     assert dict(os.environ) == before
+
+
+def test_a_renamed_provider_is_read_under_either_name():
+    massive = from_env(MASSIVE_KEYS="new-1,new-2", MASSIVE_LIMITS="300/minute")
+
+    assert massive.keys("polygon") == ("new-1", "new-2")
+    assert massive.limits("polygon") == ((300, "minute"),)
+    assert from_env(MASSIVE_KEYS="new", POLYGON_KEYS="old").keys("polygon") == ("old",)
+    with pytest.raises(SettingsInvalid, match="MASSIVE_LIMITS"):
+        from_env(MASSIVE_LIMITS="many")

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 NINTH = '''
 """Ninth: an invented provider of daily bars. Documentation: https://ninth.example/docs."""
 
-from connectors.declaration import Connector, Endpoint
+from connectors.declaration import Connector
+from connectors.endpoints import endpoint
 from connectors.symbols import Symbols
 from connectors.fields import column, days
 from connectors.calls import Auth
@@ -49,8 +50,8 @@ CONNECTOR = Connector(
     symbols=Symbols(spell=lambda symbol, _: symbol.lower(), canonical=lambda name, kind: (name.upper(), kind)),
     mailbox=31,
     endpoints=(
-        Endpoint(
-            name="days",
+        endpoint(
+            "days",
             dataset="bars",
             path="/days/{name}",
             build=lambda _, spelled: {"name": spelled[0]},

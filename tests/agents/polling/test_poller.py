@@ -168,7 +168,7 @@ async def test_the_last_provider_is_waited_for_to_the_moment(scene):
 @pytest.mark.parametrize(
     "call",
     [
-        Call(dataset="insider", symbols=("KO",)),
+        Call(dataset="recommendations", symbols=("KO",)),
         Call(dataset="bars", symbols=("not a symbol",), interval="1d"),
     ],
 )
@@ -235,6 +235,7 @@ def provider(read=lambda _: iter(()), refusal=lambda _: None):
         mailbox=topics.MAILBOXES - 1,
         endpoints=(
             Endpoint(name="quote", dataset="quote", path="/quote", build=lambda *_: {}, parse=read, docs="", batch=9),
+            Endpoint(name="job", dataset="quote", path="/progress/{id}", build=lambda *_: {}, parse=read, docs=""),
         ),
     )
 
@@ -284,7 +285,7 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
 
 
 async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
-    poll = Request(endpoint="quote", path="/progress/7", params={"format": "json"})
+    poll = Request(endpoint="job", path="/progress/7", params={"format": "json"})
     scene = await answering(fine, extra=[provider(refusal=lambda _: Pending("still running", poll=poll))])
     request = PollRequest(request_id="r", job_id="j", call=QUOTES, slip=("yahoo",))
     pool = scene.pools["yahoo"] = scene.pools.pop("example")  # a child needs the mailbox of a known provider
@@ -295,3 +296,86 @@ async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
     assert (done.outcome, done.children) == ("Pending", 1)
     assert (child.page.request(), child.slip) == (poll, ("yahoo",))
     assert scene.time.slept == [PENDING_S]
+
+
+# -- where a provider sends us on ------------------------------------------------------------------------------------
+
+
+def received(asked):
+    """Answers that count the requests, path and query, that reach them."""
+
+    def kept(reply):
+        async def handle(request):
+            asked.append(request.path_qs)
+            return await reply(request)
+
+        return handle
+
+    return kept
+
+
+async def test_every_hop_of_a_redirect_is_a_call_that_counts_before_it_is_made(answering):
+    asked = []
+
+    @received(asked)
+    async def reply(request):
+        hop = int(request.query.get("hop", 0))
+        if hop < 2:
+            raise web.HTTPFound(f"/moved?hop={hop + 1}")
+        return web.json_response({"status": "OK", "resultsCount": 0})
+
+    scene = await answering(reply, windows=(Window(2, "minute"),))
+    done = await scene.handle()
+
+    assert (done.outcome, done.records) == ("records", 0)
+    assert asked[1:] == ["/moved?hop=1", "/moved?hop=2"]
+    assert [call.outcome for call in scene.outbox.calls] == ["Redirected", "Redirected", "records"]
+    assert len(scene.outbox.to(topics.RAW_RESPONSES)) == 3
+    assert scene.time.slept == [60.0]
+
+
+@pytest.mark.parametrize("to", ["/quote", "/{n}"])
+async def test_redirects_end_with_the_tries(answering, to):
+    asked = []
+
+    @received(asked)
+    async def reply(_):
+        raise web.HTTPFound(to.format(n=len(asked)))
+
+    scene = await answering(reply, retries=3)
+    done = await scene.handle(slip=("polygon", "yahoo"))
+
+    assert (done.outcome, done.children, len(asked)) == ("Redirected", 1, 4)
+    assert [call.outcome for call in scene.outbox.calls] == ["Redirected"] * 4
+    assert scene.pools["polygon"].account.breaker.failed == 0
+
+
+@pytest.mark.parametrize(
+    "path", [".evil.example/x", "@evil.example/x", ":1/x", "//evil.example/x", "/v2/../x", "/other"]
+)
+async def test_a_page_that_is_no_endpoint_s_is_not_asked(answering, path):
+    asked = []
+    scene = await answering(received(asked)(fine))
+    done = await scene.handle(page=Page(endpoint="aggregates", path=path))
+
+    assert (done.outcome, asked, scene.outbox.told) == ("Unsupported", [], [])
+    assert "polygon.aggregates is GET /v2/aggs/" in done.reason
+
+
+@pytest.mark.parametrize(
+    "url", ["{at}.evil.example/v1/x", "@evil.example/x", "http://[", "/v2/aggs/ticker/../x", "c" * 20_000]
+)
+async def test_the_rows_of_a_page_stay_when_the_next_one_leads_astray(answering, url):
+    asked = []
+
+    @received(asked)
+    async def reply(request):
+        row = {"t": 1_751_342_400_000, "o": 1.0, "h": 1.0, "l": 1.0, "c": 1.0, "v": 1}
+        return web.json_response({"status": "OK", "results": [row], "next_url": url.format(at=request.url.origin())})
+
+    scene = await answering(reply)
+    done = await scene.handle()
+
+    assert (done.outcome, done.records, done.children, len(asked)) == ("Truncated", 1, 0, 1)
+    assert done.reason.startswith("next page: polygon.aggregates is GET")
+    assert [call.outcome for call in scene.outbox.calls] == ["records"]

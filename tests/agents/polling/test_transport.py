@@ -1,19 +1,25 @@
 """The only outbound HTTP, against a real server on loopback."""
 
 import asyncio
+import base64
 import gzip
+import html
+import re
+import ssl
 import zlib
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import brotli
 import orjson
 import pytest
+import trustme
 from aiohttp import web
 
-from agents.polling.transport import AGENT, Transport
+from agents.polling.transport import AGENT, INLINE, Transport
 from connectors import Connector, Endpoint, Request
 from connectors.calls import Auth, Handshake
-from connectors.errors import ProviderUnavailable
+from connectors.errors import InvalidRequest, ProviderUnavailable
 from connectors.symbols import Symbols
 
 KEY = "sesame/0123+45="
@@ -47,19 +53,20 @@ class Server:
 
     def __init__(self, reply):
         self._reply = reply
-        self.asked = []
+        self.asked, self.requests = [], []
 
     async def _handle(self, request):
         self.asked.append((request.method, request.path, dict(request.query), request.headers, await request.read()))
+        self.requests.append(request)
         return await self._reply(request)
 
-    async def start(self):
+    async def start(self, tls=None):
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def stop(self):
@@ -70,8 +77,8 @@ class Server:
 async def serve():
     servers = []
 
-    async def start(reply):
-        servers.append(await Server(reply).start())
+    async def start(reply, tls=None):
+        servers.append(await Server(reply).start(tls))
         return servers[-1]
 
     yield start
@@ -79,9 +86,19 @@ async def serve():
         await server.stop()
 
 
+@pytest.fixture(scope="module")
+def certified():
+    """(Context of a server on 127.0.0.1, context of a client that trusts it.)"""
+    authority = trustme.CA()
+    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
 @asynccontextmanager
-async def transport(url, timeout_s=20.0, body_limit=1_000_000):
-    found = Transport(timeout_s=timeout_s, body_limit=body_limit, base_urls={"example": url})
+async def transport(url, timeout_s=20.0, body_limit=1_000_000, trust=None):
+    found = Transport(timeout_s=timeout_s, body_limit=body_limit, base_urls={"example": url}, trust=trust)
     try:
         yield found
     finally:
@@ -190,6 +207,41 @@ async def test_a_key_that_the_provider_repeats_is_kept_nowhere(serve, auth):
     assert "sesame" not in kept
 
 
+PASSWORD = "sword fish/1"
+ECHOES = {
+    "as it is": lambda secret: secret,
+    "in JSON": lambda secret: orjson.dumps(secret).decode().replace("/", "\\/"),
+    "in a URL": lambda secret: quote(secret, safe="").lower(),
+    "in a page": lambda secret: html.escape(secret).replace("/", "&#x2F;"),
+    "in base64": lambda secret: base64.b64encode(f"key={secret}!".encode()).decode(),
+    "shouted": lambda secret: secret.upper(),
+}
+
+
+@pytest.mark.parametrize("spell", ECHOES.values(), ids=list(ECHOES))
+@pytest.mark.parametrize("secret", [KEY, f"someone:{PASSWORD}", PASSWORD, "crumb-of-s1-and-more", "s1-and-more"])
+async def test_what_is_secret_is_kept_in_no_spelling(serve, secret, spell):
+    echo = spell(secret)
+
+    async def repeat(request):
+        if request.path == "/":
+            return web.Response(headers={"Set-Cookie": "session=s1-and-more; Path=/"})
+        if request.path == "/token":
+            return web.Response(text="crumb-of-s1-and-more")
+        named = f"X-Brd-{echo}" if re.fullmatch(r"[\w-]+", echo) else "X-Brd-Error"
+        headers = {"X-Ratelimit-Key": echo, named: "1"}
+        return web.Response(body=b" " * (INLINE - 4) + echo.encode(), headers=headers)
+
+    server = await serve(repeat)
+    base = server.url.replace("//", f"//someone:{quote(PASSWORD, safe='')}@")
+    auth = Auth(query="apikey", handshake=BY_SESSION.handshake)
+    kept = await fetch(base, auth)
+
+    assert kept.answer.body.strip() in {b"***", b'"***"'} or spell is ECHOES["in base64"]
+    assert echo.strip('"').encode() not in kept.answer.body
+    assert echo.strip('"') not in repr((kept.answer.headers, kept.url))
+
+
 async def test_either_half_of_a_key_is_hidden(serve):
     server = await serve(replying(body=b"unknown id-00000001, or wrong sesame-secret"))
     fetched = await fetch(server.url, key="id-00000001:sesame-secret")
@@ -203,15 +255,15 @@ async def test_a_key_that_is_a_word_hides_no_words(serve):
     assert (await fetch(server.url, key="demo")).answer.body == b"the demo key is for AAPL only"
 
 
-async def test_errors_do_not_show_the_key(serve):
-    async def loop(_):
-        return web.Response(status=302, headers={"Location": f"/quote?apikey={QUOTED}"})
-
-    server = await serve(loop)
+@pytest.mark.parametrize(
+    "location", [f"https://127.0.0.1:1/?apikey={QUOTED}", "https://127.0.0.1:99999/", "https://xn--/"]
+)
+async def test_errors_do_not_show_the_key(serve, location):
+    server = await serve(replying(status=302, headers={"Location": location}))
     with pytest.raises(ProviderUnavailable) as caught:
         await fetch(server.url, BY_QUERY)
 
-    assert caught.value.reason.startswith("example /quote: TooManyRedirects: more than 5 redirects")
+    assert caught.value.reason.startswith("example ")
     assert "sesame" not in caught.value.reason
     assert caught.value.__cause__ is None
 
@@ -225,40 +277,218 @@ async def test_only_headers_that_matter_are_kept(serve):
     assert not {"set-cookie", "x-powered-by"} & kept.keys()
 
 
+# -- where a key may go ----------------------------------------------------------------------------------------------
+
+ASTRAY = [
+    ".evil.example/x",
+    "@evil.example/x",
+    ":8443/x",
+    "//evil.example/x",
+    "/\\evil.example/x",
+    "\\\\evil.example/x",
+    "https://evil.example/x",
+    "/quote/../../x",
+    "/quote/%2e%2e/x",
+    "/quote/%2E%2E%2fx",
+    "/quote/..%5cx",
+    "/quote%00",
+    "/quote\r\nX-Evil: 1",
+    "/quote\tx",
+    "/quo te",
+    "/quote?symbol=A",
+    "/quote#x",
+    "/qu\u2044ote",
+    "/%zz",
+    "quote",
+    "",
+]
+
+
+@pytest.mark.parametrize("path", ASTRAY)
+@pytest.mark.parametrize("below", ["", "/api/v1"])
+async def test_a_path_that_leads_elsewhere_is_not_asked(serve, path, below):
+    server = await serve(fine)
+    with pytest.raises(InvalidRequest, match="nothing was sent"):
+        await fetch(server.url + below, request=Request(endpoint="quote", path=path))
+
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/quote", "/v8/chart/^GSPC", "/a/C:EURUSD/BTC%2FUSD/x,y=X/1.5/..a/a../...", "/quote/"]
+)
+async def test_a_path_travels_as_it_is_written(serve, path):
+    server = await serve(fine)
+    await fetch(f"{server.url}/api", request=Request(endpoint="quote", path=path))
+
+    assert [asked.raw_path for asked in server.requests] == [f"/api{path}"]
+
+
+async def test_user_and_password_of_a_provider_s_url_travel_and_are_kept_nowhere(serve):
+    server = await serve(fine)
+    fetched = await fetch(server.url.replace("//", "//someone:swordfish@"), BY_QUERY)
+
+    ((_, _, _, headers, _),) = server.asked
+    assert headers["Authorization"] == "Basic " + base64.b64encode(b"someone:swordfish").decode()
+    assert fetched.url == f"{server.url}/quote?symbol=BRK.B"
+
+
 # -- redirects -------------------------------------------------------------------------------------------------------
 
 
-def redirecting(*steps):
-    """Answer the first call with a redirect to the first of `steps`, and so on; then with a 200."""
-    left = list(steps)
+def redirecting(to, status=302):
+    """Redirect the first call; answer the others."""
+    left = [to]
 
     async def reply(_):
         if left:
-            return web.Response(status=307, headers={"Location": left.pop(0)})
+            return web.Response(status=status, headers={"Location": left.pop()})
         return web.json_response({"ok": True})
 
     return reply
 
 
+@pytest.mark.parametrize(
+    ("location", "moved", "asked"),
+    [
+        ("/moved", "/moved", "/moved"),
+        ("other?page=2", "/other?page=2", "/other?page=2"),
+        ("{url}/moved?symbol=A&symbol=C", "/moved?symbol=A&symbol=C", "/moved?symbol=A&symbol=C"),
+        ("?page=2#top", "/quote?page=2", "/quote?page=2"),
+        ("/a/../moved", "/moved", "/moved"),
+    ],
+)
 @pytest.mark.parametrize("auth", [BY_HEADER, BY_QUERY])
-async def test_a_redirect_to_another_host_loses_the_key_for_good(serve, auth):
-    other = await serve(redirecting("/again"))
-    server = await serve(redirecting(f"{other.url}/elsewhere?page=2"))
+async def test_a_redirect_on_the_provider_s_origin_is_another_call_with_the_key(serve, auth, location, moved, asked):
+    server = await serve(fine)
+    server._reply = redirecting(location.format(url=server.url))
+    async with transport(server.url) as found:
+        first = await found.fetch(provider(auth), ASK, KEY)
+        assert (len(server.asked), first.answer.status, first.redirect.moved) == (1, 302, moved)
+        second = await found.fetch(provider(auth), first.redirect, KEY)
 
-    fetched = await fetch(server.url, auth, connector=provider(auth, headers={"User-Agent": "Own/1.0"}))
+    assert (second.answer.body, second.redirect) == (b'{"ok": true}', None)
+    assert (first.redirect.path, first.redirect.params) == (ASK.path, ASK.params)
+    assert second.url == server.url + moved
+    _, _, query, headers, _ = server.asked[1]
+    assert KEY in (query.get("apikey"), headers.get("X-Api-Key"))
+    sent = server.requests[1].url.without_query_params("apikey")
+    assert str(sent.relative()) == asked
 
-    assert fetched.answer.status == 200
-    assert [asked[1] for asked in other.asked] == ["/elsewhere", "/again"]
-    for _, _, query, headers, _ in other.asked:
-        assert KEY not in [*query.values(), *headers.values()]
-        assert headers["User-Agent"] == "Own/1.0"
+
+async def test_a_key_that_a_redirect_repeats_is_sent_once_and_not_kept(serve):
+    server = await serve(redirecting(f"/moved?apikey={QUOTED}&page=2"))
+    async with transport(server.url) as found:
+        first = await found.fetch(provider(BY_QUERY), ASK, KEY)
+        second = await found.fetch(provider(BY_QUERY), first.redirect, KEY)
+
+    assert first.redirect.moved == "/moved?page=2"
+    assert server.requests[1].query.getall("apikey") == [KEY]
+    assert "sesame" not in repr((first, second))
 
 
-async def test_a_redirect_on_the_same_host_keeps_the_header(serve):
-    server = await serve(redirecting("/moved"))
-    await fetch(server.url, BY_HEADER)
+@pytest.mark.parametrize(
+    ("status", "method", "body"), [(302, "GET", b""), (303, "GET", b""), (307, "POST", b'{"n":1}')]
+)
+async def test_only_a_redirect_that_says_so_repeats_a_post(serve, status, method, body):
+    request = Request(endpoint="upload", path="/upload", method="POST", body={"n": 1})
+    server = await serve(redirecting("/moved", status))
+    async with transport(server.url) as found:
+        first = await found.fetch(provider(), request, KEY)
+        await found.fetch(provider(), first.redirect, KEY)
 
-    assert [(asked[1], asked[3]["X-Api-Key"]) for asked in server.asked] == [("/quote", KEY), ("/moved", KEY)]
+    assert [(asked[0], asked[1], asked[4]) for asked in server.asked] == [
+        ("POST", "/upload", b'{"n":1}'),
+        (method, "/moved", body),
+    ]
+
+
+@pytest.mark.parametrize("location", ["/", "//{host}//x", "/a%2f..%2fb", "/%5c%5cevil.example", "/" + "a" * 17_000])
+async def test_a_redirect_to_no_path_is_not_followed(serve, location):
+    server = await serve(fine)
+    server._reply = redirecting(location.format(host=server.url.removeprefix("http://")))
+    with pytest.raises(ProviderUnavailable):
+        await fetch(server.url)
+
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("auth", [BY_HEADER, BY_QUERY])
+async def test_a_file_on_another_host_is_fetched_without_the_key(serve, certified, auth):
+    there, trust = certified
+    files = await serve(replying(body=b"[1, 2]"), there)
+    server = await serve(redirecting(f"{files.url.replace('//', '//me:secret@')}/elsewhere?signature=abc"))
+    connector = provider(auth, headers={"User-Agent": "Own/1.0"})
+
+    fetched = await fetch(server.url.replace("//", "//someone:swordfish@"), connector=connector, trust=trust)
+
+    assert (fetched.answer.status, fetched.answer.body, fetched.redirect) == (200, b"[1, 2]", None)
+    assert fetched.url == f"{server.url}/quote?symbol=BRK.B"
+    ((method, path, query, headers, _),) = files.asked
+    assert (method, path, query) == ("GET", "/elsewhere", {"signature": "abc"})
+    assert headers["User-Agent"] == "Own/1.0"
+    assert not {"X-Api-Key", "Authorization", "Cookie", "Referer"} & headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("{plain}/x", "is no https URL"),
+        ("{secure}/x?apikey=" + QUOTED, "repeats the key"),
+        ("{secure}/" + KEY, "repeats the key"),
+        ("ftp://127.0.0.1/x", "is no https URL"),
+        ("file:///etc/passwd", "is no https URL"),
+    ],
+)
+async def test_another_host_is_not_asked_in_the_clear_nor_with_the_key(serve, certified, location, reason):
+    there, trust = certified
+    plain, secure = await serve(fine), await serve(fine, there)
+    server = await serve(redirecting(location.format(plain=plain.url, secure=secure.url)))
+    with pytest.raises(ProviderUnavailable, match=f"redirects to another host, and the redirect {reason}"):
+        await fetch(server.url, BY_QUERY, trust=trust)
+
+    assert plain.asked == secure.asked == []
+
+
+async def test_a_body_is_not_posted_to_another_host(serve, certified):
+    there, trust = certified
+    files = await serve(fine, there)
+    server = await serve(redirecting(f"{files.url}/x", 307))
+    with pytest.raises(ProviderUnavailable, match="answers a POST"):
+        await fetch(
+            server.url, request=Request(endpoint="upload", path="/upload", method="POST", body=[1]), trust=trust
+        )
+
+    assert files.asked == []
+
+
+async def test_another_host_may_not_redirect_again(serve, certified):
+    there, trust = certified
+    files = await serve(fine, there)
+    server = await serve(redirecting(f"{files.url}/x"))
+    files._reply = redirecting(f"{server.url}/back")
+    with pytest.raises(ProviderUnavailable, match="redirects again"):
+        await fetch(server.url, trust=trust)
+
+    assert (len(server.asked), len(files.asked)) == (1, 1)
+
+
+async def test_another_host_needs_a_certificate_that_is_trusted(serve, certified):
+    files = await serve(fine, certified[0])
+    server = await serve(redirecting(f"{files.url}/x"))
+    with pytest.raises(ProviderUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        await fetch(server.url)
+
+    assert files.asked == []
+
+
+async def test_a_provider_without_a_session_gets_no_cookie_back(serve):
+    server = await serve(replying(body=b"{}", headers={"Set-Cookie": "track=1; Path=/"}))
+    async with transport(server.url) as found:
+        for _ in range(2):
+            await found.fetch(provider(), ASK, KEY)
+
+    assert ["Cookie" in asked[3] for asked in server.asked] == [False, False]
 
 
 # -- size, time, encodings -------------------------------------------------------------------------------------------
@@ -449,15 +679,18 @@ async def test_endpoints_outside_the_session_open_none(serve):
         {"status": 200, "text": ""},
         {"status": 200, "text": "<html><body>Please consent first</body></html>"},
         {"status": 302, "headers": {"Location": "/consent"}},
+        {"status": 200, "body": b"x" * 4_097},
     ],
-    ids=["refused", "empty", "a page", "a redirect"],
+    ids=["refused", "empty", "a page", "a redirect", "too long"],
 )
 async def test_a_session_that_cannot_be_opened_is_unavailable_and_tried_again(serve, refusal):
     yard = Yard()
     server = await serve(yard.reply)
     async with transport(server.url) as found:
         yard.refuse_with = refusal
-        with pytest.raises(ProviderUnavailable, match=r"example session: HTTP \d+ without a token"):
+        with pytest.raises(
+            ProviderUnavailable, match=r"session: HTTP \d+ without a token|body is larger than 4096 bytes"
+        ):
             await found.fetch(provider(BY_SESSION), ASK, "")
         yard.refuse_with = None
         fetched = await found.fetch(provider(BY_SESSION), ASK, "")
@@ -475,3 +708,56 @@ async def test_opening_a_session_is_part_of_the_time_limit(serve):
     server = await serve(hang)
     with pytest.raises(ProviderUnavailable, match="Timeout"):
         await fetch(server.url, BY_SESSION, key="", timeout_s=0.2)
+
+
+async def test_a_session_follows_a_few_redirects_and_reads_none_of_their_bodies(serve):
+    async def endless(request):
+        if request.path == "/token":
+            return web.Response(text=f"crumb-of-{request.cookies['session']}")
+        if request.path == "/quote":
+            return web.Response(text=request.headers["Cookie"])
+        hops = int(request.query.get("hops", 0))
+        headers = {"Location": f"/?hops={hops + 1}", "Set-Cookie": f"session=s{hops}; Path=/"} if hops < 3 else {}
+        response = web.StreamResponse(status=302 if headers else 200, headers=headers)
+        await response.prepare(request)
+        while True:
+            await response.write(b"." * 65_536)
+
+    server = await serve(endless)
+    fetched = await fetch(server.url, BY_SESSION, key="")
+
+    assert fetched.answer.body == b"session=s2"
+    assert paths(server) == ["/"] * 4 + ["/token", "/quote"]
+
+
+@pytest.mark.parametrize(
+    ("location", "reason", "asked"),
+    [
+        ("/again", "session: more than 3 redirects", 4),
+        ("{other}/", "session: a redirect to another host is no https URL", 1),
+    ],
+)
+async def test_a_session_is_not_led_astray(serve, location, reason, asked):
+    other = await serve(fine)
+    server = await serve(replying(status=302, headers={"Location": location.format(other=other.url)}))
+    with pytest.raises(ProviderUnavailable, match=reason):
+        await fetch(server.url, BY_SESSION, key="")
+
+    assert (len(server.asked), other.asked) == (asked, [])
+
+
+async def test_cookies_after_the_session_is_open_are_not_taken(serve):
+    yard = Yard()
+
+    async def reply(request):
+        response = await yard.reply(request)
+        if request.path == "/quote":
+            response.set_cookie("session", "another")
+        return response
+
+    server = await serve(reply)
+    async with transport(server.url) as found:
+        for _ in range(2):
+            await found.fetch(provider(BY_SESSION), ASK, "")
+
+    assert [asked[3]["Cookie"] for asked in server.asked if asked[1] == "/quote"] == ["session=s1"] * 2

@@ -244,6 +244,16 @@ def test_a_part_that_nobody_serves_fails_the_whole():
     assert result.error == "nobody served a part of it: polygon: ProviderUnavailable HTTP 503"
 
 
+def test_pages_that_may_not_be_asked_are_a_part_that_nobody_serves():
+    found, root = gathering(daily("AAPL"), ("polygon",))
+
+    take(found, [report(root, "Truncated", reason="next page: seen before", records=2, children=1), frame(root)])
+    take(found, [report(root.child(1))])
+
+    assert [failure.outcome for failure in found.job.failures] == ["Truncated"]
+    assert found.bars("AAPL", 60).error == "nobody served a part of it: polygon: Truncated next page: seen before"
+
+
 def test_who_takes_over_after_a_page_replaces_what_came_before():
     found, root = gathering(daily("AAPL"), ("polygon", "yahoo"))
     page = root.child(0)

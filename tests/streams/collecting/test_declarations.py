@@ -205,7 +205,7 @@ A = '[collectors.a]\nuniverse = "watchlist"\ndatasets = ["news"]\n'
         ),
         (
             "collectors.quotes.datasets = [{ dataset = 'actions', kind = 'merger' }]",
-            "[collectors.quotes] datasets[0]: unknown kind of actions 'merger'; known: dividend, split",
+            "[collectors.quotes] datasets[0]: unknown kind of actions 'merger'; known: dividend, spin_off, split, ",
         ),
         (
             "collectors.quotes.datasets = [{ dataset = 'news', histroy = '1d' }]",

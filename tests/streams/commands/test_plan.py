@@ -150,6 +150,16 @@ def test_what_polls_have_answered_is_left_out_unless_full(stored):
     assert (found["calls_total"], found["covered"]) == (3, 0)
 
 
+def test_the_years_that_are_stored_do_not_stand_for_the_last_twelve_months(stored, monkeypatch):
+    monkeypatch.setenv("FMP_KEYS", "one")
+    statements = {"provider": "fmp", "dataset": "statements", "interval": None, "kind": "income"}
+    stored("polls_log", poll(["AAPL"], **statements, period="annual"))
+    asked = ("--datasets", "statements", "--kind", "income", "--symbols", "AAPL", "--provider", "fmp", *ONE_DAY[4:])
+
+    assert told(*asked, "--period", "annual")["covered"] == 1
+    assert told(*asked, "--period", "ttm")["covered"] == 0
+
+
 def test_everything_stored_already_is_no_failure(stored):
     stored("polls_log", poll(["AAPL"]))
 

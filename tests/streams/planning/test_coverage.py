@@ -152,9 +152,13 @@ async def test_an_answer_whose_later_page_failed_covers_nothing(store):
         poll("j-2/1", "NOPE", outcome="UnknownSymbol"),
         poll("j-3", "IBM", children=1),
         poll("j-3/0", "IBM"),
+        poll("j-4", "KO", "NOPE", children=1),
+        poll("j-4/0", "KO", "NOPE", outcome="Truncated", children=1),
+        poll("j-4/0/1", "NOPE"),
     ]
 
     assert await covered(store, BARS, "AAPL", *polls) == []
+    assert await covered(store, BARS, "KO") == []
     assert await covered(store, BARS, "MSFT")
     assert await covered(store, BARS, "IBM")
 

@@ -12,13 +12,14 @@ import connectors
 from connectors import Call
 from streams.messaging import topics
 from streams.messaging.messages import DeadLetter, Page, RawMeta
-from streams.processing.normalize import Normalizer, dead_row, encode, normalize
+from streams.processing.normalize import FAULT, Normalizer, dead_row, encode, normalize
 
 NOW = 1_780_000_000_000
 RAW = (topics.RAW_RESPONSES, 3, 42)
 BARS = Call(dataset="bars", symbols=("AAPL",), interval="1d")
 FAULTY = """
-from connectors.declaration import Connector, Endpoint
+from connectors.declaration import Connector
+from connectors.endpoints import Endpoint
 from connectors.symbols import Symbols
 from connectors.calls import Auth
 
@@ -186,7 +187,7 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_the_stream_goes_on(fa
 
     letter = DeadLetter.model_validate(outbox.to(topics.DEAD_LETTERS)[0])
     assert (letter.stage, letter.rule) == ("normalize", "fault")
-    assert letter.reason == "RuntimeError: a bug of this connector"
+    assert letter.reason == FAULT
     assert (letter.provider, letter.raw_offset) == ("faulty", 42)
     assert len(outbox.to("market.bars")) == 1
 

@@ -13,15 +13,17 @@ from streams.processing.validate import judge_bars, validate
 DAY = 86_400_000
 HOUR = 3_600_000
 NAN = math.nan
+RECEIVED = 1_999_998_000_000  # 2033, a full hour
 OPENING = 1_717_421_400_000  # 2024-06-03 13:30 UTC: New York opens at half past
 PRICES = ("open", "high", "low", "close")
+LONG = ("1d", "1w", "1mo")
 OPTIONAL = ("vwap", "trades", "adj_close", "quote_volume")
 COLUMNS = ("ts", *PRICES, "volume")
 GOOD = {"ts": 0, "open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 100.0}
 
 
 def envelope(asset_class="equity", symbol="AAPL"):
-    return {"symbol": symbol, "asset_class": asset_class, "source": "yahoo", "observed_at": 5, "request_id": "r"}
+    return {"symbol": symbol, "asset_class": asset_class, "source": "yahoo", "observed_at": RECEIVED, "request_id": "r"}
 
 
 def columns(*rows, interval="1d", asset_class="equity", symbol="AAPL", **optional):
@@ -78,7 +80,41 @@ def test_an_unreadable_value_of_an_optional_column_rejects_its_bar(name, value):
     frame, rejects = judge_bars(columns({}, {}, **{name: [1.0, value]}))
 
     assert getattr(frame, name) == [1.0]
-    assert [(reject.rule, reject.reason) for reject in rejects] == [(name, f"{name} is unreadable")]
+    assert [(reject.rule, reject.reason) for reject in rejects] == [(name, f"{name} is negative or unreadable")]
+
+
+@pytest.mark.parametrize(
+    ("interval", "latest"), [("1m", RECEIVED), ("1h", RECEIVED), *((name, RECEIVED + 14 * HOUR) for name in LONG)]
+)
+def test_a_bar_that_begins_after_it_was_received_is_rejected_and_one_that_begins_then_is_kept(interval, latest):
+    """A bar of a day and longer is stamped 00:00 UTC of a date that begins up to 14 hours earlier in the far east."""
+    frame, rejects = judge_bars(columns({"ts": latest}, {"ts": latest + HOUR}, interval=interval))
+
+    assert frame.ts == [latest]
+    assert [(reject.rule, reject.row["ts"]) for reject in rejects] == [("future", latest + HOUR)]
+
+
+def test_without_a_time_of_receipt_no_bar_is_too_late():
+    found = columns({"ts": RECEIVED})
+    found.envelope["observed_at"] = 0
+
+    assert rules(found) == []
+
+
+@pytest.mark.parametrize("name", ["trades", "quote_volume"])
+def test_a_negative_count_rejects_its_bar_and_zero_does_not(name):
+    frame, rejects = judge_bars(columns({}, {}, **{name: [0.0, -1.0]}))
+
+    assert getattr(frame, name) == [0.0]
+    assert [reject.rule for reject in rejects] == [name]
+
+
+def test_a_vwap_of_zero_or_less_is_absent_and_one_outside_the_range_is_kept():
+    """Odd lots count for the average but not for high and low."""
+    frame, rejects = judge_bars(columns({}, {}, {}, vwap=[0.0, -1.0, 99.0]))
+
+    assert (frame.vwap, rejects) == ([None, None, 99.0], [])
+    assert judge_bars(columns({}, vwap=[0.0]))[0].vwap is None
 
 
 def test_unreadable_values_are_named_in_the_rejected_row():
@@ -250,6 +286,7 @@ def is_good(row, asset_class):
         and (asset_class == "commodity" or min(low, *ends, high) > 0)
         and (row["volume"] is None or 0 <= row["volume"] < math.inf)
         and all(fine(row[name]) for name in OPTIONAL)
+        and all(row[name] is None or row[name] >= 0 for name in ("trades", "quote_volume"))
     )
 
 
@@ -274,6 +311,7 @@ def test_nothing_but_good_bars_passes(found):
     if frame is not None:
         assert all(is_good(row, frame.asset_class) for row in rows_of(frame))
         assert len(frame.ts) >= 1
+        assert frame.asset_class == "commodity" or all(vwap is None or vwap > 0 for vwap in frame.vwap or ())
         assert all(a < b for a, b in zip(frame.ts, frame.ts[1:], strict=False))
         assert Bars.model_validate(frame.model_dump()) == frame
 
@@ -348,7 +386,7 @@ def test_a_record_that_breaks_a_rule_is_rejected(record, rule):
         action(kind="split", ratio=0.1),
         action(kind="dividend", amount=0.25),
         action(kind="dividend", amount_adjusted=0.0625),
-        News(source="yahoo", observed_at=5, request_id="r", id="1", ts=1, title="t"),
+        News(source="yahoo", observed_at=RECEIVED, request_id="r", id="1", ts=1, title="t"),
     ],
 )
 def test_a_record_that_keeps_the_rules_passes_as_it_is(record):

@@ -2,8 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from streams.messaging.cancellations import WITHDRAWN
 
+from streams.messaging.cancellations import WITHDRAWN
 from streams.messaging.messages import PollDone
 from streams.sessions.in_flight import PASSING, TRIES, InFlight, report_of
 from streams.sessions.spec import HOUR_MS, Asset, Spec

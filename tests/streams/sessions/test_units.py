@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors import connector
 from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, InvalidSpec, Spec, preset
-from streams.sessions.units import LONGEST_MS, OWNER_COMMAND, SHORTEST_MS, check, cost, interval_ms, once, quotes
+from streams.sessions.units import LONGEST_MS, ORDER, SHORTEST_MS, check, cost, interval_ms, once, quotes
 
 NOW = 1_717_419_600_000
 PRODUCTION = preset("production", "p")
@@ -27,20 +27,20 @@ def told(limits, *, budget=None, keys=1, used=0.0, resets_ms=0):
     return {"keys": [key] * keys, "budget": budget}
 
 
-@given(SOURCES, ASSETS, st.integers(0, 6 * HOUR_MS), st.sets(st.sampled_from(OWNER_COMMAND), min_size=1))
+@given(SOURCES, ASSETS, st.integers(0, 6 * HOUR_MS), st.sets(st.sampled_from(ORDER), min_size=1))
 def test_a_session_is_laid_out_the_same_later_on_the_day_and_whatever_the_order(source, assets, later, datasets):
     units = once(source, assets, datasets, NOW)
 
     assert once(source, assets, list(datasets)[::-1], NOW + later) == units
     assert len({unit.id for unit in units}) == len(units)
     assert {unit.call.dataset for unit in units} <= datasets
-    places = [OWNER_COMMAND.index(unit.call.dataset) for unit in units]
+    places = [ORDER.index(unit.call.dataset) for unit in units]
     assert places == sorted(places)
 
 
 @given(SOURCES, ASSETS)
 def test_every_unit_is_one_call_that_its_source_can_be_asked(source, assets):
-    for unit in once(source, assets, OWNER_COMMAND, NOW):
+    for unit in once(source, assets, ORDER, NOW):
         assert connector(source).split(unit.call) == [unit.call]
         assert connector(source).request(unit.call).endpoint
 
@@ -63,8 +63,8 @@ def test_symbols_share_a_call_where_the_source_takes_several():
 
 
 def test_what_a_source_does_not_sell_or_spell_is_left_out():
-    assert once("alpaca", [Asset("GC", "commodity")], OWNER_COMMAND, NOW) == []
-    assert once("polygon", [Asset("AAPL")], ["insider"], NOW) == []
+    assert once("alpaca", [Asset("GC", "commodity")], ORDER, NOW) == []
+    assert once("polygon", [Asset("AAPL")], ["recommendations"], NOW) == []
 
 
 @pytest.mark.parametrize("mode", PRESETS)

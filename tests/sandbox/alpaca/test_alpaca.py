@@ -7,6 +7,7 @@ import pytest
 from sandbox import Clock, Fault, Sandbox, SandboxSettings
 from sandbox.market.actions import dividend_factors, split_divisors
 from sandbox.market.newsroom import news
+from sandbox.market.reorganizations import rename, spin_off
 
 NOW = datetime(2026, 7, 15, 15, 30, 10, tzinfo=UTC)
 BARS = "/v2/stocks/bars"
@@ -273,3 +274,27 @@ async def test_faults_reach_the_bars(sandbox, get):
     page = await get(BARS, symbols="AAPL", timeframe="1Day", start=(NOW - timedelta(days=30)).date().isoformat())
 
     assert sum(bar["c"] < 0 for bar in page["bars"]["AAPL"]) == 1
+
+
+async def test_a_company_s_new_symbol_and_the_part_that_left_it(sandbox, get):
+    renamed = {name: rename(sandbox.market, name, NOW) for name in FIVE}
+    split_up = {name: spin_off(sandbox.market, name, NOW) for name in FIVE}
+    assert any(renamed.values())
+    assert any(split_up.values())
+    asked = {"symbols": ",".join(FIVE), "start": "1960-01-01", "end": "2026-07-15", "types": "name_change,spin_off"}
+    found = (await get("/v1/corporate-actions", **asked))["corporate_actions"]
+
+    changes = {row["new_symbol"]: (row["old_symbol"], row["process_date"]) for row in found["name_changes"]}
+    assert changes == {name: (each.before, each.day.isoformat()) for name, each in renamed.items() if each}
+    left = {row["source_symbol"]: (row["new_symbol"], row["new_rate"], row["ex_date"]) for row in found["spin_offs"]}
+    assert left == {name: (e.symbol, e.ratio, e.ex_date.isoformat()) for name, e in split_up.items() if e}
+
+
+async def test_values_of_indices_are_a_grant_of_their_own(sandbox, get):
+    values = (await get("/v1beta1/indices/latest/values", index_symbols="SPX,NOPE"))["values"]
+
+    assert values.keys() == {"SPX"}
+    assert values["SPX"]["v"] == sandbox.market.quote("^GSPC", NOW).price
+    assert (await get("/v1beta1/indices/latest/values", key="basic", expect=403, index_symbols="SPX")) == {
+        "message": "forbidden: insufficient grants"
+    }

@@ -5,11 +5,18 @@ import contextlib
 import logging
 
 import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NodeNotReadyError,
+    TopicAuthorizationFailedError,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.kafka import connection
-from infra.kafka.connection import BadBrokerUrl, BrokerUnreachable, answers, bootstrap_servers, connected
+from infra.kafka.connection import BadBrokerUrl, BrokerUnreachable, answers, bootstrap_servers, connected, passes
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import PortBusy, free_port, require_free
 
@@ -135,3 +142,17 @@ def test_a_port_in_use_is_named():
 
     with pytest.raises(PortBusy, match=f"port {port} on 127.0.0.1 is already in use"):
         asyncio.run(occupied())
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KafkaTimeoutError(), True),
+        (KafkaConnectionError(), True),
+        (NodeNotReadyError(), True),
+        (MessageSizeTooLargeError(), False),
+        (TopicAuthorizationFailedError(), False),
+    ],
+)
+def test_only_a_broker_that_is_away_or_busy_is_worth_another_try(error, expected):
+    assert passes(error) is expected

@@ -1,6 +1,6 @@
 """The store on a server: the same code through HTTP, and what happens when nobody answers.
 
-The server is that of `tests/conftest.py`: real HTTP around the embedded engine.
+The server is ClickHouse's own (`infra.clickhouse.server`).
 """
 
 import http.server
@@ -90,16 +90,16 @@ async def test_a_closed_port_is_unavailable_and_told_without_the_password(unused
     assert "s3cret" not in str(unavailable.value)
 
 
-async def test_a_server_that_went_away_is_unavailable_until_it_is_back(server, tmp_path):
+async def test_a_server_that_went_away_is_unavailable_until_it_is_back(server):
     async with await Store.open(url_of(server)) as store:
         await migrate(store)
-        server.stop()
+        await server.stop()
         with pytest.raises(StoreUnavailable):
             await store.insert("bars_log", BAR)
         with pytest.raises(StoreUnavailable):
             await store.query("SELECT 1")
 
-        server.__init__(tmp_path / "engine", server.server_port)
+        await server.start()
         await store.insert("bars_log", BAR)
 
         assert (await store.query("SELECT count() FROM bars")).rows == [(1,)]

@@ -273,3 +273,10 @@ async def test_heavy_calls_cost_more(path, credits):
         answers = [await http.get(f"{sandbox.url}/eodhd{path}api_token={key}") for key in keys]
 
         assert [answer.status for answer in answers] == [200, 402]
+
+
+async def test_a_listing_that_is_no_more_answers_its_last_values(get):
+    row = await get("/real-time/GONE.US")
+
+    assert (row["code"], row["close"]) == ("GONE.US", 4.2)
+    assert datetime.fromtimestamp(row["timestamp"], UTC).year == 2021
