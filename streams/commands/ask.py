@@ -19,7 +19,6 @@ from streams.commands.console import fail, load_settings, make_call, moment, one
 from streams.messaging.messages import PollRequest
 from streams.planning import routing
 from streams.runtime import discovery
-from streams.runtime.process_tree import ask_status
 from streams.runtime.query import answer
 
 
@@ -65,7 +64,7 @@ def _keys(keys: list[dict[str, Any]]) -> str:
 async def _status(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {"worker": "not running"}
     try:
-        found["live"] = await ask_status(discovery.find(settings).web_url)
+        found["live"] = await discovery.find(settings).pages.status()
         found["worker"] = "ready" if found["live"]["ready"] else "starting"
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass

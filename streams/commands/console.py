@@ -20,7 +20,11 @@ from infra.clickhouse import StoreError
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings, SettingsInvalid
 from streams.collecting.toml_file import DeclarationsInvalid
+from streams.runtime.pages import AccessRefused
+from streams.runtime.run_file import RunFileInvalid
 
+EXPECTED = (AccessRefused, BrokerUnreachable, DeclarationsInvalid, RunFileInvalid, SettingsInvalid, StoreError)
+"""What a user can mend, told in one line."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -40,7 +44,7 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except ConnectorError as error:
             fail(str(error), 2)
-        except (BrokerUnreachable, StoreError, SettingsInvalid, DeclarationsInvalid) as error:
+        except EXPECTED as error:
             fail(str(error))
         except ValidationError as error:
             fail(explain(error))

@@ -15,7 +15,8 @@ from infra.child_process import ChildFailed
 from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
 from streams.commands.console import fail, load_settings, one_line_errors
-from streams.runtime.process_tree import AlreadyRunning, PartEnded, Stack
+from streams.runtime.process_tree import PartEnded, Stack
+from streams.runtime.run_file import AlreadyRunning
 
 
 @click.command()
@@ -74,7 +75,7 @@ def worker() -> None:
     """Run one worker against KAFKA_URL and CLICKHOUSE_URL (the same as `faust -A streams worker`)."""
     settings = load_settings()
     try:
-        require_free(settings.web_port)
+        require_free(settings.web_port, settings.web_host)
     except PortBusy as error:
         fail(f"{error} (WEB_PORT)")
     level = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}[settings.log_level]

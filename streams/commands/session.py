@@ -26,7 +26,8 @@ from infra.settings import Settings
 from streams.commands.console import fail, load_settings, one_line_errors, show
 from streams.commands.plan import parts, symbols_of
 from streams.runtime.pipeline import PipelineGone
-from streams.runtime.process_tree import AlreadyRunning, PartEnded
+from streams.runtime.process_tree import PartEnded
+from streams.runtime.run_file import AlreadyRunning
 from streams.sessions import options, units
 from streams.sessions.checkpoint import CheckpointRefused
 from streams.sessions.export import FORMATS, export_to
