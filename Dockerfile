@@ -4,7 +4,7 @@ FROM python:3.11-slim
 RUN useradd --create-home tapestream && install -d -o tapestream /data
 WORKDIR /app
 
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY connectors connectors
 COPY streams streams
 COPY agents agents

@@ -123,7 +123,12 @@ class Monitor:
             "rows_stored": worker.sink.rows if worker.sink else 0,
             "store_away": bool(worker.sink and worker.sink.waiting_for_store),
             "owned": worker.ownership.owned(),
-            "quotes": {"known": len(worker.quotes), "hits": worker.quotes.hits, "misses": worker.quotes.misses},
+            "quotes": {
+                "known": len(worker.quotes),
+                "hits": worker.quotes.hits,
+                "misses": worker.quotes.misses,
+                "unreadable": worker.quotes.unreadable,
+            },
             "providers": {
                 name: views.provider(name, pool.account, pool.terms, now) for name, pool in worker.pools.items()
             },

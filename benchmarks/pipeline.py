@@ -88,7 +88,7 @@ async def limit(messages: list[tuple[RawMeta, bytes]], folder: Path) -> float:
         total = waiting = 0
         batch: dict[str, list[Any]] = {name: [] for name in table.columns}
         for meta, body in messages:
-            for record in normalize(meta, body, ("", 0, 0))[0]:
+            for record in normalize(meta, body, ("", 0, 0)).records:
                 for name, column in bar_rows(record.__dict__).items():
                     batch[name].extend(column)
                 waiting = len(batch["ts"])

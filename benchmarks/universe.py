@@ -26,10 +26,8 @@ from infra.child_process import Child
 from infra.clock import now_ms
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
-from streams.messaging import topics
-from streams.messaging.listener import Hearing
-from streams.messaging.messages import CollectorRun, CollectRequest, new_id
-from streams.messaging.producer import Outbox
+from streams.collecting import runs
+from streams.messaging.messages import CollectorRun
 from streams.runtime.pages import Pages, new_token
 from streams.runtime.process_tree import answers, sandbox_environment
 
@@ -77,19 +75,7 @@ async def measure(symbols: int, folder: Path, *, server: bool) -> Result:
 
 async def collect(bootstrap: str, collector: str) -> CollectorRun:
     """Have a collector run, and give its report."""
-    now = now_ms()
-    request = CollectRequest(run_id=new_id(), collector=collector, cause="command", due_at=now, asked_at=now)
-    outbox = Outbox(bootstrap)
-    await outbox.start()
-    try:
-        async with Hearing(bootstrap, topics.COLLECT_DONE, patient=False) as hearing:
-            with hearing.about(request.run_id) as inbox:
-                await outbox.send(topics.COLLECT_REQUESTS, request.encode(), key=collector, partition=0)
-                heard = await inbox.get()
-    finally:
-        await outbox.stop()
-    assert isinstance(heard, bytes), heard
-    return CollectorRun.decode(heard)
+    return await runs.run(bootstrap, runs.request(collector, now_ms(), full=False))
 
 
 @asynccontextmanager

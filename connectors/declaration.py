@@ -236,6 +236,28 @@ class Connector:
 
     def read(self, call: Call, request: Request, answer: Answer, request_id: str = "") -> Outcome:
         """Turn an answer into its outcome. Never raises for what a provider sent, however broken."""
+        return self._guarded(call, request, answer, request_id, self._outcome)
+
+    def verdict(self, call: Call, request: Request, answer: Answer) -> errors.Refusal | None:
+        """Find the refusal in an answer, if it is one, without making records; `read` finds what is malformed, too.
+
+        That costs a fraction of reading it. The latest value of one symbol is read: its absence is the refusal. Never
+        raises for what a provider sent, however broken.
+        """
+        if len(call.symbols) == 1 and request.endpoint and self.endpoint(request.endpoint).latest:
+            return self.read(call, request, answer).refusal
+        return self._guarded(call, request, answer, "", self._refused).refusal
+
+    def fields(self, request: Request) -> Mapping[str, str]:
+        """Query parameters and path fields of a request, by name."""
+        found = self.endpoint(request.endpoint).pattern.search(request.path) if request.endpoint else None
+        path_fields = found.groupdict() if found else {}
+        return {**{name: unquote(text) for name, text in path_fields.items()}, **request.params}
+
+    def _guarded(
+        self, call: Call, request: Request, answer: Answer, request_id: str, look: Callable[[Reading], Outcome]
+    ) -> Outcome:
+        """What `look` finds in an answer; whatever reading it raises is a refusal, too."""
         try:
             reading = Reading(
                 source=self.name,
@@ -248,7 +270,7 @@ class Connector:
                 request_id=request_id,
                 pattern=self.endpoint(request.endpoint).pattern if request.endpoint else None,
             )
-            return self._admitted(request, self._outcome(reading))
+            return self._admitted(request, look(reading))
         except errors.Refusal as refusal:
             return Outcome(refusal=refusal)
         except errors.OutOfScope:
@@ -269,14 +291,15 @@ class Connector:
             return replace(found, next=None, cut_off=f"next page: {error}")
         return found
 
-    def fields(self, request: Request) -> Mapping[str, str]:
-        """Query parameters and path fields of a request, by name."""
-        found = self.endpoint(request.endpoint).pattern.search(request.path) if request.endpoint else None
-        path_fields = found.groupdict() if found else {}
-        return {**{name: unquote(text) for name, text in path_fields.items()}, **request.params}
+    def _refused(self, reading: Reading) -> Outcome:
+        refusal = self._said(reading)
+        return Outcome(refusal=refusal if isinstance(refusal, errors.Refusal) else None)
+
+    def _said(self, reading: Reading) -> errors.Refusal | NoRecords | None:
+        return self.refusal(reading) or self._by_status(reading.answer)
 
     def _outcome(self, reading: Reading) -> Outcome:
-        refusal = self.refusal(reading) or self._by_status(reading.answer)
+        refusal = self._said(reading)
         if isinstance(refusal, errors.Refusal):
             return Outcome(refusal=refusal)
         if refusal is NO_RECORDS or not reading.request.endpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypedDict
@@ -16,6 +17,7 @@ from connectors import errors
 from connectors.calls import Answer, Call, Request
 from connectors.fields import currency, kind, read_csv, shown
 from connectors.items import Item, LeftOut, Next, Reject
+from connectors.members import Members
 from connectors.records import AssetClass, Envelope
 from connectors.symbols import QUOTE_COINS, Symbols
 
@@ -89,13 +91,13 @@ class Reading:
         return self.answer.body.decode("utf-8", "replace")
 
     @cached_property
-    def object(self) -> dict[str, Any]:
-        """The body as a JSON object, or an empty one when it is anything else: for refusal hooks."""
-        try:
-            body = self.json
-        except errors.MalformedPayload:
-            return {}
-        return body if isinstance(body, dict) else {}
+    def object(self) -> Mapping[str, Any]:
+        """The members of the body, if it is a JSON object, and none when it is anything else: for refusal hooks."""
+        with suppress(ValueError):
+            return Members(self.answer.body)
+        with suppress(errors.MalformedPayload):
+            return self.json if isinstance(self.json, dict) else {}
+        return {}
 
     def csv(self, *columns: str) -> list[dict[str, str]]:
         """The body as CSV rows; `columns` must be in its header. Raises `MalformedPayload`."""

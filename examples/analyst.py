@@ -14,8 +14,7 @@ import asyncio
 import sys
 from typing import Any
 
-from infra import settings
-from streams.runtime.query import answer
+from streams.client import TapestreamError, query
 
 HELD = """
 SELECT source, interval, adjustment, count() AS bars, min(ts) AS first, max(ts) AS last
@@ -47,8 +46,10 @@ GROUP BY source ORDER BY source
 
 def ask(sql: str) -> list[dict[str, Any]]:
     """Rows of an answer as dicts; `pandas.DataFrame(ask(sql))` makes a frame of them."""
-    found = asyncio.run(answer(settings.load(), sql))
-    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+    try:
+        return asyncio.run(query(sql))
+    except TapestreamError as error:
+        sys.exit(str(error))
 
 
 def main(symbol: str) -> None:

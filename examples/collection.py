@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from streams.client.collection import Collection
+from streams.client import Collection
 
 SYMBOLS = ["AAPL", "MSFT", "SPY:etf", "BTC-USD"]
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from streams.client.scheduler import Scheduler
+from streams.client import SchedulerClient
 
 
 def lines(statistics: dict[str, Any]) -> Iterator[str]:
@@ -24,7 +24,7 @@ def lines(statistics: dict[str, Any]) -> Iterator[str]:
 
 def main(*, sandbox: bool) -> None:
     """Add AMD, drop XOM, collect daily prices and tell how everything stands."""
-    with Scheduler(sandbox=sandbox) as scheduler:
+    with SchedulerClient(sandbox=sandbox) as scheduler:
         print("The pipeline is", "one of its own" if scheduler.own else "the one that runs already")
         scheduler.add_symbol("AMD")
         scheduler.remove_symbol("XOM")

@@ -13,9 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from infra import settings
-from streams.client import Bar, subscribe
-from streams.runtime.process_tree import ProcessTreeAddress
+from streams.client import Bar, find_pipeline, subscribe
 
 
 @dataclass(slots=True)
@@ -47,18 +45,11 @@ class Crossing:
         return "up" if above else "down"
 
 
-def broker() -> str:
-    """The broker of the embedded pipeline that runs here, else KAFKA_URL."""
-    found = settings.load()
-    running = ProcessTreeAddress.find(found.data_dir)
-    return running.kafka_url if running else found.kafka_url
-
-
 async def follow(options: argparse.Namespace) -> None:
     """Print crossings and quotes until interrupted."""
     series: dict[tuple[str, str, str], Crossing] = {}
     wanted = {"symbols": options.symbols, "group": options.group, "history": options.history}
-    async for record in subscribe(broker(), "bars", "quote", **wanted):
+    async for record in subscribe(find_pipeline().bootstrap, "bars", "quote", **wanted):
         if not isinstance(record, Bar):
             tell(record["ts"], record["symbol"], f"quote {record['price']} ({record['source']})")
         elif record.interval == options.interval:

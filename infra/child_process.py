@@ -14,11 +14,13 @@ from typing import BinaryIO, Self
 
 import psutil
 
+from infra.errors import PipelineError
+
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 POLL_S = 0.05  # how soon the end of a child is noticed
 
 
-class ChildFailed(RuntimeError):
+class ChildFailed(PipelineError):
     """A child process could not be started, ended too early, or did not get ready in time."""
 
 

@@ -31,6 +31,11 @@ def now_ms() -> int:
     return real if _clock.rate == 1 else round(_clock.anchor_ms + (real - _clock.anchor_ms) * _clock.rate)
 
 
+def real_s(ms: int) -> float:
+    """Seconds of real time in which `ms` of this clock pass."""
+    return ms / 1000 / _clock.rate
+
+
 async def sleep(seconds: float) -> None:
     """Wait for a number of seconds by this clock."""
     await asyncio.sleep(seconds / _clock.rate)

@@ -3,10 +3,12 @@
 import errno
 import socket
 
+from infra.errors import PipelineError
+
 LOOPBACK = "127.0.0.1"
 
 
-class PortBusy(OSError):
+class PortBusy(PipelineError, OSError):
     """Another process listens on the wanted port."""
 
 

@@ -20,6 +20,8 @@ from dotenv.main import resolve_variables
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from infra.errors import ConfigurationError
+
 GIB = 2**30
 OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER")
 """What the variables of each provider are called: `POLYGON_KEYS`, …"""
@@ -30,7 +32,7 @@ TOKEN = re.compile(r"[!-~]{16,}")
 BREAKER = re.compile(r"([1-9][0-9]{0,3})/([0-9]{1,6}(?:\.[0-9]+)?)(?:/([1-9][0-9]{0,3}))?")
 
 
-class SettingsInvalid(Exception):
+class SettingsInvalid(ConfigurationError):
     """A variable or a line of `.env` cannot be used; the message says which, why, and what to write."""
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from infra.terminal import printable
+
 OURS = ("agents", "streams", "infra")
 NOISY = ("faust", "mode", "aiokafka")
 TELLTALE = ("httpx", "httpcore", "hpack")  # below WARNING they log URLs and headers, and so our keys
@@ -30,8 +32,8 @@ def config(level: str = "info") -> dict[str, Any]:
         "foreign_pre_chain": _SHARED,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([] if terminal else [structlog.processors.format_exc_info]),
-            _terminal_renderer() if terminal else structlog.processors.JSONRenderer(),
+            structlog.processors.format_exc_info,  # without local variables, and so without our keys
+            *([_shown, structlog.dev.ConsoleRenderer()] if terminal else [structlog.processors.JSONRenderer()]),
         ],
     }
     quiet = {"level": "DEBUG" if level == "debug" else "WARNING"}
@@ -47,9 +49,9 @@ def config(level: str = "info") -> dict[str, Any]:
     }
 
 
-def _terminal_renderer() -> structlog.typing.Processor:
-    """Plain tracebacks: the default ones show local variables, and so our keys."""
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+def _shown(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a terminal would obey is shown, in whatever value it is. JSON escapes it by itself."""
+    return {name: value if isinstance(value, int | float) else printable(str(value)) for name, value in event.items()}
 
 
 def configure(level: str = "info") -> None:

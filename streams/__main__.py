@@ -17,7 +17,7 @@ from streams.commands.symbols import symbols
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="tapestream")
+@click.version_option(package_name="tapestream", prog_name="tapestream")
 def main() -> None:
     """Keep a ClickHouse full of clean market data: eight providers, Kafka, Faust, one unified form."""
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from agents.collecting.leader import Leader
@@ -24,17 +25,17 @@ from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from agents.sink import Sink
 from connectors import connectors
-from infra import clock, telemetry
-from infra.clickhouse import Store, StoreError, StoreOwned, migrate
+from infra import clock, tasks, telemetry
+from infra.clickhouse import Store, StoreOwned, migrate
 from infra.clickhouse.queries import CallCost, calls_since
-from infra.kafka.admin import TopicMismatch, TopicRefused, ensure_topics
-from infra.kafka.connection import BrokerUnreachable
+from infra.kafka.admin import ensure_topics
 from infra.settings import Settings
+from infra.terminal import printable
 from streams import application
 from streams.accounts import account as accounts
 from streams.accounts.account import Account
 from streams.collecting.declarations import load
-from streams.collecting.toml_file import DeclarationsInvalid
+from streams.errors import TapestreamError
 from streams.messaging import topics
 from streams.messaging.mailbox import Mailboxes, Work
 from streams.messaging.messages import OwnerCommand
@@ -43,11 +44,10 @@ from streams.processing.normalize import Normalizer
 from streams.processing.table_rows import TABLES
 from streams.processing.track_calls import CallTracker
 from streams.runtime.pages import keep_token, new_token
-from streams.runtime.run_file import AlreadyRunning, RunFile
+from streams.runtime.run_file import RunFile
 
 log = telemetry.get(__name__)
 
-CANNOT_START = (AlreadyRunning, BrokerUnreachable, TopicMismatch, TopicRefused, StoreError, DeclarationsInvalid)
 STORED = frozenset(TABLES)
 OWNED_S = 5.0  # Kafka assigns partitions within a heartbeat or two
 DRAIN_S = 10.0  # of the 15 s that a stop may take
@@ -64,9 +64,11 @@ class Worker:
         self.pools = open_key_pools(settings)
         self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
-        self.ownership = Ownership(self.pools, self.outbox, counted=settings.embedded_store)
+        self.ownership = Ownership(
+            self.pools, self.outbox, counted=settings.embedded_store, on_fault=partial(self._fail, "owner")
+        )
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
-        self.leader = Leader(self, on_fault=lambda error: self._fail("leader", error))
+        self.leader = Leader(self, on_fault=partial(self._fail, "leader"))
         given = settings.web_token
         self._token = given.get_secret_value() if given else new_token()
         self._kept: RunFile | None = None
@@ -143,7 +145,7 @@ class Worker:
             await migrate(self.store)
             await self._replay_calls(self.store)
             declared = load()
-        except CANNOT_START as error:
+        except TapestreamError as error:
             if self.store:
                 await self.store.close()
             raise SystemExit(f"tapestream: {error}") from None
@@ -159,7 +161,7 @@ class Worker:
         )
         await self.leader.open(self.store, declared)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
-        self._sinking.add_done_callback(self._sink_ended)
+        tasks.report_fault(self._sinking, partial(self._fail, "sink"))
         log.info("worker.opened", store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values()))
 
     async def _open_poller(self, store: Store) -> None:
@@ -187,7 +189,7 @@ class Worker:
             window=window,
             high=MAILBOX_HIGH,
             consumer=self.app.consumer,
-            on_fault=lambda error: self._fail(actor, error),
+            on_fault=partial(self._fail, actor),
             **options,
         )
 
@@ -243,7 +245,7 @@ class Worker:
             self._kept.release()
         if self._failure:
             # everything is stored and closed; Faust's own way out hangs when its stop raises (tried)
-            sys.stderr.write(f"tapestream: {self._failure}\n")
+            sys.stderr.write(printable(f"tapestream: {self._failure}\n"))
             sys.stderr.flush()
             os._exit(1)
 
@@ -274,10 +276,6 @@ class Worker:
         """Join the sink's group while Faust joins its own: each takes seconds."""
         await sink.start()
         await sink.run()
-
-    def _sink_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self._fail("sink", error)
 
     def _fail(self, actor: str, error: BaseException) -> None:
         """An actor that cannot continue ends the worker. Nothing more is acknowledged, and an operator has to look."""

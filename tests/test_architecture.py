@@ -30,8 +30,8 @@ PURE = [
     or path == ROOT / "streams" / "collecting" / "schedule.py"
 ]
 HARMLESS = {
-    *("__future__", "bisect", "collections", "croniter", "csv", "dataclasses", "datetime", "decimal", "enum"),
-    *("functools", "hashlib", "html"),
+    *("__future__", "bisect", "collections", "cronsim", "csv", "dataclasses", "datetime", "decimal", "enum"),
+    *("contextlib", "email", "functools", "hashlib", "html"),
     *(
         "io",
         "itertools",
@@ -46,7 +46,7 @@ HARMLESS = {
         "urllib",
         "zoneinfo",
     ),
-    *("orjson", "pydantic"),
+    *("msgspec", "orjson", "pydantic"),
 }
 """What pure code may import: nothing here knows a socket, a clock, the environment or a log."""
 SETTINGS = {"infra.settings", "infra.clickhouse.queries"}
@@ -152,6 +152,19 @@ def test_pure_code_asks_no_clock(path):
 
 def test_outbound_http_is_one_module():
     assert importers("httpx") == {"agents/polling/transport.py"}
+
+
+PRINTS = re.compile(
+    r"\bclick\.(?:echo|secho)\((?!CLEAR)|(?<![\w.])print\(|\bConsole\(|\bsys\.std(?:out|err)\.write\((?!printable)"
+)
+
+
+def test_commands_print_through_one_place():
+    printing = {relative(path) for path in SOURCES if PRINTS.search(path.read_text(encoding="utf-8"))}
+
+    assert {path for path in printing if path.startswith(("streams/commands/", "streams/topology", "agents/"))} == {
+        "streams/commands/console.py"
+    }
 
 
 def test_imports_point_one_way():

@@ -16,8 +16,9 @@ from infra import settings
 from infra.clickhouse import DATASET_TABLES, Store, migrate
 from infra.clickhouse.queries import OPERATION_TABLES, columns
 from streams.__main__ import main
-from streams.client.client import Bar
+from streams.client import Bar
 from streams.messaging import topics
+from streams.messaging.outcomes import PollOutcome
 from streams.processing.normalize import judge
 from streams.processing.table_rows import TABLES
 
@@ -76,6 +77,10 @@ def test_key_topic_and_table_are_told(dataset):
 
 def test_every_interval_is_told():
     assert set(INTERVAL_MS) <= set(re.findall(r"`(\w+)`", sections("docs/DATASETS.md")["bars"]))
+
+
+def test_every_outcome_is_told():
+    assert set(PollOutcome) <= set(re.findall(r"`(\w+)`", text("docs/DATASETS.md")))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,17 +17,18 @@ from agents.collecting.run_planner import RunPlanner, patiently
 from agents.collecting.run_queue import RunQueue
 from agents.collecting.run_submitter import RunSubmitter, Tally
 from connectors import connectors
-from infra import clock, telemetry
+from infra import clock, tasks, telemetry
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
 from streams.collecting.dependencies import Ending, Readiness, retry_delay_s
 from streams.collecting.model import Collector as Declared
 from streams.collecting.model import Refresh
 from streams.messaging import topics
-from streams.messaging.cancellations import cancel, job_of
+from streams.messaging.cancellations import cancel, next_job_id
 from streams.messaging.dead_letters import unreadable
-from streams.messaging.listener import Hearing
-from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.messaging.listener import Inbox, TopicListener
+from streams.messaging.messages import CollectorRun, CollectRequest, PollDone
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -54,7 +54,7 @@ class CollectorRunner:
         planning: RunPlanner,
         outbox: Outbox,
         store: Store,
-        hearing: Hearing,
+        reports: TopicListener[PollDone],
         settled: Callable[[], Awaitable[None]],
         *,
         sleep: Sleep = clock.sleep,
@@ -65,7 +65,7 @@ class CollectorRunner:
         self._planning = planning
         self._outbox = outbox
         self._store = store
-        self._hearing = hearing
+        self._reports = reports
         self._settled = settled
         self._sleep = sleep
         self._now = now
@@ -160,7 +160,7 @@ class CollectorRunner:
                 await self._outbox.send(topics.COLLECT_REQUESTS, wanted.encode(), key=name, partition=0)
 
     async def _run(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> CollectorRun:
-        started, tally, job_id = self._now(), Tally(), job_of(request.run_id)
+        started, tally, job_id = self._now(), Tally(), next_job_id(request.run_id)
         log.info("collector.begun", collector=declared.name, run_id=request.run_id, refresh=refresh)
         calls = 0
         async with ResourceGauge() as gauge:
@@ -182,7 +182,7 @@ class CollectorRunner:
                 "rss_mb_peak": round(gauge.rss_mb_peak, 1),
                 "cpu_s": round(gauge.cpu_s, 2),
                 **{name: getattr(tally, name) for name in ("attempts", "units", "records", "rejects")},
-                "errors": dict(tally.errors),
+                "errors": {outcome.value: count for outcome, count in tally.errors.items()},
             }
         )
 
@@ -199,13 +199,13 @@ class CollectorRunner:
         plan = await self._planning.plan(declared, members, refresh, request.due_at, self._now())
         tally.covered, tally.units = plan.covered, len(plan.requests)
         for lacking in plan.unavailable:
-            tally.lack("Unavailable", max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
+            tally.lack(PollOutcome.UNAVAILABLE, max(1, len(lacking.symbols)), f"{lacking.dataset}: {lacking.reason}")
         deadline = self._now() + DAY_MS
         if len(plan.work) > 1 and all(wanted.dataset == "assets" for wanted in declared.datasets):
             deadline, tally.bearable = self._now() + LISTS_MS, 1.0  # what one does not list, another may
         submission, asked = RunSubmitter(self._outbox, job_id, deadline), list(plan.requests)
         del plan
-        with self._hearing.about(job_id) as inbox:
+        with self._reports.listen_for(job_id) as inbox:
             overdue = asyncio.create_task(self._overdue(inbox, deadline + OVERDUE_MS), name="overdue")
             try:
                 while asked:
@@ -213,9 +213,7 @@ class CollectorRunner:
                     await submission.run(asked, inbox, tally)
                     asked = await self._again(declared, tally, deadline)
             finally:
-                overdue.cancel()
-                with suppress(asyncio.CancelledError):
-                    await overdue
+                await tasks.end(overdue)
 
     async def _again(self, declared: Declared, tally: Tally, deadline: int) -> list[Any]:
         """Wait before the next attempt and return its requests; none when there is no next attempt."""
@@ -230,9 +228,9 @@ class CollectorRunner:
         tally.passing = len(failed)
         return []
 
-    async def _overdue(self, inbox: asyncio.Queue[Any], until: int) -> None:
+    async def _overdue(self, inbox: Inbox[PollDone], until: int) -> None:
         await self._sleep((until - self._now()) / 1000)
-        inbox.put_nowait(Overdue("requests have not ended, a quarter of an hour after they had to"))
+        inbox.put(Overdue("requests have not ended, a quarter of an hour after they had to"))
 
     def _report(self, request: CollectRequest, refresh: Refresh, state: Ending, reason: str) -> CollectorRun:
         told = request.model_dump(include={"run_id", "collector", "cause", "due_at"})

@@ -12,12 +12,12 @@ from agents.collecting.collector import CollectorRunner
 from agents.collecting.housekeeping import hooks
 from agents.collecting.run_planner import RunPlanner
 from agents.collecting.scheduler import Scheduler
-from infra import telemetry
+from infra import tasks, telemetry
 from streams.collecting.declarations import OWN
 from streams.collecting.model import Declarations
 from streams.messaging import topics
-from streams.messaging.listener import Hearing
 from streams.messaging.mailbox import Mailboxes
+from streams.messaging.requester import poll_reports
 from streams.runtime.stored import settled
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class Leader:
     async def open(self, store: Store, declared: Declarations) -> None:
         """Open what a leader needs. It leads once `collect.requests` is assigned to this worker."""
         worker, bootstrap = self._worker, self._worker.settings.bootstrap
-        hearing = await self._open.enter_async_context(Hearing(bootstrap, topics.POLL_DONE, patient=True))
+        reports = await self._open.enter_async_context(poll_reports(bootstrap, patient=True))
         planning = RunPlanner(store, worker.settings, worker.pools, worker.ownership.owned)
         self._collector = CollectorRunner(
-            declared.collectors, planning, worker.outbox, store, hearing, partial(settled, bootstrap)
+            declared.collectors, planning, worker.outbox, store, reports, partial(settled, bootstrap)
         )
         if scheduled(worker.settings):
             self._scheduler = Scheduler(declared, hooks(store, worker.quotes), worker.outbox, store)
@@ -83,7 +83,7 @@ class Leader:
             self.boxes.own(partitions)
             if self._leading is None:
                 self._leading = asyncio.create_task(self._lead(), name="leader")
-                self._leading.add_done_callback(self._ended)
+                tasks.report_fault(self._leading, self._on_fault)
 
     async def revoked(self, _: Any, partitions: set[Any], **__: Any) -> None:
         """Lead no longer, if `collect.requests` goes to another worker: it starts again what is under way."""
@@ -106,14 +106,8 @@ class Leader:
             await self._scheduler.run()
 
     async def _retire(self) -> None:
-        if self._leading is not None:
-            task, self._leading = self._leading, None
-            task.cancel()
-            await asyncio.wait({task})
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self._on_fault(error)
+        task, self._leading = self._leading, None
+        await tasks.end(task)
 
 
 def scheduled(settings: Settings) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any, Self
 
 import psutil
+
+from infra import tasks
 
 EVERY_S = 1.0  # peaks shorter than a second are not seen
 MIB = 2**20
@@ -24,14 +25,11 @@ class ResourceGauge:
 
     async def __aenter__(self) -> Self:
         self._look()
-        self._task = asyncio.create_task(self._follow(), name="gauge")
+        self._task = tasks.keep_alive(self._follow, "gauge")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
         self._look()
 
     def _look(self) -> None:

@@ -6,19 +6,18 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from connectors import Call
-from streams.messaging.job import Job
+from streams.messaging.job import Job, root_of
+from streams.messaging.listener import Inbox
 from streams.messaging.mailbox import post
 from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.outcomes import RETRYABLE, PollOutcome
 from streams.messaging.producer import Outbox
 from streams.planning.plan import Slip
 
 UNDER_WAY = 64
 """Requests of a run in one provider's mailbox at once: eight providers hold at most 512, however many are wanted."""
-PASSING = frozenset({"RateLimited", "QuotaExhausted", "ProviderUnavailable", "Busy", "Open", "Pending"})
-"""Why a request stays unserved that may be served at another try."""
 TOLD = 3  # examples of failures in a report
 Asked = tuple[Call, Slip]
 
@@ -40,7 +39,7 @@ class Tally:
     fault: str = ""
     records: int = 0
     rejects: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: Counter[PollOutcome] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
     retry: list[tuple[Asked, PollDone]] = field(default_factory=list)
 
@@ -52,7 +51,7 @@ class Tally:
         failures = job.failures
         self.served += len(failures) < sum(not report.children for report in job.done.values())
         for report in failures:
-            if report.outcome in PASSING:
+            if report.outcome in RETRYABLE:
                 self.retry.append(((report.call, slip), report))
             else:
                 self.give_up(report)
@@ -61,7 +60,7 @@ class Tally:
         """Count a request that nobody served."""
         self.lack(report.outcome, 1, f"{' '.join(report.symbols[:TOLD]) or report.dataset}: {_why(report)}")
 
-    def lack(self, outcome: str, count: int, reason: str) -> None:
+    def lack(self, outcome: PollOutcome, count: int, reason: str) -> None:
         """Count what cannot be had."""
         self.errors[outcome] += count
         if len(self.reasons) < TOLD:
@@ -79,16 +78,13 @@ class RunSubmitter:
         self._queues: dict[str, deque[Asked]] = {}
         self._under_way: dict[str, tuple[Job, Slip]] = {}
 
-    async def run(self, asked: Iterable[Asked], inbox: asyncio.Queue[Any], tally: Tally) -> None:
-        """Submit, and return when all has ended. Raises what `inbox` brings instead of a report."""
+    async def run(self, asked: Iterable[Asked], inbox: Inbox[PollDone], tally: Tally) -> None:
+        """Submit, and return when all has ended. Raises the fault of `inbox`."""
         for call, slip in asked:
             self._queues.setdefault(slip[0], deque()).append((call, slip))
         await asyncio.gather(*(self._fill(name) for name in self._queues))
         while self._under_way:
-            heard = await inbox.get()
-            if not isinstance(heard, bytes):
-                raise heard
-            report = PollDone.decode(heard)
+            report = await inbox.next_event()
             root = root_of(report.request_id)
             job, slip = self._under_way.get(root, (None, ()))
             if job and job.note(report) and job.finished:
@@ -109,11 +105,6 @@ class RunSubmitter:
                 PollRequest(request_id=request_id, job_id=self._job_id, call=call, slip=slip, deadline=self._deadline)
             )
         await asyncio.gather(*(post(self._outbox, request) for request in sending))
-
-
-def root_of(request_id: str) -> str:
-    """The id of the request that was submitted."""
-    return request_id.partition("/")[0]
 
 
 def _why(report: PollDone) -> str:

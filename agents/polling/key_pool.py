@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import ceil
 
 from connectors import Connector, connectors
@@ -15,6 +16,7 @@ from streams.accounts import quota
 from streams.accounts.account import Account, Began, ProviderPolicy
 from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window
+from streams.messaging.outcomes import PollOutcome
 
 PROBE_MS = 1_000  # another call is the breaker's probe: ask again soon
 BURST = 10  # so many calls a second are never held back
@@ -30,7 +32,7 @@ class Permit:
 
     label: str
     wait_ms: int
-    why: str = ""
+    why: PollOutcome = PollOutcome.BUSY
     reason: str = ""
 
 
@@ -80,17 +82,17 @@ class KeyPool:
         waits = self._waits(windows, endpoint, weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
-        permit = Permit(label, soonest, "Busy", f"{self.connector.name} is free in {soonest / 1000:.3g} s")
+        permit = Permit(label, soonest, *self._lack(soonest, now))
         pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
             permit = Permit(
-                label, pause, "Open", f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
+                label, pause, PollOutcome.OPEN, f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
             )
         allowance, micros = self.terms.allowance, round(self.usd(endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
-            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), "BudgetExhausted", str(spent))
+            permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), PollOutcome.BUDGET_EXHAUSTED, str(spent))
         return permit
 
     @property
@@ -126,6 +128,14 @@ class KeyPool:
             for window in windows
         )
         return min(starts, default=now)
+
+    def _lack(self, wait_ms: int, now: int) -> tuple[PollOutcome, str]:
+        """What is waited for, and in words: a call of the running minute, or, for longer, the end of a day or month."""
+        name = self.connector.name
+        if wait_ms <= quota.ROLLING_MS["minute"]:
+            return PollOutcome.BUSY, f"{name} is free in {wait_ms / 1000:.3g} s"
+        free_at = datetime.fromtimestamp((now + wait_ms) / 1000, UTC)
+        return PollOutcome.QUOTA_EXHAUSTED, f"{name} has no call left before {free_at:%Y-%m-%d %H:%M} UTC"
 
     def _waits(self, windows: Sequence[Window], endpoint: str, weight: float, now: int) -> dict[str, int]:
         waits = {

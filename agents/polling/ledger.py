@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from infra import telemetry
-from infra.clickhouse import Store, StoreError, StoreUnavailable, log_table
+from infra.clickhouse import Store, StoreUnavailable, log_table
 from streams.messaging import topics
 from streams.messaging.messages import ApiCall
 from streams.messaging.producer import Outbox
@@ -58,7 +58,7 @@ class Ledger:
             batch, self._waiting = self._waiting, []
             try:
                 await self._insert([call for call, _ in batch])
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, every call that waits is told, and none starts)
                 _settle(batch, error)
             else:
                 _settle(batch)
@@ -80,7 +80,7 @@ class Ledger:
                 return
 
 
-def _settle(batch: list[tuple[ApiCall, asyncio.Future[None]]], error: StoreError | None = None) -> None:
+def _settle(batch: list[tuple[ApiCall, asyncio.Future[None]]], error: Exception | None = None) -> None:
     for _, kept in batch:
         if kept.done():
             continue  # its request was cancelled meanwhile

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from agents.polling.key_pool import KeyPool
-from infra import telemetry
+from infra import tasks, telemetry
 from infra.clock import now_ms
+from infra.tasks import OnFault
 from streams.accounts.account import Account
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, WORKER, OwnerCommand, new_id
@@ -27,10 +28,11 @@ class Ownership:
     With `counted` the desks know all there is to know from the start: this worker is the only one there can be.
     """
 
-    def __init__(self, pools: Mapping[str, KeyPool], outbox: Outbox, *, counted: bool) -> None:
+    def __init__(self, pools: Mapping[str, KeyPool], outbox: Outbox, *, counted: bool, on_fault: OnFault) -> None:
         self._desks = pools
         self._outbox = outbox
         self._counted = counted
+        self._on_fault = on_fault
         self._open = {name: asyncio.Event() for name in pools}
         self._asked: dict[str, str] = {}
         self._asking: set[asyncio.Task[None]] = set()
@@ -61,6 +63,7 @@ class Ownership:
                 asking = asyncio.create_task(self._ask(name, self._asked[name]), name=f"take over {name}")
                 self._asking.add(asking)
                 asking.add_done_callback(self._asking.discard)
+                tasks.report_fault(asking, self._on_fault)
 
     def release(self, partitions: Iterable[int]) -> None:
         """Return up the providers of these mailboxes; no call may start from now on."""

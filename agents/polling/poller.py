@@ -1,6 +1,8 @@
-"""Serves the providers' mailboxes: cuts requests into calls, waits for a key, hands on what somebody else may serve.
+"""Serves the providers' mailboxes: cuts requests into calls, waits for a key, hands on what another provider may serve.
 
-Every request ends in exactly one `poll.done`. `agents.polling.caller` makes the calls.
+Handling a request gives a step, and one place carries it out. `End` is reported here. `Received` is reported by the
+normalizer, behind the records of the answer. `Wait` keeps the request in its mailbox. So every request ends in exactly
+one `poll.done`. `agents.polling.caller` makes the calls.
 """
 
 from __future__ import annotations
@@ -8,36 +10,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
-from agents.polling.caller import Caller
+from agents.polling.caller import SLOW_S, Caller, CallResult
 from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
-from connectors import Call, Outcome, Refusal, Request, UnsupportedCall, errors
+from connectors import Call, Refusal, Request, UnsupportedCall, errors
 from infra import clock, telemetry
-from streams.messaging import topics
-from streams.messaging.cancellations import WITHDRAWN, Cancellations, is_cancellation
+from streams.messaging import endings, market, routing_slip, topics
+from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
-from streams.messaging.job import TRUNCATED
-from streams.messaging.mailbox import Parked, post
-from streams.messaging.messages import Cancellation, Hop, Page, PollDone, PollRequest
+from streams.messaging.endings import End, Wait
+from streams.messaging.mailbox import Parked
+from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, PollRequest
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
-from streams.processing.normalize import judge, rows_of
 
 log = telemetry.get(__name__)
 
-PATIENCE_MS = 60_000  # a longer wait passes the request on, if somebody else may serve it, or parks it
+URGENT_PATIENCE_MS = 2_000  # the longest wait for a key that a waiting person is not told of
 STAND_BACK_S = 0.05  # how long bulk leaves the next free call to a request that somebody waits for
-PENDING_S = 10.0  # how long to leave a provider in peace that is still working
-RETRY_BASE_S = 0.5
-RETRY_CAP_S = 30.0
-TRIED_MOST = 50  # hops a request remembers: one that is parked for days meets the same providers again and again
+PENDING_MS = 10_000  # how long to leave a provider in peace that is still working
+RETRY_BASE_MS = 500
+RETRY_CAP_MS = 30_000
 Sleep = Callable[[float], Any]
 Clock = Callable[[], int]
 Ready = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The provider answered: the end is reported with the records of the answer."""
+
+    request: PollRequest
+    result: CallResult
+
+
+Step = End | Received | Wait
 
 
 class Poller:
@@ -67,9 +80,11 @@ class Poller:
         self._sleep = sleep
         self._now = now
         self._cancellations = Cancellations()
+        self._calls: dict[str, int] = {}
+        """Calls in vain of each request that waits for its next one, by request id."""
 
     def arrived(self, event: Any) -> None:
-        """Look at an event of a mailbox as it comes, ahead of its turn: a withdrawal takes effect at once."""
+        """Look at an event of a mailbox as it comes, ahead of its turn: a cancellation takes effect at once."""
         if is_cancellation(event):
             with suppress(ValidationError):
                 self._cancellations.take(Cancellation.decode(event.value))
@@ -77,7 +92,7 @@ class Poller:
     async def handle(self, event: Any) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
-        Returns what to wait for instead, when nobody can serve the request for a while.
+        Returns what to wait for instead, when the request stays in its mailbox.
         """
         try:
             if is_cancellation(event):
@@ -88,7 +103,7 @@ class Poller:
             await unreadable(self._outbox, event, error)
             return None
         try:
-            return await self._serve(request)
+            return await self._carry_out(request, await self._step(request))
         except Exception as error:
             log.exception("poller.fault", request_id=request.request_id, provider=request.provider)
             reason = f"{type(error).__name__}: {error}"
@@ -96,88 +111,92 @@ class Poller:
                 stage="poll", rule="fault", reason=reason, provider=request.provider, request_id=request.request_id
             )
             await self._outbox.send(topics.DEAD_LETTERS, found.encode())
-            await self._done(request, "Fault", reason=reason)
-            return None
+            return await self._carry_out(request, End(request, PollOutcome.FAULT, reason))
 
-    async def _serve(self, request: PollRequest) -> Parked | None:
-        if request.deadline is not None and self._now() >= request.deadline:
-            await self._done(request, "Expired", reason="its deadline passed before anybody could serve it")
-            return None
+    async def _carry_out(self, request: PollRequest, step: Step) -> Parked | None:
+        """The one place where a request ends, or is left to wait."""
+        if isinstance(step, Wait):
+            return self._rest(request, step.until - self._now())
+        self._calls.pop(request.request_id, None)
+        if isinstance(step, Received):
+            await self._caller.keep(step.result, due=step.request)
+        else:
+            await endings.publish(self._outbox, step, self._now())
+        return None
+
+    # -- what to do with a request -----------------------------------------------------------------------------------
+
+    async def _step(self, request: PollRequest) -> Step:
+        if _ends_before(request, self._now()):
+            return End(request, PollOutcome.EXPIRED, "its deadline passed before anybody could serve it")
         if self._cancellations.cover(request.job_id):
-            await self._withdrawn(request)
-            return None
+            return _cancelled(request)
+        if request.not_before is not None and self._now() < request.not_before:
+            return Wait(request.not_before)
         pool = self.pools.get(request.provider)
         if pool is None:
-            return await self._pass_on(request, "Unsupported", f"unknown provider {request.provider!r}")
-        if await self._known(request):
-            return None
+            return self._unserved(request, PollOutcome.UNSUPPORTED, f"unknown provider {request.provider!r}")
+        if self._quotes and (known := self._quotes.answer(request, self._now())):
+            return await self._from_cache(*known)
         await self._ready(request.provider)
         return await self._route(pool, request)
 
-    async def _route(self, pool: KeyPool, request: PollRequest) -> Parked | None:
+    async def _from_cache(self, quotes: list[dict[str, Any]], end: End) -> End:
+        await asyncio.gather(
+            *(
+                self._outbox.send(
+                    topics.MARKET["quote"],
+                    orjson.dumps(record),
+                    key=record["symbol"],
+                    headers=market.headers(record["request_id"]),
+                )
+                for record in quotes
+            )
+        )
+        return end
+
+    async def _route(self, pool: KeyPool, request: PollRequest) -> Step:
         """Find what to ask the provider, or say why it cannot be asked."""
         try:
             skip = pool.not_entitled
             parts = [request.call] if request.page else pool.connector.split(request.call, skip)
             if len(parts) > 1:
-                await self._cut(request, parts)
-                return None
-            call = parts[0]
+                children = tuple(request.child(number, call=part) for number, part in enumerate(parts))
+                return End(request, PollOutcome.CUT, f"{len(parts)} calls", children)
             page = request.page
-            http = pool.connector.admit(page.request()) if page else pool.connector.request(call, skip)
-            return await self._ask(pool, request, call, http)
+            http = pool.connector.admit(page.request()) if page else pool.connector.request(parts[0], skip)
+            return await self._ask(pool, request, parts[0], http)
         except UnsupportedCall as error:
-            return await self._pass_on(request, "Unsupported", str(error))
+            return self._unserved(request, PollOutcome.UNSUPPORTED, str(error))
         except NoKey as error:
-            return await self._without_key(pool, request, str(error))
+            return self._without_key(pool, request, str(error))
 
-    async def _known(self, request: PollRequest) -> bool:
-        """Answer what young quotes can answer, by publishing them once more, and ask only for the others."""
-        call = request.call
-        if self._quotes is None or call.dataset != "quote" or request.force_fresh or request.page:
-            return False
-        sources = {*request.slip, *(hop.provider for hop in request.tried)}
-        found = self._quotes.fresh(call, sources, self._now())
-        if not found:
-            return False
-        await asyncio.gather(
-            *(
-                self._outbox.send(
-                    topics.MARKET["quote"], orjson.dumps({**record, "request_id": request.request_id}), key=symbol
-                )
-                for symbol, record in found.items()
-            )
-        )
-        lacking = tuple(symbol for symbol in call.symbols if symbol not in found)
-        children = [request.child(0, call=call.model_copy(update={"symbols": lacking}))] if lacking else []
-        await self._publish(children)
-        await self._done(request, "cached", children=len(children), records=len(found))
-        return True
-
-    async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Parked | None:
+    async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Step:
+        """Call until the provider has served or refused for good, or until it has to be waited for."""
         endpoint = pool.connector.endpoint(http.endpoint)
         weight = endpoint.weight(len(call.symbols))
-        for attempt in range(self._retries + 1):
+        while True:
             permit = await self._permit(pool, request, endpoint.name, weight)
             if self._cancellations.cover(request.job_id):
-                await self._withdrawn(request)
-                return None
+                return _cancelled(request)
             if permit.wait_ms:
-                return await self._pass_on(request, permit.why, permit.reason, self._now() + permit.wait_ms)
-            outcome = await self._caller.call(pool, request, call, http, permit.label, weight)
-            refusal = outcome.refusal
+                return self._unserved(request, permit.why, permit.reason, self._now() + permit.wait_ms)
+            within_s = self._share_s(request, paid=pool.usd(endpoint.name) > 0)
+            result = await self._caller.call(pool, request, call, http, permit.label, weight, within_s)
+            refusal = result.refusal
             if refusal is None:
-                await self._served(request, outcome)
-                return None
-            if not self._may_retry(pool, refusal, attempt):
-                return await self._refused(request, refusal)
+                return Received(request, result)
+            await self._caller.keep(result)
+            calls = self._calls.get(request.request_id, 0)
+            down = isinstance(refusal, errors.ProviderUnavailable)
+            at = self._now() + (min(RETRY_CAP_MS, RETRY_BASE_MS << calls) if down else 0)
+            if not self._may_retry(pool, request, refusal, calls) or _ends_before(request, at):
+                return self._refused(request, refusal)
+            self._calls[request.request_id] = calls + 1
+            if down:
+                return Wait(at)
             if isinstance(refusal, errors.Redirected) and refusal.target:
                 http = refusal.target  # one of the tries: it needs a permit, and `RETRIES` bounds them
-            if isinstance(refusal, errors.ProviderUnavailable):
-                await self._sleep(min(RETRY_CAP_S, RETRY_BASE_S * 2**attempt))
-            if request.deadline is not None and self._now() >= request.deadline:
-                return await self._refused(request, refusal)
-        return None
 
     async def _permit(self, pool: KeyPool, request: PollRequest, endpoint: str, weight: float) -> Permit:
         """Wait for a key that may be asked now; returns what there is to wait for instead when that takes too long."""
@@ -185,134 +204,81 @@ class Poller:
         try:
             while True:
                 permit = pool.next_permit(endpoint, weight, self._now(), urgent=request.urgent)
-                if permit.wait_ms > PATIENCE_MS:
+                if permit.wait_ms > _patience_ms(request, permit):
                     return permit
                 if permit.wait_ms == 0 and (request.urgent or not pool.urgent):
                     return permit
-                if request.deadline is not None and self._now() + permit.wait_ms >= request.deadline:
+                if _ends_before(request, self._now() + permit.wait_ms):
                     return permit
-                await self._rest(request, permit.wait_ms / 1000 or STAND_BACK_S)
+                await self._rest(request, permit.wait_ms or round(STAND_BACK_S * 1000))
                 if self._cancellations.cover(request.job_id):
                     return permit
         finally:
             pool.urgent -= request.urgent
 
-    async def _served(self, request: PollRequest, outcome: Outcome) -> None:
-        children: list[PollRequest] = []
-        if outcome.next:
-            children.append(request.child(0, page=Page.of(outcome.next)))
-        lacking = tuple(symbol for symbol in request.call.symbols if symbol in outcome.missing)
-        if lacking and len(request.slip) > 1:
-            hop = Hop(provider=request.provider, outcome="UnknownSymbol", reason=outcome.missing[lacking[0]].reason)
-            call = request.call.model_copy(update={"symbols": lacking})
-            tried = (*request.tried, hop)
-            children.append(request.child(1, call=call, slip=request.slip[1:], tried=tried, page=None))
-        normalized = judge(outcome)
-        records = sum(map(rows_of, normalized.records))
-        await self._publish(children)
-        await self._done(
-            request,
-            TRUNCATED if outcome.cut_off else "records",
-            reason=outcome.cut_off,
-            children=len(children),
-            records=records,
-            rejects=len(normalized.rejects),
-        )
+    def _share_s(self, request: PollRequest, *, paid: bool) -> float | None:
+        """Seconds that this provider may take to answer a waiting person, so that the others of the slip have theirs.
 
-    async def _refused(self, request: PollRequest, refusal: Refusal) -> Parked | None:
-        if isinstance(refusal, errors.Pending) and refusal.poll is not None:
-            await self._sleep(refusal.retry_after or PENDING_S)
-            await self._publish([request.child(0, page=Page.of(refusal.poll))])
-            await self._done(request, refusal.name, reason=refusal.reason, children=1)
+        The last one has all that is left. A paid answer is waited for as long as the time allows.
+        """
+        if not request.urgent:
             return None
-        return await self._pass_on(request, refusal.name, refusal.reason)
+        left_s = None if request.deadline is None else clock.real_s(request.deadline - self._now())
+        others = len(request.slip) - 1
+        share_s = None if left_s is None else max(0.0, left_s) / (others + 1)
+        if others and not paid:
+            return SLOW_S if share_s is None else min(share_s, SLOW_S)
+        return share_s
 
-    def _may_retry(self, pool: KeyPool, refusal: Refusal, attempt: int) -> bool:
-        if attempt >= self._retries:
+    # -- refusals ----------------------------------------------------------------------------------------------------
+
+    def _refused(self, request: PollRequest, refusal: Refusal) -> Step:
+        if isinstance(refusal, errors.Pending) and refusal.poll is not None:
+            wait_ms = PENDING_MS if refusal.retry_after is None else round(refusal.retry_after * 1000)
+            at = self._now() + wait_ms
+            if not _ends_before(request, at):
+                child = request.child(0, page=Page.of(refusal.poll), not_before=at)
+                return End(request, PollOutcome.PENDING, refusal.reason, (child,))
+        return self._unserved(request, refusal.name, refusal.reason)
+
+    def _may_retry(self, pool: KeyPool, request: PollRequest, refusal: Refusal, calls: int) -> bool:
+        """Tell whether it is called again, after `calls` in vain: with another key, or when it may have recovered."""
+        if calls >= self._retries:
             return False
         if isinstance(refusal, errors.KeyRejected) and pool.connector.auth.keyless:
-            return attempt == 0  # a session is renewed once
-        if isinstance(refusal, errors.KeyRejected | errors.NotEntitled):
-            return True
+            return calls == 0  # a session is renewed once
+        if isinstance(refusal, errors.ProviderUnavailable):
+            return not (request.urgent and len(request.slip) > 1)  # a person is better served by the next provider
         if isinstance(refusal, errors.Redirected):
             return refusal.target is not None
-        return isinstance(refusal, errors.RateLimited | errors.QuotaExhausted | errors.ProviderUnavailable)
+        return isinstance(refusal, errors.KeyRejected | errors.NotEntitled | errors.RateLimited | errors.QuotaExhausted)
 
-    async def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Parked | None:
+    def _without_key(self, pool: KeyPool, request: PollRequest, reason: str) -> Step:
         """No key may ask this endpoint: another endpoint of the provider may serve it, otherwise another provider."""
         if pool.not_entitled and pool.connector.sells(request.call, pool.not_entitled):
-            await self._publish([request.child(0, page=None)])
-            await self._done(request, "NotEntitled", reason=reason, children=1)
-            return None
-        return await self._pass_on(request, "NoKey", reason)
+            return End(request, PollOutcome.NOT_ENTITLED, reason, (request.child(0, page=None),))
+        return self._unserved(request, PollOutcome.NO_KEY, reason)
 
-    async def _cut(self, request: PollRequest, parts: list[Call]) -> None:
-        await self._publish([request.child(i, call=part) for i, part in enumerate(parts)])
-        await self._done(request, "Cut", reason=f"{len(parts)} calls", children=len(parts))
+    def _unserved(self, request: PollRequest, outcome: str, reason: str, free_at: int | None = None) -> End | Wait:
+        """This provider does not serve the request. `free_at`: when it has room again, if it only lacks room."""
+        hop = Hop(provider=request.provider, outcome=outcome, reason=reason[:MOST_REASON], free_at=free_at)
+        return routing_slip.decide(request, hop, self._now())
 
-    async def _pass_on(
-        self, request: PollRequest, outcome: str, reason: str, free_at: int | None = None
-    ) -> Parked | None:
-        """Hand the request to the next provider of its slip. `free_at`: when this one has room again, if ever."""
-        hop = Hop(provider=request.provider, outcome=outcome, reason=reason[:500], free_at=free_at)
-        tried = (*request.tried, hop)[-TRIED_MOST:]
-        if len(request.slip) > 1:
-            await self._hand_on(request.child(0, slip=request.slip[1:], tried=tried, page=None), request, hop)
-            return None
-        return await self._later(request.model_copy(update={"tried": tried}), hop)
+    async def _rest(self, request: PollRequest, ms: int) -> None:
+        await self._cancellations.rest(self._sleep, max(0, ms) / 1000, request.job_id)
 
-    async def _later(self, request: PollRequest, hop: Hop) -> Parked | None:
-        """After the last provider: park the request until somebody has room, or give it up when nobody will."""
-        free: dict[str, int] = {}
-        for tried in request.tried:
-            free.pop(tried.provider, None)
-            if tried.free_at is not None:
-                free[tried.provider] = tried.free_at
-        first, at = min(free.items(), key=lambda found: found[1], default=("", 0))
-        if not first:
-            await self._done(request, hop.outcome, reason=hop.reason)
-        elif request.deadline is not None and at >= request.deadline:
-            await self._done(request, "Expired", reason=f"{hop.reason}; nobody has room before the deadline")
-        elif hop.free_at is not None and (first == request.provider or at > self._now()):
-            return self._rest(request, max(0, at - self._now()) / 1000)
-        else:
-            await self._hand_on(request.child(0, slip=(first,), page=None), request, hop)
-        return None
 
-    async def _rest(self, request: PollRequest, seconds: float) -> None:
-        await self._cancellations.rest(self._sleep, seconds, request.job_id)
+def _ends_before(request: PollRequest, at: int) -> bool:
+    """Tell whether its deadline leaves nothing to be done at `at`."""
+    return request.deadline is not None and at >= request.deadline
 
-    async def _withdrawn(self, request: PollRequest) -> None:
-        await self._done(request, WITHDRAWN, reason="it was taken back before anybody was asked")
 
-    async def _hand_on(self, child: PollRequest, request: PollRequest, hop: Hop) -> None:
-        await self._publish([child])
-        await self._done(request, hop.outcome, reason=hop.reason, children=1)
+def _cancelled(request: PollRequest) -> End:
+    return End(request, PollOutcome.CANCELLED, "its job was cancelled before a provider was asked")
 
-    async def _publish(self, requests: list[PollRequest]) -> None:
-        await asyncio.gather(*(post(self._outbox, request) for request in requests))
 
-    async def _done(
-        self,
-        request: PollRequest,
-        outcome: str,
-        *,
-        reason: str = "",
-        children: int = 0,
-        records: int = 0,
-        rejects: int = 0,
-    ) -> None:
-        done = PollDone(
-            request_id=request.request_id,
-            job_id=request.job_id,
-            provider=request.provider,
-            call=request.call,
-            outcome=outcome,
-            reason=reason[:500],
-            children=children,
-            records=records,
-            rejects=rejects,
-            tried=request.tried,
-            at=self._now(),
-        )
-        await self._outbox.send(topics.POLL_DONE, done.encode(), key=request.job_id)
+def _patience_ms(request: PollRequest, permit: Permit) -> int:
+    """How long a key is waited for in place, holding one of the provider's places."""
+    if not request.urgent:
+        return routing_slip.PATIENCE_MS
+    return 0 if permit.why == PollOutcome.OPEN and len(request.slip) > 1 else URGENT_PATIENCE_MS

@@ -10,20 +10,18 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-
 from connectors import Call
-from infra import telemetry
+from infra import tasks
 from infra.clock import now_ms
 from streams.messaging import topics
-from streams.messaging.producer import MAX_MESSAGE
-
-log = telemetry.get(__name__)
+from streams.messaging.endings import End
+from streams.messaging.follow import follow, tail
+from streams.messaging.market import read_record
+from streams.messaging.messages import PollRequest
+from streams.messaging.outcomes import PollOutcome
+from streams.messaging.tolerant_reader import TolerantReader
 
 Record = dict[str, Any]
-RETRY_S = 1.0  # a broker that restarts is back within seconds
 
 
 class Quotes:
@@ -34,30 +32,18 @@ class Quotes:
         self._ttl_ms = ttl_ms
         self._last: dict[tuple[str, str], dict[str, Record]] = {}
         self._following: asyncio.Task[None] | None = None
+        self._reader = TolerantReader(read_record)
         self.hits = 0
         self.misses = 0
 
     async def start(self) -> None:
-        """Read what is young enough to be used, and follow."""
-        if not self._ttl_ms:
-            return
-        consumer: Any = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, max_partition_fetch_bytes=MAX_MESSAGE)
-        await consumer.start()
-        partitions = [TopicPartition(topics.MARKET["quote"], n) for n in range(topics.SYMBOL_PARTITIONS)]
-        consumer.assign(partitions)
-        since = now_ms() - self._ttl_ms
-        for partition, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, since))).items():
-            if found is None:
-                await consumer.seek_to_end(partition)
-            else:
-                consumer.seek(partition, found.offset)
-        self._following = asyncio.create_task(self._follow(consumer), name="quotes")
+        """Read what is young enough to be used, and follow; a reader that fails begins anew."""
+        if self._ttl_ms:
+            self._following = tasks.keep_alive(self._follow, "quotes")
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._following:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        await tasks.end(self._following)
 
     def note(self, record: Record) -> None:
         """Remember a quote, unless a later one of its source is known."""
@@ -83,6 +69,22 @@ class Quotes:
         self.misses += len(call.symbols) - len(found)
         return found
 
+    def answer(self, request: PollRequest, now: int) -> tuple[list[Record], End] | None:
+        """Answer a request with what is known: quotes to publish once more, and the end, which asks for the others.
+
+        None where the request is no matter of young quotes, or none is known.
+        """
+        call = request.call
+        if call.dataset != "quote" or request.force_fresh or request.page:
+            return None
+        found = self.fresh(call, {*request.slip, *(hop.provider for hop in request.tried)}, now)
+        if not found:
+            return None
+        lacking = tuple(symbol for symbol in call.symbols if symbol not in found)
+        children = (request.child(0, call=call.model_copy(update={"symbols": lacking})),) if lacking else ()
+        quotes = [{**record, "request_id": request.request_id} for record in found.values()]
+        return quotes, End(request, PollOutcome.CACHED, children=children, records=len(quotes))
+
     def forget_old(self, now: int) -> int:
         """Drop what is too old to be used; returns how many."""
         before = sum(map(len, self._last.values()))
@@ -94,19 +96,16 @@ class Quotes:
                 del self._last[key]
         return before - sum(map(len, self._last.values()))
 
+    @property
+    def unreadable(self) -> int:
+        """Records of `market.quotes` that were no quotes, and were skipped."""
+        return self._reader.skipped
+
     def __len__(self) -> int:
         return sum(map(len, self._last.values()))
 
-    async def _follow(self, consumer: Any) -> None:
-        try:
-            while True:
-                try:
-                    fetched = await consumer.getmany(timeout_ms=500)
-                except KafkaError as error:
-                    log.warning("quotes.fetch", error=str(error))
-                    await asyncio.sleep(RETRY_S)
-                    continue
-                for record in (record for records in fetched.values() for record in records):
-                    self.note(orjson.loads(record.value))
-        finally:
-            await consumer.stop()
+    async def _follow(self) -> None:
+        async with tail(self._bootstrap, topics.MARKET["quote"], since=now_ms() - self._ttl_ms) as consumer:
+            async for message in follow(consumer, self._bootstrap):
+                if (quote := self._reader.read(message)) is not None:
+                    self.note(dict(quote))

@@ -15,12 +15,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
+from itertools import islice
 from ssl import SSLContext
-from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 import httpx
 
+from agents.polling.bodies import BodyRefused, TooLarge, decoded
 from agents.polling.redaction import Redactor
 from connectors import Answer, Connector, Request
 from connectors.calls import LONGEST_REQUEST, is_path
@@ -32,9 +34,11 @@ log = telemetry.get(__name__)
 
 KEPT_HEADERS = frozenset(
     {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
+    | {"deprecation", "sunset"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-brd-", "ratelimit-")
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, OSError, TimeoutError)
+MOST_HEADERS, LONGEST_HEADER = 64, 2_048  # kept of one answer, in characters each: they travel beside every raw body
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, BodyRefused, UnicodeError, OSError, TimeoutError)
 """What a provider can make of an exchange; a host name that cannot be encoded is a `UnicodeError`."""
 TOKEN = re.compile(r"\S{1,64}")  # a page of text instead is a refusal
 TOKEN_BYTES = 4_096  # what a session's token may be read of: the robot page that comes instead is cut here
@@ -42,11 +46,11 @@ HANDSHAKE_S = 10.0  # a session takes two small answers; the rest of the call's 
 HANDSHAKE_REDIRECTS = 3  # from the page that sets the cookies to the one that asks for consent, and back
 THREADS = 2  # of their own, since the store's statements may fill those of the loop
 LAST_PORT = 65_535
-INLINE = 65_536  # bytes that are searched for keys on the loop, in a millisecond; more are left to a thread
+INLINE = 65_536  # bytes that are decoded and searched for keys on the loop, in two milliseconds; threads take more
 ELSEWHERE = ""
 """The connections to hosts that are no provider's: the name of none."""
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
-"""Yahoo answers browsers only; the others do not care."""
+AGENT = f"tapestream/{version('tapestream')}"
+"""The User-Agent of every request to a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,12 @@ class _Session:
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """One response, read in full; `target` is where it redirects to."""
+    """One response, read in full: `raw` is its body as it travelled, `target` is where it redirects to."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    raw: bytes
+    encodings: str
     target: httpx.URL | None
 
 
@@ -124,6 +129,7 @@ class Transport:
             async with asyncio.timeout(self._timeout_s):
                 outgoing = await self._outgoing(connector, request, key, secrets)
                 received = await self._exchange(connector, outgoing, _redactor(*secrets))
+                body = await self._read(received, _redactor(*secrets))
         except FAILURES as error:
             reason = _redactor(*secrets).text(f"{connector.name} {request.path}: {type(error).__name__}: {error}")
             raise ProviderUnavailable(reason) from None
@@ -131,8 +137,11 @@ class Transport:
         redactor = _redactor(*secrets)
         answer = Answer(
             status=received.status,
-            headers={redactor.text(name): redactor.text(value) for name, value in received.headers.items()},
-            body=await self._redacted(received.body, redactor),
+            headers={
+                redactor.text(name): redactor.text(value)[:LONGEST_HEADER]  # in this order: half a key is no key
+                for name, value in received.headers.items()
+            },
+            body=body,
             observed_at=started_at + latency,
         )
         return Fetched(
@@ -190,15 +199,27 @@ class Transport:
             raise ProviderUnavailable(f"{connector.name} redirects to another host, which redirects again")
         return found
 
-    async def _redacted(self, body: bytes, redactor: Redactor) -> bytes:
-        if len(body) <= INLINE:
-            return redactor.body(body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, redactor.body, body)
+    async def _read(self, received: _Received, redactor: Redactor) -> bytes:
+        """The body of a response without secrets. A large one, or what becomes large, leaves the loop to others."""
+        small = min(INLINE, self._body_limit)
+        if len(received.raw) <= small:
+            try:
+                return _readable(received, small, redactor)
+            except TooLarge:
+                if small == self._body_limit:
+                    raise
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _readable, received, self._body_limit, redactor)
 
     async def _receive(self, client: httpx.AsyncClient, outgoing: httpx.Request, limit: int) -> _Received:
         async with _sent(client, outgoing) as response:
-            body = await _body(response, limit)
-            return _Received(response.status_code, _kept(response.headers), body, _target(response))
+            return _Received(
+                response.status_code,
+                _kept(response.headers),
+                await _raw(response, limit),
+                response.headers.get("content-encoding", ""),
+                _target(response),
+            )
 
     def _client(self, name: str) -> httpx.AsyncClient:
         """The connections of a provider. None keeps a cookie: a session brings its own."""
@@ -249,7 +270,7 @@ class Transport:
             "GET", (override or connector.base_url) + handshake.token_path, headers=connector.headers
         )
         received = await self._receive(client, asked, TOKEN_BYTES)
-        token = received.body.decode("utf-8", "replace").strip()
+        token = decoded(received.raw, received.encodings, TOKEN_BYTES).decode("utf-8", "replace").strip()
         if received.status != 200 or not TOKEN.fullmatch(token):
             raise ProviderUnavailable(f"{connector.name} session: HTTP {received.status} without a token")
         return _Session(token, client.cookies)
@@ -265,15 +286,20 @@ async def _sent(client: httpx.AsyncClient, outgoing: httpx.Request) -> AsyncIter
         await response.aclose()
 
 
-async def _body(response: httpx.Response, limit: int) -> bytes:
+async def _raw(response: httpx.Response, limit: int) -> bytes:
+    """The body as it travels: httpx would undo encodings a whole chunk at a time, however much that becomes."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         size += len(chunk)
         if size > limit:
-            raise httpx.StreamError(f"body is larger than {limit} bytes")
+            raise TooLarge(limit)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _readable(received: _Received, limit: int, redactor: Redactor) -> bytes:
+    return redactor.body(decoded(received.raw, received.encodings, limit))
 
 
 # -- where a request may go ------------------------------------------------------------------------------------------
@@ -340,13 +366,14 @@ def _shown(base: str, request: Request) -> str:
 # -- what is kept of an answer ---------------------------------------------------------------------------------------
 
 
-def _kept(headers: Any) -> dict[str, str]:
-    """The headers that matter: lower-case names, no cookies."""
-    return {
+def _kept(headers: httpx.Headers) -> dict[str, str]:
+    """The headers that matter: lower-case names, no cookies, of a bounded number and length."""
+    kept = {
         name.lower(): value
         for name, value in headers.items()
         if name.lower() in KEPT_HEADERS or name.lower().startswith(KEPT_PREFIXES)
     }
+    return dict(islice(kept.items(), MOST_HEADERS))
 
 
 @lru_cache(maxsize=256)

@@ -36,7 +36,7 @@ def quote_page(reading: Reading) -> Iterator[Item]:
 
 def envelope(reading: Reading) -> dict[str, Any]:
     """Return `{"status_code", "headers", "body"}` of format=json, or an empty object."""
-    return reading.object if {"status_code", "body"} <= set(reading.object) else {}
+    return dict(reading.object) if {"status_code", "body"} <= set(reading.object) else {}
 
 
 def page_of(reading: Reading) -> str:

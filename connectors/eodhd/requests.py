@@ -10,6 +10,7 @@ from connectors import errors
 from connectors.calls import DAY_MS, Call
 from connectors.endpoints import Build
 from connectors.eodhd.names import PERIODS, exchange_code
+from connectors.eodhd.rows import withheld
 from connectors.fields import period_start, utc_date
 from connectors.reading import Reading
 
@@ -96,7 +97,7 @@ def form4(_: Call, spelled: tuple[str, ...]) -> Mapping[str, str]:
 def refusal(reading: Reading) -> errors.Refusal | None:
     """Errors are plain text; 402 is the day's quota, 403 a plan that lacks the feed, 401 the key.
 
-    A 200 can be empty, a page, or one object with a `warning` (the free plan's year) or an `error`.
+    A 200 can be empty, a page, or nothing but a `warning` (the free plan's year) or an `error`.
     """
     said = reading.answer.body[:200].decode("utf-8", "replace").strip()
     match reading.answer.status:
@@ -106,8 +107,8 @@ def refusal(reading: Reading) -> errors.Refusal | None:
             return errors.NotEntitled(f"HTTP 402: {said}")
         case 200 if not said or said.startswith("<"):
             return errors.ProviderUnavailable("the answer was a page, not data" if said else "the answer was empty")
-        case 200 if warning := reading.object.get("warning"):
-            return errors.NotEntitled(f"{warning:.200}")
+        case 200 if warning := withheld(reading):
+            return errors.NotEntitled(warning)
         case 200 if "not found" in str(reading.object.get("error", "")).lower():
             return errors.UnknownSymbol(said)
     return None

@@ -23,8 +23,7 @@ def page(reading: Reading, name: str, offset: int) -> Next:
 def table(reading: Reading, *needed: str) -> list[Any]:
     """The rows of a JSON or CSV answer, CSV names in lower case; `needed` tells our tables from foreign ones.
 
-    A CSV ends in its byte count, a line of one number; on the free plan rows beyond a year are withheld, which only
-    a `warning` says: `NotEntitled` when nothing else came. Raises `MalformedPayload` too.
+    A CSV ends in its byte count, a line of one number. Raises `MalformedPayload`.
     """
     if reading.answer.body.lstrip()[:1] not in {b"[", b"{"}:
         listed = [{name.lower(): cell for name, cell in row.items()} for row in reading.csv()]
@@ -32,9 +31,16 @@ def table(reading: Reading, *needed: str) -> list[Any]:
     else:
         answered = known(reading.json)
         rows = [row for row in answered if not isinstance(row, dict) or row.keys() != {"warning"}]
-        if answered and not rows:
-            raise errors.NotEntitled(str(answered[0]["warning"])[:200])
     return known(rows, *needed)
+
+
+def withheld(reading: Reading) -> str:
+    """What the answer warns of, if it holds nothing else: on the free plan rows beyond a year are withheld."""
+    if b'"warning"' not in reading.answer.body:
+        return ""
+    rows = reading.json if isinstance(reading.json, list) else [reading.json]
+    warnings = [row["warning"] for row in rows if isinstance(row, dict) and row.keys() == {"warning"}]
+    return f"{warnings[0]:.200}" if len(warnings) == len(rows) else ""
 
 
 def known(rows: Any, *needed: str) -> list[Any]:

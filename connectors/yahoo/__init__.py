@@ -3,7 +3,7 @@
 Bars are stamped in seconds with the session's open, or with midnight in the exchange's zone; their date is the stamp's
 date in `meta.exchangeTimezoneName`, for `meta.gmtoffset` is that of the day of the answer. Prices, volumes and dividend
 amounts are adjusted for every later split, `adjclose` for dividends too. The last bar of a running session is stamped
-with its last trade. Crypto volume is money.
+with its last trade. Crypto volume is money. Yahoo answers 429 to clients and addresses that it takes for robots.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ CONNECTOR = Connector(
             endpoints=frozenset({"quote", *SUMMARIZED}),
         )
     ),
-    # a client that does not look like a browser is answered 429
-    headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
     symbols=Symbols(spell=ask.spell, canonical=ask.canonical),
     limits=(Limit(calls=30, per="minute"),),  # undocumented, and per address rather than per key
     statuses={403: errors.ProviderUnavailable, 999: errors.RateLimited},
@@ -89,7 +87,7 @@ CONNECTOR = Connector(
             "metrics",
             SUMMARY,
             dataset="metrics",
-            match={"modules": "defaultKeyStatistics,summaryDetail,financialData,earningsTrend"},
+            match={"modules": "defaultKeyStatistics,summaryDetail,financialData,earningsTrend,price"},
             asset_classes=SHARES,
             kinds=("key_metrics", "ratios", "estimates"),
             latest=True,

@@ -47,20 +47,23 @@ def _read_price(reading: Reading, modules: Modules) -> Iterator[Item]:
 
 
 def _read_profile(reading: Reading, modules: Modules) -> Iterator[Item]:
-    """`assetProfile` has no name and no size; those are `price`'s and `defaultKeyStatistics`'."""
+    """`assetProfile` has no name and no size; those are `price`'s and `defaultKeyStatistics`'.
+
+    A coin's has a name, and its description under another word than a company's; its supply is not said here.
+    """
     about, traded = plain(modules.get("assetProfile") or {}), plain(modules.get("price") or {})
     envelope = reading.of()
     yield Profile(
         **envelope,
         ts=reading.answer.observed_at,
-        name=text(traded.get("longName")) or text(traded.get("shortName")),
+        name=text(traded.get("longName")) or text(traded.get("shortName")) or text(about.get("name")),
         exchange=_exchange(envelope["symbol"], traded.get("exchange")),
         country=COUNTRIES.get(text(about.get("country")) or ""),
         currency=reading.currency(traded.get("currency")),
         sector=text(about.get("sector")),
         industry=text(about.get("industry")),
         website=text(about.get("website")),
-        description=text(about.get("longBusinessSummary")),
+        description=text(about.get("longBusinessSummary")) or text(about.get("description")),
         employees=integer(about.get("fullTimeEmployees")) or None,
         market_cap=size(traded.get("marketCap")),
         shares_outstanding=size(raw((modules.get("defaultKeyStatistics") or {}).get("sharesOutstanding"))),
@@ -70,10 +73,12 @@ def _read_profile(reading: Reading, modules: Modules) -> Iterator[Item]:
 def _read_metrics(reading: Reading, modules: Modules) -> Iterator[Item]:
     """Fractions, percentages and money stand side by side, as Yahoo gives them."""
     today = utc_date(reading.answer.observed_at)
+    traded = text((modules.get("price") or {}).get("currency"))  # the modules of a fund name no currency
     for kind, names in (("key_metrics", ("defaultKeyStatistics", "summaryDetail")), ("ratios", ("financialData",))):
         found = [plain(modules[name]) for name in names if modules.get(name)]
         values = {item: value for module in reversed(found) for item, value in named(module, {}, NO_METRICS).items()}
         money = [text(module.get("currency") or module.get("financialCurrency")) for module in found]
+        money += [traded] if kind == "key_metrics" else []
         # prices in pence stay as they are: the currency of such a record cannot be said
         unit = reading.currency(next((code for code in money if code and minor(code) == 1), None))
         if values:

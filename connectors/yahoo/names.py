@@ -167,8 +167,22 @@ ESTIMATES = MappingProxyType(
             "numberOfAnalysts": "revenue_analysts",
             "growth": "revenue_growth",
         },
+        "epsTrend": {
+            "7daysAgo": "eps_avg_7_days_ago",
+            "30daysAgo": "eps_avg_30_days_ago",
+            "60daysAgo": "eps_avg_60_days_ago",
+            "90daysAgo": "eps_avg_90_days_ago",
+        },
+        "epsRevisions": {
+            "upLast7days": "eps_up_7_days",
+            "upLast30days": "eps_up_30_days",
+            "downLast7Days": "eps_down_7_days",
+            "downLast30days": "eps_down_30_days",
+            "downLast90days": "eps_down_90_days",
+        },
     }
 )
+"""Modules of a row of `earningsTrend`: what analysts expect, what they did before, how many changed their mind."""
 
 KINDS: Mapping[str, AssetClass] = MappingProxyType(
     {

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from clickhouse_connect.driver import exceptions as driver
 from urllib3.exceptions import HTTPError
 
+from infra.errors import TapestreamError
+
 AUTHENTICATION_FAILED = 516
 READONLY = 164
 TIMEOUT_EXCEEDED = 159
@@ -67,7 +69,7 @@ _PREFIX = re.compile(r"^.*?(?:Code: \d+\. DB::Exception: )+", re.DOTALL)
 _TRAILER = re.compile(r"( Expected one of: .*| Stack trace: .*| \(version [^)]*\).*)", re.DOTALL)
 
 
-class StoreError(Exception):
+class StoreError(TapestreamError):
     """The store did not do what was asked; the message says what, where and what to do."""
 
 

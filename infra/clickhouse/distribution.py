@@ -13,13 +13,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from infra.errors import PipelineError
+
 PACKAGE = "@chdb/lib-linux-x64-gnu"
 VERSION = "26.7.3-stable.1"  # npm's default tag still names 26.5, whose handlers lack what the store asks
 RUN = Path(__file__).with_name(".run")
 NPM_TIMEOUT_S = 600  # 170 MB, over a slow line
 
 
-class ClickHouseUnavailable(RuntimeError):
+class ClickHouseUnavailable(PipelineError):
     """The test server cannot run on this machine; the message is the reason."""
 
 

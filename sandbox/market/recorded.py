@@ -88,13 +88,24 @@ def dividends(symbol: str) -> tuple[Dividend, ...]:
     return tuple(found)
 
 
-def _source(symbol: str) -> dict[str, list[Any]]:
+def require() -> None:
+    """Do nothing where the recorded bars are installed; they are not read.
+
+    Raises:
+        RecordedBarsMissing: bokeh_sampledata, the package's `sandbox` extra, is not installed.
+    """
     try:
-        from bokeh_sampledata import stocks  # noqa: PLC0415  an optional dependency, read on first use
+        import bokeh_sampledata  # noqa: F401, PLC0415  an optional dependency
     except ImportError as error:
         raise RecordedBarsMissing(
             "The sandbox market needs the package bokeh_sampledata for its real daily bars: "
             "install tapestream[sandbox]."
         ) from error
+
+
+def _source(symbol: str) -> dict[str, list[Any]]:
+    require()
+    from bokeh_sampledata import stocks  # noqa: PLC0415  an optional dependency, read on first use
+
     history: dict[str, list[Any]] = getattr(stocks, symbol)
     return history

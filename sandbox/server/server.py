@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 from sandbox.errors import InvalidSettings, SandboxPortBusy
+from sandbox.market import recorded
 from sandbox.market.market import Market
 from sandbox.server import control, delivery
 from sandbox.server.calls import CallLog, LoggedCall, Outcome
@@ -86,7 +87,9 @@ class Sandbox:
 
         Raises:
             SandboxPortBusy: another program listens on the port.
+            RecordedBarsMissing: the package's `sandbox` extra is not installed.
         """
+        recorded.require()  # otherwise every question about the recorded shares would be answered by a 500
         # a client that gives up ends its handler, else a hanging call would outlive it
         self._runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()

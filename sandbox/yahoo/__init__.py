@@ -386,8 +386,13 @@ def _quote(call: Call, symbol: str, instrument: Instrument) -> dict[str, Any] | 
     return row | prices | {"bidSize": bid_size, "askSize": ask_size}
 
 
+ROBOTS = ("python", "httpx", "aiohttp", "curl", "wget", "go-http-client", "java/")
+
+
 def _turn_robots_away(call: Call) -> Reply | None:
-    return None if "Mozilla" in call.headers.get("User-Agent", "") else _too_many()
+    """Yahoo knows the libraries of robots by their names."""
+    agent = call.headers.get("User-Agent", "").lower()
+    return _too_many() if not agent or any(name in agent for name in ROBOTS) else None
 
 
 def _too_many() -> Reply:

@@ -164,7 +164,10 @@ def _summary_detail(call: Call, instrument: Instrument, quote: Quote) -> Module:
     }
     if instrument.asset_class in ("etf", "fund"):
         row |= {"totalAssets": fund(call.market, instrument.symbol).assets, "navPrice": quote.price}
-        return row | {"yield": instrument.dividend_yield}
+        return row | {
+            "yield": instrument.dividend_yield,
+            "currency": None if instrument.asset_class == "fund" else currency,
+        }
     year = ttm(call.market, instrument.symbol, call.now) if instrument.asset_class == "equity" else None
     cap = market_cap(call.market, instrument.symbol, call.now) if year else None
     if year and cap:
@@ -334,7 +337,12 @@ def _trend(share: Instrument, period: str, told: Estimate) -> Module:
             "growth": told.revenue_average / told.revenue_year_ago - 1,
             "revenueCurrency": share.currency,
         },
-        "epsTrend": {"current": told.eps_average, "7daysAgo": told.eps_average, "epsTrendCurrency": share.currency},
+        "epsTrend": {
+            "current": told.eps_average,
+            "7daysAgo": told.eps_average,
+            "30daysAgo": None,
+            "epsTrendCurrency": share.currency,
+        },
         "epsRevisions": {"upLast7days": 0, "upLast30days": 1, "downLast30days": 0, "downLast90days": {}},
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from connectors import REFUSALS, errors
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
@@ -26,6 +27,7 @@ EARLY_MS = 300_000
 
 RESERVED = "Reserved"
 """Outcome of a call that begins: what it costs is counted before it is sent. It stays when nobody tells the end."""
+REFUSED_FOR_QUOTA = frozenset({errors.RateLimited.__name__, errors.QuotaExhausted.__name__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +265,9 @@ def _began(account: Account, event: Began, terms: ProviderPolicy) -> Account:
 def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
     key = account.key(event.label)
     usage = quota.end(key.usage, terms.windows, event.call_id, event.at, event.said)
-    usage = _told(usage, event, terms)
-    refused = event.outcome in {"RateLimited", "QuotaExhausted"}
+    if event.outcome not in breakers.UNTOLD:
+        usage = _told(usage, event, terms)
+    refused = event.outcome in REFUSED_FOR_QUOTA
     statistics = replace(
         key.statistics,
         refused=key.statistics.refused + refused,
@@ -280,16 +283,16 @@ def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
 
 def _told(usage: KeyUsage, event: Ended, terms: ProviderPolicy) -> KeyUsage:
     """What the outcome says of the key."""
-    match event.outcome:
-        case "RateLimited" if event.retry_after_s is not None:
+    match REFUSALS.get(event.outcome):
+        case errors.RateLimited if event.retry_after_s is not None:
             return quota.rest(usage, event.at + round(event.retry_after_s * 1000))
-        case "RateLimited":
+        case errors.RateLimited:
             return quota.rest(usage, event.at + _cooling_ms(usage, terms.windows, event.at))
-        case "QuotaExhausted":
+        case errors.QuotaExhausted:
             return quota.rest(usage, event.resets_at or _reset_of_the_day(usage, terms, event.at))
-        case "KeyRejected" if not terms.keyless:
+        case errors.KeyRejected if not terms.keyless:
             return quota.reject(usage)
-        case "NotEntitled" if not event.slice_only:
+        case errors.NotEntitled if not event.slice_only:
             return quota.unsell(quota.served(usage), event.endpoint)
         case _:
             return quota.served(usage)

@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from connectors import errors
+
 State = Literal["CLOSED", "OPEN", "HALF_OPEN"]
-HEALTH = frozenset({"ProviderUnavailable"})
+HEALTH = frozenset({errors.ProviderUnavailable.__name__})
 """Outcomes that speak against the provider's health; every other answer speaks for it."""
+UNTOLD = frozenset({"Timeout"})
+"""Outcomes that say nothing of it: the request could not wait for as long as a healthy provider may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def begin(breaker: Breaker, policy: BreakerPolicy, call_id: str, now: int) -> Br
 
 def end(breaker: Breaker, policy: BreakerPolicy, call_id: str, outcome: str, now: int) -> Breaker:
     """Record how a call ended. One that began before the breaker opened only counts: it says nothing new."""
+    if outcome in UNTOLD:
+        return abandon(breaker, call_id)
     failed = outcome in HEALTH
     counted = replace(breaker, failed=breaker.failed + failed)
     if breaker.state != "CLOSED" and breaker.probe != call_id:

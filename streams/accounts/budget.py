@@ -41,16 +41,27 @@ class Budget:
     calls: int = 0
 
 
-class BudgetExhausted(Exception):
-    """The day's money is spent: `used` calls cost `spent` of `limit` dollars, anew from `resets_at` (ms UTC) on."""
+@dataclass(frozen=True, slots=True)
+class BudgetExhausted:
+    """The day's money is spent. As text it is a sentence for the operator."""
 
-    def __init__(self, provider: str, used: int, spent: float, limit: float, resets_at: int) -> None:
-        resets = datetime.fromtimestamp(resets_at / 1000, UTC)
-        super().__init__(
-            f"{provider} has spent ${spent:.4f} of ${limit:.2f} today in {used} calls, "
+    provider: str
+    """Name of the provider."""
+    used: int
+    """Calls of the day."""
+    spent: float
+    """What they cost, dollars."""
+    limit: float
+    """The day's budget, dollars."""
+    resets_at: int
+    """When the next day begins, ms UTC."""
+
+    def __str__(self) -> str:
+        resets = datetime.fromtimestamp(self.resets_at / 1000, UTC)
+        return (
+            f"{self.provider} has spent ${self.spent:.4f} of ${self.limit:.2f} today in {self.used} calls, "
             f"and may go on from {resets:%Y-%m-%d %H:%M} UTC"
         )
-        self.used, self.spent, self.limit, self.resets_at = used, spent, limit, resets_at
 
 
 def today(budget: Budget, allowance: Allowance, now: int) -> Budget:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from connectors import Call, connector
 from connectors.calls import DAY_MS
+from streams.errors import Unroutable
 from streams.planning import routing
 from streams.planning.routing import NO_ROUTES, Routes
 
@@ -83,7 +84,7 @@ def share_out(
     for symbol in dict.fromkeys(symbols):
         try:
             slip = routing.slip(_of(call, symbol), usable.__contains__, providers, wanted)
-        except routing.Unroutable as error:
+        except Unroutable as error:
             nobody[symbol] = " ".join(str(error).split())
         else:
             alike.setdefault(slip, []).append(symbol)

@@ -1,57 +1,27 @@
-"""The door for programs: fetch bars and quotes, subscribe to the normalized topics, submit polls and wait for them.
-
-found = await fetch_ticker("AAPL", days=30)
-async for bar in subscribe("kafka://127.0.0.1:9092", "bars", symbols={"AAPL"}):
-...
-"""
+"""Asks a running pipeline: fetches bars and quotes, submits polls and waits for them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, ExitStack, suppress
+from typing import Self, TypeVar, Unpack
 
-import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from connectors import Call, connectors
+from connectors import AnyRecord, Call, connectors
 from infra import settings
 from infra.clock import now_ms
-from infra.kafka.connection import BrokerUnreachable, bootstrap_servers, connected
+from infra.kafka.connection import bootstrap_servers
 from streams.client.call_builder import BarOptions, QuoteOptions, When, call_for, share_out, span
 from streams.client.gather import BRINGS, Gathering
-from streams.client.results import FetchResult, QuoteResult, Tried
-from streams.client.subscription import subscribe
-from streams.messaging import topics
-from streams.messaging.bars import Bar, bars_of
-from streams.messaging.cancellations import cancel
-from streams.messaging.follow import following
+from streams.client.results import FetchResult, QuoteResult
 from streams.messaging.job import Job, requests_for
-from streams.messaging.mailbox import post
+from streams.messaging.listener import Inbox, TopicListener
+from streams.messaging.market import market_records
 from streams.messaging.messages import PollDone, PollRequest
-from streams.messaging.producer import MAX_MESSAGE, Outbox
+from streams.messaging.requester import Requester
 from streams.planning.routing import NO_ROUTES
 from streams.runtime import discovery
 
-__all__ = [
-    "Bar",
-    "BrokerUnreachable",
-    "Client",
-    "FetchResult",
-    "Job",
-    "QuoteResult",
-    "Tried",
-    "bars_of",
-    "fetch_ticker",
-    "fetch_tickers",
-    "get_quote",
-    "get_quotes",
-    "requests_for",
-    "subscribe",
-]
-
-PARTITIONS = {spec.name: spec.partitions for spec in topics.SPECS}
 ResultT = TypeVar("ResultT")
 
 
@@ -94,48 +64,26 @@ class Client:
 
     def __init__(self, bootstrap: str | None = None) -> None:
         where = None if bootstrap else discovery.find(settings.load())
-        self._bootstrap = where.bootstrap if where else bootstrap_servers(bootstrap or "")
         self._usable = where.providers if where else frozenset(connectors())
         self._routes = where.routes if where else NO_ROUTES
-        self._outbox = Outbox(self._bootstrap)
-        self._inboxes: dict[str, asyncio.Queue[Any]] = {}
-        self._following: dict[str, asyncio.Task[None]] = {}
+        self._requester = Requester(where.bootstrap if where else bootstrap_servers(bootstrap or ""))
+        self._records: dict[str, TopicListener[AnyRecord]] = {}
         self._opening = asyncio.Lock()
-        self._closing = AsyncExitStack()
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        async with connected(self._bootstrap) as broker:
-            known = (await broker.fetch_all_metadata()).topics()
-        if topics.POLL_DONE not in known:
-            raise BrokerUnreachable(f"no pipeline has run on the broker at kafka://{self._bootstrap} yet")
-        try:
-            await self._outbox.start()
-            self._closing.push_async_callback(self._outbox.stop)
-            await self._follow(topics.POLL_DONE)
-        except BaseException:
-            await self._closing.aclose()
-            raise
+        await self._open.enter_async_context(self._requester)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        try:
-            await self._closing.aclose()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task and task.cancelling():
-                raise
-            # nobody cancelled us: it is aiokafka's own, which is closed while its broker has gone
+        await self._open.aclose()
 
     async def run(self, requests: list[PollRequest], on_report: Callable[[Job, PollDone], None] | None = None) -> Job:
-        """Submit `requests` (of one job) and return when all of them, and all they caused, have ended."""
-        job = Job(requests[0].job_id, len(requests))
-        with self.inbox(job.job_id) as inbox:
-            await self.submit(requests)
-            while not job.finished:
-                report = await heard(inbox)
-                if isinstance(report, PollDone) and job.note(report) and on_report:
-                    on_report(job, report)
-        return job
+        """Submit `requests` (of one job) and return when all of them, and all they caused, have ended.
+
+        `on_report` is called with the job so far and each report. Raises `BrokerUnreachable` when the broker has gone.
+        """
+        return await self._requester.run(requests, on_report)
 
     async def fetch_ticker(self, symbol: str, days: int = 30, **options: Unpack[BarOptions]) -> FetchResult:
         """Fetch the bars of one symbol, as `fetch_tickers` does."""
@@ -223,97 +171,33 @@ class Client:
         results = {symbol: refused(symbol, why) for symbol, why in nobody.items()}
         if calls:
             for dataset in BRINGS[call.dataset]:
-                await self._follow(topics.MARKET[dataset])
+                await self._listen(dataset)
             deadline = now_ms() + round(timeout_s * 1000)
             requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
-            gathering = await self._gather(requests, timeout_s)
+            gathering = await self._gather(requests, BRINGS[call.dataset], timeout_s)
             results |= {symbol: found(gathering, symbol) for part, _ in calls for symbol in part.symbols}
         return {symbol: results[symbol] for symbol in wished}
 
-    async def _gather(self, requests: list[PollRequest], timeout_s: float) -> Gathering:
-        gathering = Gathering.of(requests)
-        with self.inbox(gathering.job.job_id) as inbox, suppress(TimeoutError):
+    async def _gather(self, requests: list[PollRequest], datasets: Sequence[str], timeout_s: float) -> Gathering:
+        gathering, inbox = Gathering.of(requests), Inbox[PollDone | AnyRecord]()
+        job_id = gathering.job.job_id
+        with ExitStack() as listening, suppress(TimeoutError):
+            listening.enter_context(self._requester.inbox(job_id, inbox))
+            for dataset in datasets:
+                listening.enter_context(self._records[dataset].listen_for(job_id, inbox))
             async with asyncio.timeout(timeout_s):
-                await self.submit(requests)
+                await self._requester.submit(requests)
                 while not gathering.complete:
-                    found = await heard(inbox)
-                    if isinstance(found, PollDone):
-                        gathering.note(found)
+                    event = await inbox.next_event()
+                    if isinstance(event, PollDone):
+                        gathering.note(event)
                     else:
-                        gathering.add(*found)
+                        gathering.add(event.dataset, dict(event))
         return gathering
 
-    async def submit(self, requests: Iterable[PollRequest]) -> None:
-        """Put requests into their mailboxes, and wait for nothing more."""
-        await asyncio.gather(*(post(self._outbox, request) for request in requests))
-
-    async def cancel(self, work: str, providers: Iterable[str], kept: str = "") -> None:
-        """Take back what the jobs of a piece of work still have in these mailboxes, but for job `kept`."""
-        await cancel(self._outbox, work, providers, kept)
-
-    @contextmanager
-    def inbox(self, job_id: str) -> Iterator[asyncio.Queue[Any]]:
-        """What is heard of a job from now on: reports, (dataset, record) pairs, or the fault that ended the hearing."""
-        for task in self._following.values():
-            if task.done():
-                task.result()
-        inbox = self._inboxes[job_id] = asyncio.Queue()
-        try:
-            yield inbox
-        finally:
-            del self._inboxes[job_id]
-
-    async def _follow(self, topic: str) -> None:
-        """Hear a topic from here on, until this client is closed."""
+    async def _listen(self, dataset: str) -> None:
+        """Listen to the records of a dataset from here on, until this client is closed."""
         async with self._opening:
-            if topic in self._following:
-                return
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=MAX_MESSAGE,
-            )
-            self._closing.push_async_callback(consumer.stop)
-            await consumer.start()
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
-            consumer.assign(partitions)
-            await consumer.seek_to_end(*partitions)
-            for partition in partitions:
-                await consumer.position(partition)
-            task = asyncio.create_task(self._hear(topic, consumer), name=f"client-{topic}")
-            task.add_done_callback(self._deafened)
-            self._closing.push_async_callback(_cancelled, task)
-            self._following[topic] = task
-
-    async def _hear(self, topic: str, consumer: Any) -> None:
-        async for message in following(consumer, self._bootstrap):
-            # a record names its job in its request_id: of the others nothing is decoded
-            for job_id, inbox in self._inboxes.items():
-                if job_id.encode() in message.value:
-                    inbox.put_nowait(_read(topic, message.value))
-
-    def _deafened(self, task: asyncio.Task[None]) -> None:
-        """Tell everybody who waits that nothing more will come."""
-        if not task.cancelled() and (error := task.exception()):
-            for inbox in self._inboxes.values():
-                inbox.put_nowait(error)
-
-
-DATASETS = {topic: dataset for dataset, topic in topics.MARKET.items()}
-
-
-def _read(topic: str, value: bytes) -> PollDone | tuple[str, dict[str, Any]]:
-    return PollDone.decode(value) if topic == topics.POLL_DONE else (DATASETS[topic], orjson.loads(value))
-
-
-async def heard(inbox: asyncio.Queue[Any]) -> Any:
-    """The next of what an inbox hears. Raises what ended the hearing."""
-    found = await inbox.get()
-    if isinstance(found, BaseException):
-        raise found
-    return found
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+            if dataset not in self._records:
+                listener = market_records(self._requester.bootstrap, dataset)
+                self._records[dataset] = await self._open.enter_async_context(listener)

@@ -9,17 +9,16 @@ from typing import Any
 
 import orjson
 
-from connectors import Call, Quote, connector
+from connectors import Quote
 from streams.client.results import FetchResult, QuoteResult, Tried
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import ENDED_WELL, Job, gave_up, parent_of
+from streams.messaging.job import Job, gave_up, parent_of, root_of
 from streams.messaging.messages import PollDone, PollRequest
+from streams.messaging.outcomes import ENDED_WELL, PollOutcome
 
 Record = dict[str, Any]
 BRINGS: Mapping[str, tuple[str, ...]] = {"bars": ("bars", "actions"), "quote": ("quote",)}
 """The datasets of which an answer about one may hold records: splits and dividends ride along with bars."""
-STAYS = ENDED_WELL | {"Pending"}
-"""Outcomes after which the same provider is asked on."""
 
 
 @dataclass(slots=True)
@@ -31,7 +30,6 @@ class Gathering:
     _reports: dict[str, list[PollDone]] = field(default_factory=dict)
     _records: dict[tuple[str, str], dict[bytes, Record]] = field(default_factory=dict)
     _arrived: Counter[str] = field(default_factory=Counter)
-    _cuts: dict[str, list[Call]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, requests: Sequence[PollRequest]) -> Gathering:
@@ -47,7 +45,7 @@ class Gathering:
     def add(self, dataset: str, record: Record) -> None:
         """Take in a record of that dataset, unless another job caused it."""
         request_id = record["request_id"]
-        if _root(request_id) not in self.requests:
+        if root_of(request_id) not in self.requests:
             return
         alike = self._records.setdefault((dataset, record["symbol"]), {})
         identity = orjson.dumps({**record, "observed_at": None})
@@ -86,7 +84,9 @@ class Gathering:
             newest = Quote(**max(quotes, key=_lateness))
             report = self.job.done.get(newest.request_id)
             others = tuple(told for told in tried.values() if told.provider != newest.source)
-            return QuoteResult(symbol, newest.source, newest, bool(report and report.outcome == "cached"), others)
+            return QuoteResult(
+                symbol, newest.source, newest, bool(report and report.outcome == PollOutcome.CACHED), others
+            )
         error = self._unanswered(symbol, reports, tried, within_s) or _unserved(reports, tried, part=False)
         if not error:
             tried |= self._empty(symbol, reports)
@@ -118,41 +118,17 @@ class Gathering:
     def _has_arrived(self, report: PollDone) -> bool:
         return self._arrived[report.request_id] >= report.records
 
-    def _children(self, report: PollDone) -> list[PollDone]:
-        """The reports of those children that have ended. A served request has a page as 0, what it lacked as 1."""
-        names = (f"{report.request_id}/{number}" for number in range(max(2, report.children)))
-        return [self.job.done[name] for name in names if name in self.job.done]
-
-    def _is_open(self, report: PollDone, symbol: str) -> bool:
-        """Return whether anything may still come of a reported request for the symbol."""
-        if not self._has_arrived(report):
-            return True
-        ended = {child.request_id for child in self._children(report)}
-        if len(ended) == report.children:
-            return False
-        if report.outcome != "Cut":
-            return True
-        parts = self._parts(report)
-        return len(parts) != report.children or any(
-            symbol in part.symbols and f"{report.request_id}/{number}" not in ended for number, part in enumerate(parts)
-        )
-
-    def _parts(self, report: PollDone) -> list[Call]:
-        """The calls into which a request was cut, as far as they can be known: a plan may sell other endpoints."""
-        if report.request_id not in self._cuts:
-            self._cuts[report.request_id] = connector(report.provider).split(report.call)
-        return self._cuts[report.request_id]
-
     def _awaited(self, symbol: str, reports: Sequence[PollDone]) -> list[str]:
         """The providers whose answers about the symbol have not come."""
         if not reports:
             return [request.slip[0] for request in self.requests.values() if symbol in request.call.symbols]
-        return [self._next_asked(report) for report in reports if self._is_open(report, symbol)]
-
-    def _next_asked(self, report: PollDone) -> str:
-        slip = self.requests[_root(report.request_id)].slip
-        after = slip[slip.index(report.provider) + 1 :] if report.provider in slip else ()
-        return report.provider if report.outcome in STAYS or not after else after[0]
+        late = [report.provider for report in reports if not self._has_arrived(report)]
+        return late + [
+            child.provider
+            for report in reports
+            for child, child_id in zip(report.children, report.child_ids(), strict=True)
+            if symbol in child.symbols and child_id not in self.job.done
+        ]
 
     def _unanswered(
         self, symbol: str, reports: Sequence[PollDone], tried: dict[str, Tried], within_s: float
@@ -160,15 +136,15 @@ class Gathering:
         """Why a symbol that is still waited for has no result; adds to `tried` whom it waited for."""
         awaited = self._awaited(symbol, reports)
         for provider in awaited:
-            tried[provider] = Tried(provider, "Timeout", f"no answer within {within_s:g} s")
+            tried[provider] = Tried(provider, PollOutcome.TIMEOUT, f"no answer within {within_s:g} s")
         return f"timed out after {within_s:g} s: {_listed(tried)}" if awaited else None
 
     def _empty(self, symbol: str, reports: Iterable[PollDone]) -> dict[str, Tried]:
         """The providers that were the last to be asked, and answered with nothing about the symbol."""
         return {
-            report.provider: Tried(report.provider, "NoRecords", f"it answered without a row of {symbol}")
+            report.provider: Tried(report.provider, PollOutcome.NO_RECORDS, f"it answered without a row of {symbol}")
             for report in reports
-            if report.outcome in ENDED_WELL and not any(symbol in child.symbols for child in self._children(report))
+            if report.outcome in ENDED_WELL and not any(symbol in child.symbols for child in report.children)
         }
 
 
@@ -203,10 +179,6 @@ def _listed(tried: Mapping[str, Tried]) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _root(request_id: str) -> str:
-    return request_id.partition("/")[0]
 
 
 def _lateness(record: Record) -> tuple[int, int, str]:

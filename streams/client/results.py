@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from connectors import Quote
 from streams.client.dataframes import TIMES, Library, frame_of
 from streams.messaging.bars import Bar
+from streams.messaging.outcomes import PollOutcome
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ class Tried(NamedTuple):
     """A provider that was asked and did not serve it: how that ended, and what was said of it."""
 
     provider: str
-    outcome: str
+    outcome: PollOutcome
     reason: str
 
 

@@ -1,6 +1,6 @@
 """The door for programs to the pipeline's collectors and schedules, as `tapestream collect`, `schedule` and `symbols`.
 
-with Scheduler() as scheduler:
+with SchedulerClient() as scheduler:
     scheduler.add_symbol("AMD")
     run = scheduler.force_collection("daily_prices")
 """
@@ -21,11 +21,12 @@ from infra import clock, settings
 from infra.clickhouse.runs import run_sql
 from infra.clock import now_ms
 from infra.settings import Settings
-from streams.client.thread_loop import Background, NotRunning
+from streams.client.thread_loop import Background
 from streams.collecting import declarations as collectors
 from streams.collecting import runs, universe
+from streams.errors import NotRunning, PipelineAway
 from streams.messaging.messages import CollectorRun, CollectRequest, UniverseChange
-from streams.runtime.pipeline import Pipeline, PipelineAway
+from streams.runtime.pipeline import Pipeline
 from streams.runtime.query import stored
 
 LOOKS, LOOK_S = 60, 1.0
@@ -33,7 +34,7 @@ LOOKS, LOOK_S = 60, 1.0
 T = TypeVar("T")
 
 
-class Scheduler:
+class SchedulerClient:
     """Changes the universe, asks for runs of collectors, and tells how they and their schedules stand.
 
     The clock of the schedules is kept by the worker (`agents.collecting.scheduler`); this class asks it.
@@ -162,7 +163,7 @@ class Scheduler:
     def _do(self, work: Callable[[Pipeline], Coroutine[Any, Any, T]]) -> T:
         background = self._background
         if background is None:
-            raise NotRunning("the scheduler does not run: write `with Scheduler() as scheduler:`, or call its start()")
+            raise NotRunning("it does not run: write `with SchedulerClient() as scheduler:`, or call its start()")
         return background.do(work)
 
 

@@ -1,18 +1,39 @@
-"""Follows topics: the normalized ones for strategies, any for who asks, also across a broker that was renewed."""
+"""Subscribes to the normalized topics for strategies, also across a broker that was renewed.
+
+With a group, the position of a reader is kept in Kafka. aiokafka's own auto-commit stores what was *fetched*: a reader
+that is killed at record 10 of 1,000 would never see the other 990. So a record is committed here once the reader has
+asked for the next one, which says that it has handled this one, and never on the way out: what was handed over last may
+not have been handled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Any
 
-import orjson
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from infra.kafka.connection import bootstrap_servers
+from connectors import Bars
+from connectors.records import News
+from infra import telemetry
+from infra.kafka.connection import bootstrap_servers, needing, passes
 from streams.messaging import topics
 from streams.messaging.bars import bars_of
-from streams.messaging.follow import following
+from streams.messaging.follow import close, follow
+from streams.messaging.market import read_record
 from streams.messaging.producer import MAX_MESSAGE
+from streams.messaging.tolerant_reader import TolerantReader
+
+log = telemetry.get(__name__)
+
+COMMIT_S = 1.0
+"""A slow reader commits this often, a quick one with every fetch: a commit for each record would cost a round trip."""
+COMMIT_TIMEOUT_S = 5.0
+SUPERSEDED = (CommitFailedError, IllegalStateError)
+"""The partitions have gone to another reader of the group, which begins at the last commit."""
 
 
 async def subscribe(
@@ -20,32 +41,92 @@ async def subscribe(
 ) -> AsyncGenerator[Any, None]:
     """Yield unified records as they arrive: `Bar` for bars, the record as a dict with its `dataset` for the others.
 
-    `symbols` narrows to canonical symbols. With `group` the position is kept in Kafka and each record is given at
-    least once; without, the subscription starts now, or with `history` at the oldest record the topic holds.
-    Raises `ValueError` for an unknown dataset or a URL that is none, and `aiokafka.errors.KafkaConnectionError`.
+    `symbols` narrows to canonical symbols. With `group` the position is kept in Kafka and every record is yielded at
+    least once: after a crash or an exit the records since the last commit, of about a second, come again. Without it
+    the subscription starts now, or with `history` at the oldest record the topic holds. What cannot be read is skipped
+    and logged as `record.unreadable`.
+
+    Raises:
+        ValueError: a dataset is unknown, or the URL is none.
+        BrokerUnreachable: no broker answers, or it has been away for a minute.
+        aiokafka.errors.KafkaError: the broker refuses the topic or the group.
     """
     if unknown := [name for name in datasets if name not in topics.MARKET]:
         raise ValueError(f"unknown dataset {unknown[0]!r}; known: {', '.join(topics.MARKET)}")
-    names = {topics.MARKET[name]: name for name in datasets or topics.MARKET}
     bootstrap = bootstrap_servers(kafka_url)
     consumer = AIOKafkaConsumer(
-        *names,
         bootstrap_servers=bootstrap,
         group_id=group,
+        enable_auto_commit=False,
+        session_timeout_ms=6_000,  # the worker's, too: so soon the group notices that a reader was killed
+        heartbeat_interval_ms=1_500,
         auto_offset_reset="earliest" if history or group else "latest",
         max_partition_fetch_bytes=MAX_MESSAGE,
     )
-    await consumer.start()
+    position, reader = _Position(consumer, kept=group is not None), TolerantReader(_reader(frozenset(symbols)))
+    consumer.subscribe([topics.MARKET[name] for name in datasets or topics.MARKET], listener=position)
     try:
-        async for message in following(consumer, bootstrap):
-            record = orjson.loads(message.value)
-            if symbols and record.get("symbol") not in symbols and not set(record.get("symbols") or ()) & set(symbols):
-                continue
-            dataset = names[message.topic]
-            if dataset == "bars":
-                for bar in bars_of(record):
-                    yield bar
-            else:
-                yield {"dataset": dataset, **record}
+        with needing(bootstrap):
+            await consumer.start()
+        async for message in follow(consumer, bootstrap, position.commit):
+            for found in reader.read(message) or ():
+                yield found
+            await position.passed(message)
     finally:
-        await consumer.stop()
+        await close(consumer)
+
+
+def _reader(symbols: frozenset[str]) -> Callable[[Any], list[Any]]:
+    """Returns what a message holds for these symbols, for all where there are none."""
+
+    def read(message: Any) -> list[Any]:
+        record = read_record(message)
+        if symbols and symbols.isdisjoint(record.symbols if isinstance(record, News) else (record.symbol,)):
+            return []
+        return bars_of(record.__dict__) if isinstance(record, Bars) else [{"dataset": record.dataset, **dict(record)}]
+
+    return read
+
+
+class _Position(ConsumerRebalanceListener):  # type: ignore[misc]
+    """How far the reader of a group has come; `commit` tells Kafka. Does nothing unless the position is `kept`."""
+
+    def __init__(self, consumer: Any, *, kept: bool) -> None:
+        self._consumer = consumer
+        self._kept = kept
+        self._passed: dict[TopicPartition, int] = {}
+        self._committed_at = time.monotonic()
+
+    async def passed(self, message: Any) -> None:
+        """Note that the reader has handled a message; commits when the last commit is a while ago."""
+        if not self._kept:
+            return
+        self._passed[TopicPartition(message.topic, message.partition)] = message.offset + 1
+        if time.monotonic() - self._committed_at >= COMMIT_S:
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Store the position. A broker that is away, or a rebalance, leaves it to a later commit or another reader."""
+        if not self._passed:
+            return
+        offsets, self._passed = self._passed, {}
+        self._committed_at = time.monotonic()
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):  # aiokafka would wait for a broker for ever
+                await self._consumer.commit(offsets)
+        except SUPERSEDED as error:
+            log.info("subscription.commit_superseded", error=str(error))
+        except (KafkaError, TimeoutError) as error:
+            if isinstance(error, KafkaError) and not passes(error):
+                raise
+            log.warning("subscription.commit_retry", error=repr(error))
+            self._passed = offsets | self._passed
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Store the position before other readers of the group go on from there."""
+        await self.commit()
+        for partition in revoked:
+            self._passed.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing: the new partitions begin where Kafka says."""

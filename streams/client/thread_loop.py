@@ -9,11 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
+from streams.errors import NotRunning
+
 LOOK_S = 0.5  # how soon a thread notices the end of its pipeline
-
-
-class NotRunning(RuntimeError):
-    """It was not started, or was stopped."""
 
 
 class Kept(Protocol):

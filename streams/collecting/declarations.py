@@ -21,7 +21,7 @@ from pydantic import (
     ValidationError,
 )
 
-from streams.collecting.dependencies import DependencyCycle, order
+from streams.collecting.dependencies import order
 from streams.collecting.model import (
     CLOSED,
     Collector,
@@ -36,7 +36,8 @@ from streams.collecting.model import (
     some,
 )
 from streams.collecting.schedule import Schedule
-from streams.collecting.toml_file import WITHIN, DeclarationsInvalid, Place, line, merge, mistakes, read
+from streams.collecting.toml_file import WITHIN, Place, line, merge, mistakes, read
+from streams.errors import DeclarationsInvalid, DependencyCycle
 
 SHIPPED = Path(__file__).with_name("collectors.toml")
 OWN = Path("tapestream.toml")

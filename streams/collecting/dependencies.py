@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Literal
 
+from streams.errors import DependencyCycle
+
 if TYPE_CHECKING:
     from streams.collecting.model import Collector, RetryPolicy
 
 Ending = Literal["done", "failed", "skipped"]
-
-
-class DependencyCycle(Exception):
-    """Collectors that wait for each other; `names` goes around once, each followed by one that it depends on."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__(f"{' -> '.join(names)} is a cycle")
-        self.names = names
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from infra.clickhouse.runs import FIRES, LAST_RUNS
-from infra.kafka.connection import BrokerUnreachable
 from streams.collecting.model import Declarations
 from streams.collecting.schedule import Schedule, due, next_after
+from streams.errors import UnknownCollector
 from streams.messaging import topics
-from streams.messaging.listener import Hearing
+from streams.messaging.listener import TopicListener, key_of
 from streams.messaging.messages import CollectorRun, CollectRequest, new_id
-from streams.runtime.handover import posting, require_pipeline
+from streams.messaging.producer import Outbox
+from streams.messaging.requester import require_pipeline
 from streams.runtime.query import Ask
 
 UPCOMING = 3  # fire times that a person wants to see
-
-
-class UnknownCollector(ValueError):
-    """No collector of this name is declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +100,22 @@ async def submit(bootstrap: str, asked: CollectRequest) -> None:
 async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
     """Request a run from the pipeline and return its report when it has ended. Raises `BrokerUnreachable`."""
     await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
-    async with Hearing(bootstrap, topics.COLLECT_DONE, patient=False) as hearing:
-        with hearing.about(asked.run_id) as inbox:
+    async with run_reports(bootstrap) as listener:
+        with listener.listen_for(asked.collector) as inbox:
             await _post(bootstrap, asked)
-            while True:
-                heard = await inbox.get()
-                if isinstance(heard, BrokerUnreachable):
-                    raise heard
-                report = CollectorRun.decode(heard)
-                if report.run_id == asked.run_id:
-                    return report
+            while (report := await inbox.next_event()).run_id != asked.run_id:
+                pass  # another run of the same collector
+            return report
+
+
+def run_reports(bootstrap: str) -> TopicListener[CollectorRun]:
+    """Listen to `collect.done`: a report has the name of its collector."""
+    return TopicListener(
+        bootstrap,
+        topics.COLLECT_DONE,
+        names=lambda record: (key_of(record),),
+        read=lambda record: CollectorRun.decode(record.value),
+    )
 
 
 async def standings(declared: Declarations, ask: Ask) -> list[Standing]:
@@ -153,7 +156,7 @@ def timetable(schedule: Schedule, seen: int | None, fired: bool, now: int) -> Ti
 
 
 async def _post(bootstrap: str, asked: CollectRequest) -> None:
-    async with posting(bootstrap) as outbox:
+    async with Outbox(bootstrap) as outbox:
         await outbox.send(topics.COLLECT_REQUESTS, asked.encode(), key=asked.collector, partition=0)
 
 

@@ -5,32 +5,29 @@ first moment after the gap (several skipped ones together), a time that autumn r
 schedule with `*` for its hours runs with real time instead: at every minute that reads like it, in both of the
 repeated hours and in none of the skipped one, so that `*/15 * * * *` is always 15 minutes apart.
 
-croniter only reads the expression. With zones it fires in the skipped hour and an hour late after the repeated
-one, and without them it leaves out 1 March of `0 0 1,30 * *`.
+cronsim does both. It decides by the first letters of minute and hour, so that `*/20 0-2` would run with real time:
+`_spell` writes the expression so that the hours alone decide.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count
-from typing import Literal
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
+from cronsim import CronSim, CronSimError
 
 GRACE_MS = 7 * 86_400_000
 FORM = "write minute hour day month weekday, such as 30 16 * * 1-5"
-FIELDS = ("minute", "hour", "day", "month", "weekday")
-BEYOND = re.compile(r"#|\br\b|l\w", re.IGNORECASE)  # croniter's own: an `r` is random, another value at each look
+FIELDS = {"minute": "0-59", "hour": "0-23", "day": "1-31", "month": "1-12", "weekday": "0-6"}
+"""The fields in their order, and the whole of each."""
+BEYOND = re.compile(r"#|\dl|lw", re.IGNORECASE)
+"""What cronsim reads beyond crontab(5) and `l`: the second Sunday, the last Friday, the last weekday."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-DAY = timedelta(days=1)
-Part = frozenset[int | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +44,21 @@ class Schedule:
 
     def __post_init__(self) -> None:
         _check_zone(self.zone)
-        _plan(self.cron)
+        _spelled(self.cron)
 
 
 def next_after(schedule: Schedule, ms: int) -> int:
     """Return the first fire moment after `ms`."""
-    local, repeated = _local(schedule, ms)
-    return min(
-        next(at for at in _moments(schedule, local - repeated, 1, fold) if at > ms)
-        for fold in _plan(schedule.cron).folds
-    )
+    # in a repeated hour the walk begins among its first occurrences, which are over
+    return next(moment for moment in _moments(schedule, ms) if moment > ms)
 
 
 def latest_before(schedule: Schedule, ms: int) -> int | None:
     """Return the last fire moment before `ms`; None when that was before 1970."""
-    local, repeated = _local(schedule, ms)
-    found = max(
-        next(at for at in _moments(schedule, local + repeated, -1, fold) if at < ms)
-        for fold in _plan(schedule.cron).folds
-    )
+    found = next(moment for moment in _moments(schedule, ms, reverse=True) if moment < ms)
+    # a walk back passes over some moments of a repeated hour; a walk forth does not
+    while (later := next_after(schedule, found)) < ms:
+        found = later
     return found if found >= 0 else None
 
 
@@ -86,51 +79,59 @@ def due(schedule: Schedule, last_fired: int | None, now: int) -> int | None:
     return latest
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """An expression as read: the local times of a day, ascending, and the days."""
-
-    times: tuple[time, ...]
-    days: Part
-    months: Part
-    weekdays: Part
-    folds: tuple[int, ...]
-    """The occurrences of a repeated local time that fire: 0 the first, 1 the second."""
-
-    def on(self, day: date) -> bool:
-        """Return whether it fires on this day."""
-        if day.month not in self.months and "*" not in self.months:
-            return False
-        if "*" in self.days and "*" in self.weekdays:
-            return True
-        last = (day + DAY).day == 1
-        return day.day in self.days or (last and "l" in self.days) or day.isoweekday() % 7 in self.weekdays
+def _moments(schedule: Schedule, ms: int, *, reverse: bool = False) -> Iterator[int]:
+    """Yield the fire moments from about `ms` on, or back from it."""
+    start = (EPOCH + ms * MILLISECOND).astimezone(ZoneInfo(schedule.zone))
+    for moment in CronSim(_spelled(schedule.cron), start, reverse):
+        yield (moment - EPOCH) // MILLISECOND
 
 
 @cache
-def _plan(cron: str) -> _Plan:
+def _spelled(cron: str) -> str:
+    """Return the expression as cronsim takes it to mean what is meant here; `ValueError` for one that means nothing."""
     fields = cron.split()
     if len(fields) != len(FIELDS):
         raise ValueError(f"cron {cron!r} has {len(fields)} fields, not {len(FIELDS)}; {FORM}")
-    for place, (name, field) in enumerate(zip(FIELDS, fields, strict=True)):
-        alone = " ".join(field if other == place else "*" for other in range(len(FIELDS)))
-        if BEYOND.search(field) or not croniter.is_valid(alone):
-            raise ValueError(f"cron {cron!r}: there is no {name} {field!r}; {FORM}")
-    minutes, hours, days, months, weekdays = (frozenset(part) for part in croniter.expand(cron)[0])
-    plan = _Plan(
-        times=tuple(time(hour, minute) for hour in _numbers(hours, 24) for minute in _numbers(minutes, 60)),
-        days=days,
-        months=months,
-        weekdays=weekdays,
-        folds=(0, 1) if "*" in hours else (0,),
-    )
-    if not any(plan.on(date(2000, 1, 1) + DAY * n) for n in range(366)):
-        raise ValueError(f"cron {cron!r} never fires: no such date exists; {FORM}")
-    return plan
+    values = [_values(cron, place, field) for place, field in enumerate(fields)]
+    spelled = " ".join(map(_spell, FIELDS, fields, values))
+    try:
+        CronSim(spelled, EPOCH)
+    except CronSimError:
+        raise ValueError(f"cron {cron!r} never fires: no such date exists; {FORM}") from None
+    return spelled
 
 
-def _numbers(part: Part, end: int) -> list[int]:
-    return [number for number in range(end) if number in part or "*" in part]
+def _values(cron: str, place: int, field: str) -> set[int]:
+    """Return what a field names. Raises `ValueError` that says which field of `cron` names nothing."""
+    try:
+        return _read(place, field)
+    except (CronSimError, ValueError):
+        name = list(FIELDS)[place]
+        message = f"cron {cron!r}: there is no {name} {field!r}; {FORM}; ranges ascend, as in 22-23,0-2"
+        raise ValueError(message) from None
+
+
+def _read(place: int, field: str) -> set[int]:
+    if BEYOND.search(field):
+        raise ValueError(field)
+    alone = ["*"] * len(FIELDS)
+    alone[place] = field
+    read = CronSim(" ".join(alone), EPOCH)
+    weekdays = {day % 7 for day in read.weekdays if isinstance(day, int)}
+    return (read.minutes, read.hours, read.days, read.months, weekdays)[place]
+
+
+def _spell(name: str, field: str, values: set[int]) -> str:
+    """Write a star where cronsim shall see one, and the range where it shall not."""
+    first, last = map(int, FIELDS[name].split("-"))
+    whole = values >= set(range(first, last + 1))
+    if name == "hour":
+        star = whole  # with real time
+    elif name == "minute":
+        star = False  # the hours alone decide
+    else:
+        star = whole and "*" in field  # no restriction; 0-6 is one, of which every day suffices
+    return "*" if star else field.replace("*", FIELDS[name])
 
 
 def _check_zone(zone: str) -> None:
@@ -138,54 +139,3 @@ def _check_zone(zone: str) -> None:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
         raise ValueError(f"unknown zone {zone!r}; write an IANA name such as America/New_York or UTC") from None
-
-
-def _moments(schedule: Schedule, start: datetime, step: Literal[1, -1], fold: int) -> Iterator[int]:
-    """Return the moments of the local times from `start` on, or back from it; their order is that of the times."""
-    zone, plan = ZoneInfo(schedule.zone), _plan(schedule.cron)
-    for local in _times(plan, start, step):
-        before, after = offsets = _offsets(local, zone)
-        if before >= after:
-            yield _ms(local, offsets[fold])
-        elif len(plan.folds) == 1:
-            yield _gap_end(local, before, after, zone)
-
-
-def _times(plan: _Plan, start: datetime, step: Literal[1, -1]) -> Iterator[datetime]:
-    for n in count():
-        day = start.date() + DAY * n * step
-        if plan.on(day):
-            times = (datetime.combine(day, at) for at in plan.times[::step])
-            yield from (local for local in times if (local - start) * step >= timedelta())
-
-
-def _local(schedule: Schedule, ms: int) -> tuple[datetime, timedelta]:
-    """Return the local time without its zone and, while local times repeat, how long the repeated span is."""
-    zone = ZoneInfo(schedule.zone)
-    local = _aware(ms, zone).replace(tzinfo=None, fold=0)
-    first, second = _offsets(local, zone)
-    return local, first - second
-
-
-def _offsets(local: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
-    """Return the offsets of a local time's two readings: the first is greater when it repeats, less in a gap."""
-    aware = local.replace(tzinfo=zone)
-    return _offset(aware), _offset(aware.replace(fold=1))
-
-
-def _gap_end(skipped: datetime, before: timedelta, after: timedelta, zone: ZoneInfo) -> int:
-    """Return the moment at which the clocks jumped over `skipped`."""
-    around = range(_ms(skipped, after), _ms(skipped, before))
-    return around.start + bisect_left(around, after, key=lambda ms: _offset(_aware(ms, zone)))
-
-
-def _offset(aware: datetime) -> timedelta:
-    return aware.utcoffset() or timedelta()
-
-
-def _aware(ms: int, zone: ZoneInfo) -> datetime:
-    return (EPOCH + ms * MILLISECOND).astimezone(zone)
-
-
-def _ms(local: datetime, offset: timedelta) -> int:
-    return (local.replace(tzinfo=UTC) - offset - EPOCH) // MILLISECOND

@@ -9,14 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from streams.errors import DeclarationsInvalid
+
 WITHIN = "(table)"
 """Tag of a union's table: pydantic puts it into the place of a mistake, where the file has nothing."""
 NO_TABLE = {"dataclass_type", "dict_type", "mapping_type", "model_type", "model_attributes_type"}
 Place = tuple[str | int, ...]
-
-
-class DeclarationsInvalid(Exception):
-    """Declarations cannot be used: one line for each mistake, naming its file, table and key."""
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -12,18 +12,16 @@ from infra.clickhouse import Store, log_table, migrate
 from infra.clickhouse.universe import changed_sql
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
+from streams.errors import ChangeInvalid
 from streams.messaging import topics
 from streams.messaging.messages import UniverseChange
+from streams.messaging.producer import Outbox
+from streams.messaging.requester import require_pipeline
 from streams.runtime import discovery
-from streams.runtime.handover import posting, require_pipeline
 from streams.runtime.query import Ask, rows, stored
 
 ASSET_CLASSES: tuple[AssetClass, ...] = get_args(AssetClass)
 BROKER_S = 2.0  # `symbols add` also works without a pipeline: no longer wait for one
-
-
-class ChangeInvalid(ValueError):
-    """What is to be added or removed is no symbol, or of no known asset class."""
 
 
 def changes(
@@ -51,7 +49,7 @@ async def keep(settings: Settings, changed: Sequence[UniverseChange]) -> bool:
 
 async def hand_over(bootstrap: str, changed: Sequence[UniverseChange], ask: Ask) -> bool:
     """Send changes of one moment to a running pipeline; True once they are stored, False after ten seconds without."""
-    async with posting(bootstrap) as outbox:
+    async with Outbox(bootstrap) as outbox:
         await asyncio.gather(*(outbox.send(topics.UNIVERSE_CHANGES, change.encode()) for change in changed))
     sql = changed_sql(changed[0].asset_class, changed[0].at)
     return await stored(ask, sql, lambda found: bool(found) and int(found[0][0]) >= len(changed))

@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import click
-import orjson
 
 from connectors import connector, connectors
 from infra.clickhouse import Store, StoreError
@@ -24,7 +23,7 @@ from streams.accounts import views
 from streams.accounts.account import Account
 from streams.accounts.policy import labels, terms
 from streams.accounts.quota import Window, window_start
-from streams.commands.console import load_settings, one_line_errors, show
+from streams.commands.console import load_settings, one_line_errors, say, say_json, show
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, OwnerCommand, new_id
 from streams.messaging.producer import Outbox
@@ -67,7 +66,7 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
     )
     lacking = [name for name, one in told.items() if not one["keys"]]
     if lacking:
-        click.echo(f"no key, so never asked: {', '.join(lacking)}")
+        say(f"no key, so never asked: {', '.join(lacking)}")
 
 
 @click.command()
@@ -86,7 +85,7 @@ def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool)
     if to_reset is not None:
         connector(to_reset)
         asyncio.run(_reset(settings, to_reset))
-        click.echo(f"the breaker of {to_reset} is told to close")
+        say(f"the breaker of {to_reset} is told to close")
         return
     rows = [one["breaker"] for one in asyncio.run(_told(settings, providers)).values()]
     if as_json:
@@ -219,4 +218,4 @@ def _span(ms: int) -> str:
 
 def _print_json(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        click.echo(orjson.dumps(row).decode())
+        say_json(row)

@@ -7,16 +7,16 @@ from typing import Any, get_args
 
 import aiohttp
 import click
-import orjson
 
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
-from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
-from streams.client.client import Client, Job, requests_for
-from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
+from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
+from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollRequest
+from streams.messaging.outcomes import PollOutcome
+from streams.messaging.requester import Requester
 from streams.planning import routing
 from streams.runtime import discovery
 from streams.runtime.query import answer
@@ -35,15 +35,15 @@ def status(*, as_json: bool) -> None:
     settings = load_settings()
     found = asyncio.run(_status(settings))
     if as_json:
-        click.echo(orjson.dumps(found, default=str).decode())
+        say_json(found)
         return
-    click.echo(f"worker: {found['worker']}")
+    say(f"worker: {found['worker']}")
     if live := found.get("live"):
         behind = ", ".join(f"{topic} {n}" for topic, n in live["behind"].items()) or "nothing"
-        click.echo(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
+        say(f"behind: {behind}; store {'away' if live['store_away'] else 'reachable'}")
         quotes = live["quotes"]
         asked = quotes["hits"] + quotes["misses"]
-        click.echo(f"quotes: {quotes['known']} young ones known, which answered {quotes['hits']} of {asked} asked for")
+        say(f"quotes: {quotes['known']} young ones known, which answered {quotes['hits']} of {asked} asked for")
         rows = [
             (name, breaker["state"], breaker["calls"], breaker["failures"], _keys(provider["keys"]))
             for name, provider in live["providers"].items()
@@ -53,7 +53,7 @@ def status(*, as_json: bool) -> None:
     if found["tables"]:
         show(("table", "rows"), found["tables"])
     else:
-        click.echo(f"store: nothing in {settings.data_dir} yet; `tapestream up` starts everything")
+        say(f"store: nothing in {settings.data_dir} yet; `tapestream up` starts everything")
 
 
 def _keys(keys: list[dict[str, Any]]) -> str:
@@ -123,27 +123,17 @@ def poll(
     settings = load_settings()
     call = make_call(dataset=dataset, symbols=symbols, start=moment(start), end=moment(end, end=True), **given)
     where = discovery.find(settings)
-    try:
-        slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
-    except routing.Unroutable as error:
-        fail(str(error))
-    try:
-        deadline = None if within_s is None else now_ms() + round(within_s * 1000)
-        requests = requests_for([(call, slip)], deadline, urgent=True, force_fresh=force_fresh)
-        job = asyncio.run(_poll(where.bootstrap, requests))
-    except BrokerUnreachable as error:
-        fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
+    slip = routing.slip(call, where.providers.__contains__, providers, where.routes)
+    deadline = None if within_s is None else now_ms() + round(within_s * 1000)
+    requests = requests_for([(call, slip)], deadline, urgent=True, force_fresh=force_fresh)
+    job = asyncio.run(_poll(where.bootstrap, requests))
     records = sum(report.records for report in job.done.values())
-    click.echo(
-        f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests"
-    )
+    say(f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests")
     if told := _answered(job):
-        click.echo(f"answered by {told}")
+        say(f"answered by {told}")
     for report in job.failures:
         tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
-        click.echo(
-            f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})"
-        )
+        say(f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})")
     raise SystemExit(1 if job.failures else 0)
 
 
@@ -152,11 +142,11 @@ def _answered(job: Job) -> str:
     found: dict[tuple[str, str], int] = {}
     for report in job.done.values():
         if report.records:
-            who = (report.provider, " (known already)" if report.outcome == "cached" else "")
+            who = (report.provider, " (known already)" if report.outcome == PollOutcome.CACHED else "")
             found[who] = found.get(who, 0) + report.records
     return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
 
 
 async def _poll(bootstrap: str, requests: list[PollRequest]) -> Job:
-    async with Client(bootstrap) as client:
-        return await client.run(requests)
+    async with Requester(bootstrap) as requester:
+        return await requester.run(requests)

@@ -7,14 +7,12 @@ from dataclasses import asdict
 from functools import partial
 
 import click
-import orjson
 
 from infra.clock import now_ms
-from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.collecting import runs
 from streams.collecting.declarations import OWN, load
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import load_settings, one_line_errors, say, say_json, show
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.runtime import discovery
 from streams.runtime.query import rows
@@ -46,17 +44,17 @@ def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json:
     asked = runs.request(name, now_ms(), full=full, at_once=at_once)
     run = asyncio.run(_ask(discovery.find(settings).bootstrap, asked, wait=wait))
     if run is None:
-        click.echo(f"asked for {name} as {asked.run_id}; `tapestream collect` tells how it ended")
+        say(f"asked for {name} as {asked.run_id}; `tapestream collect` tells how it ended")
         return
     if as_json:
-        click.echo(orjson.dumps(run.model_dump()).decode())
+        say_json(run.model_dump())
     else:
-        click.echo(
+        say(
             f"{run.collector} {run.state}: {run.records:,} records, {run.rejects:,} rejected, {run.calls:,} calls, "
             f"{run.units:,} requests, {(run.ended_at - run.started_at) / 1000:,.1f} s"
         )
         if run.reason:
-            click.echo(run.reason)
+            say(run.reason)
     raise SystemExit(0 if run.state == "done" else 1)
 
 
@@ -73,7 +71,7 @@ def schedule(*, as_json: bool) -> None:
     found = asyncio.run(runs.timetables(load(), partial(rows, settings), now_ms()))
     if as_json:
         for each in found:
-            click.echo(orjson.dumps(asdict(each), default=str).decode())
+            say_json(asdict(each))
         return
     shown = [
         (each.schedule, each.cron, each.zone, each.last_fired, _upcoming(each), "due" if each.due else "")
@@ -82,9 +80,9 @@ def schedule(*, as_json: bool) -> None:
     show(("schedule", "cron", "zone", "last_fired", "next", "due"), shown)
     if settings.schedules == "off" or (settings.schedules == "auto" and not OWN.exists()):
         why = "SCHEDULES=off" if settings.schedules == "off" else f"there is no {OWN} here; SCHEDULES=on runs them"
-        click.echo(f"times are UTC; none of them fires by itself: {why}")
+        say(f"times are UTC; none of them fires by itself: {why}")
     else:
-        click.echo("times are UTC; they fire while a worker runs")
+        say("times are UTC; they fire while a worker runs")
 
 
 def _upcoming(each: runs.Timetable) -> str:
@@ -100,10 +98,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
 
 async def _ask(bootstrap: str, asked: CollectRequest, *, wait: bool) -> CollectorRun | None:
     """Request a run, and return its report if the caller waits for it."""
-    try:
-        if wait:
-            return await runs.run(bootstrap, asked)
-        await runs.submit(bootstrap, asked)
-    except BrokerUnreachable as error:
-        fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
+    if wait:
+        return await runs.run(bootstrap, asked)
+    await runs.submit(bootstrap, asked)
     return None

@@ -13,26 +13,33 @@ import orjson
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from connectors import Call, ConnectorError
 from infra import settings
-from infra.clickhouse import StoreError
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings, SettingsInvalid
-from streams.collecting.toml_file import DeclarationsInvalid
-from streams.runtime.pages import AccessRefused
-from streams.runtime.run_file import RunFileInvalid
+from infra.terminal import printable
+from streams.errors import TapestreamError
 
-EXPECTED = (AccessRefused, BrokerUnreachable, DeclarationsInvalid, RunFileInvalid, SettingsInvalid, StoreError)
-"""What a user can mend, told in one line."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the process with one clear line."""
-    click.echo(f"tapestream: {message}", err=True)
+    say(f"tapestream: {message}", err=True)
     sys.exit(code)
+
+
+def say(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print a text, whoever wrote parts of it: what a terminal would obey is shown."""
+    click.echo(printable(text) + end, err=err, nl=False)
+
+
+def say_json(value: Any) -> None:
+    """Print one line of JSON."""
+    say(orjson.dumps(value, default=str).decode())
 
 
 def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
@@ -42,12 +49,16 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except BrokerUnreachable as error:
+            fail(f"{error}; `tapestream up` starts everything, KAFKA_URL names another broker")
+        except TapestreamError as error:
+            fail(str(error), error.exit_code)
         except ConnectorError as error:
             fail(str(error), 2)
-        except EXPECTED as error:
-            fail(str(error))
         except ValidationError as error:
             fail(explain(error))
+        except OSError as error:
+            fail(str(error))
 
     return run
 
@@ -96,12 +107,17 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool
     """Print rows as a table, or as JSON lines."""
     if as_json:
         for row in rows:
-            click.echo(orjson.dumps(dict(zip(columns, row, strict=True)), default=str).decode())
+            say_json(dict(zip(columns, row, strict=True)))
         return
     table = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
-        table.add_row(*("" if value is None else cell(value) for value in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        table.add_row(*(Text("" if value is None else printable(cell(value))) for value in row))
+    stage(160).print(table)
+
+
+def stage(width: int) -> Console:
+    """The console that draws tables and progress; `width` in characters where there is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else width)
 
 
 def cell(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,17 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connectors import Call, Connector, UnsupportedCall, connector, connectors
-from infra.child_process import ChildFailed
 from infra.clickhouse import DATASET_TABLES
-from infra.ports import PortBusy
 from infra.settings import Settings
-from streams.client.client import Client, Job, requests_for
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, show, stage
+from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollDone
+from streams.messaging.requester import Requester
 from streams.runtime.discovery import usable
 from streams.runtime.pages import Pages
-from streams.runtime.process_tree import PartEnded, Stack
-from streams.runtime.run_file import AlreadyRunning
+from streams.runtime.process_tree import Stack
 
 SHARES = ("AAPL", "GOOG", "IBM", "MSFT", "FB")
 HISTORY = ("2000-03-01", "2013-03-02")
@@ -83,11 +80,9 @@ def demo(*, sandbox: bool) -> None:
     tapestream demo            the real providers, keys from the environment or .env; Yahoo needs none
     """
     settings = load_settings()
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = stage(120)
     try:
         asyncio.run(_demo(settings, console, sandbox=sandbox))
-    except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
-        fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted; what was received is in the store", 130)
 
@@ -207,9 +202,9 @@ def _ms(moment: datetime) -> int:
 async def _collect(stack: Stack, names: list[str], tally: Tally, console: Console) -> Job:
     assert stack.address
     requests = requests_for(calls(names))
-    async with Client(stack.address.bootstrap) as client:
+    async with Requester(stack.address.bootstrap) as requester:
         if not console.is_terminal:
-            return await client.run(requests, _plain(tally, console))
+            return await requester.run(requests, _plain(tally, console))
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description:10}"),
@@ -229,11 +224,11 @@ async def _collect(stack: Stack, names: list[str], tally: Tally, console: Consol
                 progress.update(
                     task.id,
                     advance=1,
-                    total=(task.total or 0) + report.children,
+                    total=(task.total or 0) + len(report.children),
                     records=task.fields["records"] + report.records,
                 )
 
-            return await client.run(requests, note)
+            return await requester.run(requests, note)
 
 
 def _plain(tally: Tally, console: Console) -> Any:
@@ -274,9 +269,9 @@ async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> Non
     show(*await _matrix(pages, sorted(tally.requests)), title="Rows in the store, by dataset and provider")
     for failure in job.failures:
         what = f"{failure.provider} {failure.dataset} {' '.join(failure.symbols)}"
-        console.print(f"unserved: {what}: {failure.outcome} {failure.reason}", markup=False)
+        say(f"unserved: {what}: {failure.outcome} {failure.reason}")
     for title, sql in QUESTIONS:
-        console.print(f"\n{title}\n  {sql}", highlight=False, markup=False)
+        say(f"\n{title}\n  {sql}")
         found = await pages.query(sql)
         if "error" in found:
             fail(found["error"])

@@ -10,8 +10,9 @@ import click
 import orjson
 
 from connectors import DATASETS, Answer, Request, connector
+from connectors.errors import MalformedPayload
 from infra.clock import now_ms
-from streams.commands.console import fail, one_line_errors
+from streams.commands.console import fail, one_line_errors, say_json
 from streams.processing import replay
 
 REFUSED, MALFORMED = 3, 4
@@ -88,14 +89,14 @@ def _print(result: replay.Result) -> int:
             for name in ("retry_after", "resets_at")
             if (value := getattr(result.refusal, name, None)) is not None
         }
-        click.echo(orjson.dumps(line))
-        return MALFORMED if result.outcome == "MalformedPayload" else REFUSED
+        say_json(line)
+        return MALFORMED if isinstance(result.refusal, MalformedPayload) else REFUSED
     for record in result.records():
-        click.echo(orjson.dumps(record, default=str))
+        say_json(record)
     for symbol, refusal in result.missing.items():
-        click.echo(orjson.dumps({"symbol": symbol, "error": refusal.name}))
+        say_json({"symbol": symbol, "error": refusal.name})
     if result.next is not None:
-        click.echo(orjson.dumps({"next": {"path": result.next.path, "params": dict(result.next.params)}}))
+        say_json({"next": {"path": result.next.path, "params": dict(result.next.params)}})
     return 0
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-import orjson
 from pydantic import SecretStr
 
 from connectors import connector, connectors
@@ -18,7 +17,7 @@ from infra.clock import now_ms
 from infra.settings import Settings
 from streams.accounts import capacity as capacities
 from streams.accounts.quota import Window
-from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, show
+from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
 from streams.planning.availability import availabilities, horizons
 from streams.planning.candidates import best_effort
 from streams.planning.coverage import covered_by, kinds_of, poll_shape
@@ -76,7 +75,7 @@ def plan(
     found = make(requirements, supplied, covered, now, routes(settings.routes))
     keyless = without_key(supplied)
     if as_json:
-        click.echo(orjson.dumps({**_as_data(found), "without_key": keyless}).decode())
+        say_json({**_as_data(found), "without_key": keyless})
     else:
         _print(found, keyless)
     raise SystemExit(0 if found.requests or found.covered else 1)
@@ -114,7 +113,7 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
             for name, availability in keyed.items()
         }
         told = {"providers": providers, "total": total, "without_key": without_key(supplied)}
-        click.echo(orjson.dumps(told).decode())
+        say_json(told)
         return
     rows = [
         (name, len(availability.usages), *_told(allowed[name]), _each_span(availability, capacities.formula)["session"])
@@ -125,7 +124,7 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
         rows.append(("total", sum(len(keyed[name].usages) for name in counted), *_told(total), ""))
     show(columns, rows)
     if outside := [name for name in keyed if name not in counted]:
-        click.echo(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
+        say(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
     _name_keyless(without_key(supplied))
 
 
@@ -228,22 +227,22 @@ def _print(found: Plan, keyless: Sequence[str]) -> None:
     calls, weight = sum(found.calls.values()), sum(found.weights.values())
     total = ("total", calls, weight, in_words(found.duration_s), f"${found.cost_usd:,.2f}")
     show(("provider", "calls", "of its quotas", "lasts", "costs"), [*rows, total])
-    click.echo(
+    say(
         f"in all: calls {calls:,}, requests {len(found.requests):,}, duration {in_words(found.duration_s)}, "
         f"cost ${found.cost_usd:,.2f}; stored already: {found.covered:,}"
     )
     for lacking in found.unavailable:
         more = f" and {len(lacking.symbols) - SHOWN:,} more" if len(lacking.symbols) > SHOWN else ""
         of = f" {' '.join(lacking.symbols[:SHOWN])}{more}" if lacking.symbols else ""
-        click.echo(f"cannot be had: {lacking.dataset}{of}: {lacking.reason}")
+        say(f"cannot be had: {lacking.dataset}{of}: {lacking.reason}")
     if frail := [name for name in found.work if best_effort(connector(name))]:
-        click.echo(f"best effort, may fail: {', '.join(frail)}")
+        say(f"best effort, may fail: {', '.join(frail)}")
     _name_keyless(keyless)
 
 
 def _name_keyless(names: Sequence[str]) -> None:
     if names:
-        click.echo(f"without a key: {', '.join(f'{name} (set {name.upper()}_KEYS)' for name in names)}")
+        say(f"without a key: {', '.join(f'{name} (set {name.upper()}_KEYS)' for name in names)}")
 
 
 def _each_span(availability: Availability, figure: Callable[[Sequence[Window], int, int], Any]) -> dict[str, Any]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 
 import click
 
 from connectors import DATASETS, connector
-from streams.commands.console import fail, one_line_errors, show
+from connectors.deprecation import deprecation
+from connectors.fields import utc_date
+from infra.clickhouse import StoreError
+from infra.clickhouse.queries import DEPRECATED
+from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.planning import capabilities
 from streams.planning.capabilities import Capability
+from streams.runtime.query import rows
 
 
 @click.command()
@@ -36,9 +42,10 @@ def providers(names: tuple[str, ...], *, dataset: str | None, as_json: bool) -> 
         for row in capabilities.matrix()
         if (not names or row.provider in names) and (dataset is None or row.dataset == dataset)
     ]
+    ends = _ends()
     if as_json:
-        rows = [asdict(row) for row in found]
-        show(tuple(Capability.__dataclass_fields__), [tuple(row.values()) for row in rows], as_json=True)
+        for row in found:
+            say_json({**asdict(row), **ends.get((row.provider, row.endpoint), UNSAID)})
         return
     show(COLUMNS, [_row(row) for row in found])
     show(
@@ -49,6 +56,30 @@ def providers(names: tuple[str, ...], *, dataset: str | None, as_json: bool) -> 
             if not names or seller.name in names
         ],
     )
+    if said := [(*place, *dates.values()) for place, dates in ends.items() if not names or place[0] in names]:
+        show(("provider", "endpoint", "deprecated since", "ceases to answer"), said)
+
+
+UNSAID: dict[str, str | None] = {"deprecated": None, "sunset": None}
+
+
+def _ends() -> dict[tuple[str, str], dict[str, str | None]]:
+    """What stored answers said of their endpoints' end, as dates; nothing where no store can be asked."""
+    try:
+        stored = asyncio.run(rows(load_settings(), DEPRECATED))
+    except StoreError as error:
+        say(f"the withdrawal dates of endpoints are not known: {error}", err=True)
+        return {}
+    told = {(provider, endpoint): deprecation(headers) for provider, endpoint, headers in stored}
+    return {
+        place: {"deprecated": _day(found.since) or "yes", "sunset": _day(found.sunset)}
+        for place, found in told.items()
+        if found
+    }
+
+
+def _day(at: int | None) -> str | None:
+    return None if at is None else utc_date(at)
 
 
 COLUMNS = (

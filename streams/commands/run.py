@@ -11,12 +11,10 @@ from datetime import UTC, datetime
 import click
 
 from infra import clock, telemetry
-from infra.child_process import ChildFailed
 from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
-from streams.commands.console import fail, load_settings, one_line_errors
-from streams.runtime.process_tree import PartEnded, Stack
-from streams.runtime.run_file import AlreadyRunning
+from streams.commands.console import fail, load_settings, one_line_errors, say
+from streams.runtime.process_tree import Stack
 
 
 @click.command()
@@ -32,11 +30,7 @@ def up(*, sandbox: bool) -> None:
     settings = load_settings()
     telemetry.configure(settings.log_level)
     collectors.load()  # what is wrong with the declarations is told here, not in the worker's log
-    try:
-        code = asyncio.run(_up(Stack(settings, sandbox=sandbox)))
-    except (AlreadyRunning, ChildFailed, PartEnded, PortBusy) as error:
-        fail(str(error))
-    sys.exit(code)
+    sys.exit(asyncio.run(_up(Stack(settings, sandbox=sandbox))))
 
 
 async def _up(stack: Stack) -> int:
@@ -44,7 +38,7 @@ async def _up(stack: Stack) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    click.echo("tapestream: starting broker and worker ...")
+    say("tapestream: starting broker and worker ...")
     starting = asyncio.ensure_future(stack.__aenter__())
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -55,17 +49,17 @@ async def _up(stack: Stack) -> int:
     await starting
     try:
         assert stack.address
-        click.echo(f"tapestream: ready; broker {stack.address.kafka_url}, pages {stack.address.web_url}/status/")
-        click.echo("tapestream: `tapestream status`, `tapestream poll` and `tapestream query` work; Ctrl-C stops")
+        say(f"tapestream: ready; broker {stack.address.kafka_url}, pages {stack.address.web_url}/status/")
+        say("tapestream: `tapestream status`, `tapestream poll` and `tapestream query` work; Ctrl-C stops")
         watching = asyncio.ensure_future(stack.watch())
         await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             await watching
         watching.cancel()
-        click.echo("tapestream: stopping; what was received goes to the store first ...")
+        say("tapestream: stopping; what was received goes to the store first ...")
     finally:
         await stack.__aexit__()
-    click.echo("tapestream: stopped")
+    say("tapestream: stopped")
     return 0
 
 
@@ -100,6 +94,6 @@ def sandbox(*, port: int, limits: bool) -> None:
         names = {name: "*" if provider.any_key else f"demo-{name}-1" for name, provider in providers().items()}
         unlimited = {} if limits else {name: {key: None} for name, key in names.items()}
         found = SandboxSettings(keys=unlimited, clock=Clock(started, settings.clock_rate))
-        run(port, settings=found, ready=lambda url: click.echo(f"sandbox at {url}"))
+        run(port, settings=found, ready=lambda url: say(f"sandbox at {url}"))
     except SandboxError as error:
         fail(str(error))

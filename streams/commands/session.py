@@ -7,44 +7,30 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal
 
 import click
-import orjson
 
 from infra import clock, telemetry
-from infra.child_process import ChildFailed
 from infra.clock import now_ms
-from infra.kafka.embedded import BrokerMissing
-from infra.ports import PortBusy
 from infra.settings import Settings
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.commands.plan import parts, symbols_of
-from streams.runtime.pipeline import PipelineGone
-from streams.runtime.process_tree import PartEnded
-from streams.runtime.run_file import AlreadyRunning
+from streams.errors import CheckpointRefused
 from streams.sessions import options, units
-from streams.sessions.checkpoint import CheckpointRefused
 from streams.sessions.export import FORMATS, export_to
-from streams.sessions.folder import LAST, Folder, NoSuchSession, SessionCommand, SessionManifest, adopt, every
+from streams.sessions.folder import LAST, Folder, SessionCommand, SessionManifest, adopt, every
 from streams.sessions.log import SessionLog
 from streams.sessions.recorder import duration, fold
-from streams.sessions.run import NothingToCollect
 from streams.sessions.runner import conduct
-from streams.sessions.spec import PRESETS, InvalidSpec
+from streams.sessions.spec import PRESETS
 from streams.sessions.state import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
 from streams.sessions.summary import summary
 
-P = ParamSpec("P")
-FAULTS = (
-    *(AlreadyRunning, BrokerMissing, ChildFailed, PartEnded, PipelineGone, PortBusy),
-    *(CheckpointRefused, NoSuchSession, NothingToCollect, OSError),
-)
 OBEYED_S = 60.0  # a session applies a command within a second, or has ended
 CLEAR = "\r\033[K"
 CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
@@ -53,21 +39,6 @@ CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
     "interrupted": (Ended(),),
 }
 """What a stop means where no process runs the session."""
-
-
-def session_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what can go wrong with a session into one line and an exit code."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except InvalidSpec as error:
-            fail(str(error), 2)
-        except FAULTS as error:
-            fail(str(error))
-
-    return one_line_errors(run)
 
 
 @click.group()
@@ -90,7 +61,7 @@ def session() -> None:
 @click.option("--sandbox", is_flag=True, help="Call the bundled sandbox instead of the real providers.")
 @click.option("--clock-rate", type=click.FloatRange(1, 100_000), help="Rehearse so many times as fast; with --sandbox.")
 @click.option("--resume", "onward", is_flag=True, help="Go on with the mode's last session, if it has not ended.")
-@session_errors
+@one_line_errors
 def start(
     *,
     mode: str | None,
@@ -131,7 +102,7 @@ def start(
 
 @session.command()
 @click.argument("name", default=LAST)
-@session_errors
+@one_line_errors
 def resume(*, name: str) -> None:
     """Go on with a session: NAME is its id, `last`, or a checkpoint file. One that is paused goes on in its process.
 
@@ -145,7 +116,7 @@ def resume(*, name: str) -> None:
         fail(f"session {folder.id} is {found.state}: start another one")
     if folder.owned():
         folder.order(SessionCommand(what="resume"))
-        click.echo(f"tapestream: session {folder.id} goes on in process {folder.manifest().pid}")
+        say(f"tapestream: session {folder.id} goes on in process {folder.manifest().pid}")
         return
     _go_on(folder)
 
@@ -169,7 +140,7 @@ def _go_on(folder: Folder) -> None:
 
 @session.command()
 @click.argument("name", default=LAST)
-@session_errors
+@one_line_errors
 def stop(*, name: str) -> None:
     """End a session before its time; it cannot be resumed. Returns when it has ended.
 
@@ -182,12 +153,12 @@ def stop(*, name: str) -> None:
     else:
         found = fold(folder, *CALLED_OFF.get(folder.session().state, ()))
         folder.write_summary(found, found.at)
-    click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+    say(f"tapestream: session {folder.id} is {folder.session().state}")
 
 
 @session.command()
 @click.argument("name", default=LAST)
-@session_errors
+@one_line_errors
 def pause(*, name: str) -> None:
     """Let a session rest: nothing more is asked, and its time stands still, until `session resume`.
 
@@ -198,13 +169,13 @@ def pause(*, name: str) -> None:
     if not folder.owned():
         fail(f"session {folder.id} is {folder.state(folder.session())}: there is nothing to pause")
     _order(folder, "pause", frozenset({"paused", *FINAL}))
-    click.echo(f"tapestream: session {folder.id} is {folder.session().state}")
+    say(f"tapestream: session {folder.id} is {folder.session().state}")
 
 
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@session_errors
+@one_line_errors
 def add(*, symbols: tuple[str, ...], name: str) -> None:
     """Collect more symbols in a session, from its next cycle on; `SPY:etf` names the asset class.
 
@@ -217,7 +188,7 @@ def add(*, symbols: tuple[str, ...], name: str) -> None:
 @session.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
 @click.option("--session", "name", default=LAST, show_default=True, help="The session's id.")
-@session_errors
+@one_line_errors
 def remove(*, symbols: tuple[str, ...], name: str) -> None:
     """Ask for symbols no more in a session, from its next cycle on. What is stored of them stays.
 
@@ -229,7 +200,7 @@ def remove(*, symbols: tuple[str, ...], name: str) -> None:
 
 @session.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per session.")
-@session_errors
+@one_line_errors
 def list_sessions(*, as_json: bool) -> None:
     """All sessions, the oldest first.
 
@@ -241,7 +212,7 @@ def list_sessions(*, as_json: bool) -> None:
         try:
             found = folder.session()
         except CheckpointRefused as error:
-            click.echo(f"tapestream: session {folder.id}: {error}", err=True)
+            say(f"tapestream: session {folder.id}: {error}", err=True)
             continue
         figures = summary(found, found.at)["session_summary"]
         left = remaining_ms(found, found.at) // 1000
@@ -254,7 +225,7 @@ def list_sessions(*, as_json: bool) -> None:
 @session.command("show")
 @click.argument("name", default=LAST)
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-@session_errors
+@one_line_errors
 def show_session(*, name: str, as_json: bool) -> None:
     """What a session has brought so far, by source.
 
@@ -266,7 +237,7 @@ def show_session(*, name: str, as_json: bool) -> None:
     figures = summary(found, found.at)
     figures["session_summary"]["state"] = folder.state(found)
     if as_json:
-        click.echo(orjson.dumps(figures).decode())
+        say_json(figures)
         return
     head = figures["session_summary"]
     for moment in ("started", "ended"):
@@ -283,7 +254,7 @@ def show_session(*, name: str, as_json: bool) -> None:
 @click.argument("name", default=LAST)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="parquet", show_default=True)
 @click.option("--to", type=click.Path(path_type=Path), help="A folder; without it `export` in the session's own.")
-@session_errors
+@one_line_errors
 def export(*, name: str, form: str, to: Path | None) -> None:
     """Write what a session collected into files, one for each source and dataset.
 
@@ -302,7 +273,7 @@ def _run(folder: Folder, settings: Settings, manifest: SessionManifest) -> None:
     telemetry.configure(settings.log_level)
     terminal = sys.stderr.isatty()
     log = SessionLog(folder.log, _say, _draw if terminal else None)
-    click.echo(f"tapestream: session {folder.id}, {duration(manifest.spec.duration_ms)}; {folder.path}")
+    say(f"tapestream: session {folder.id}, {duration(manifest.spec.duration_ms)}; {folder.path}")
     try:
         found = asyncio.run(_conduct(folder, settings, log, sandbox=manifest.sandbox))
     finally:
@@ -363,7 +334,7 @@ def _change(what: Literal["add", "remove"], symbols: tuple[str, ...], name: str)
         folder.order(SessionCommand(what=what, symbol=asset.symbol, asset_class=asset.asset_class))
     when = "at its next cycle" if folder.owned() else "when it is resumed"
     done = "added" if what == "add" else "removed"
-    click.echo(f"{' '.join(asset.symbol for asset in found)} will be {done} {when}, in session {folder.id}")
+    say(f"{' '.join(asset.symbol for asset in found)} will be {done} {when}, in session {folder.id}")
 
 
 def _head(folder: Folder, found: Session) -> tuple[str, str, str]:
@@ -379,8 +350,11 @@ def _errors(errors: dict[str, int]) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(f"{CLEAR if sys.stderr.isatty() else ''}tapestream: {line}", err=True)
+    if sys.stderr.isatty():
+        click.echo(CLEAR, err=True, nl=False)
+    say(f"tapestream: {line}", err=True)
 
 
 def _draw(line: str) -> None:
-    click.echo(f"{CLEAR}{line[:118]}", err=True, nl=False)
+    click.echo(CLEAR, err=True, nl=False)
+    say(line[:118], err=True, end="")

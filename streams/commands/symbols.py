@@ -11,8 +11,8 @@ import click
 from connectors.records import AssetClass
 from infra.clickhouse.universe import members_sql
 from infra.clock import now_ms
-from streams.collecting.universe import ASSET_CLASSES, ChangeInvalid, changes, keep
-from streams.commands.console import fail, load_settings, one_line_errors, show
+from streams.collecting.universe import ASSET_CLASSES, changes, keep
+from streams.commands.console import load_settings, one_line_errors, say, show
 from streams.runtime.query import rows
 
 COLUMNS = ("symbol", "asset_class", "name", "exchange", "currency", "country", "active", "added", "sources")
@@ -72,15 +72,12 @@ def list_members(asset_class: str | None, search: str | None, *, as_json: bool) 
         show(COLUMNS, members, as_json=True)
         return
     show(COLUMNS, [(*row[:8], " ".join(row[8])) for row in members])
-    click.echo(f"{len(members):,} members")
+    say(f"{len(members):,} members")
 
 
 def _change(change: Literal["add", "remove"], named: Sequence[str], asset_class: AssetClass) -> None:
-    try:
-        changed = changes(change, named, asset_class, now_ms())
-    except ChangeInvalid as error:
-        fail(str(error), 2)
+    changed = changes(change, named, asset_class, now_ms())
     stored = asyncio.run(keep(load_settings(), changed))
     told = "holds from the next run on" if stored else "is on its way to the store"
     done = "added" if change == "add" else "removed"
-    click.echo(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {told}")
+    say(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {told}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import Any
 
 
@@ -48,12 +50,16 @@ class Bar:
     """Id of the poll request."""
 
 
-BAR_SERIES = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades", "adj_close", "quote_volume")
+FIELDS = tuple(field.name for field in fields(Bar))
+SERIES = frozenset({"ts", "open", "high", "low", "close", "volume", "vwap", "trades", "adj_close", "quote_volume"})
 
 
-def bars_of(frame: dict[str, Any]) -> list[Bar]:
-    """Return the single bars of a decoded frame, oldest first."""
+def bars_of(frame: Mapping[str, Any]) -> list[Bar]:
+    """Return the single bars of a decoded frame, oldest first. Raises `ValueError` for columns of unequal length."""
     n = len(frame["ts"])
-    columns = [frame[name] or [None] * n for name in BAR_SERIES]
-    common = {name: value for name, value in frame.items() if name not in BAR_SERIES}
-    return [Bar(**common, **dict(zip(BAR_SERIES, values, strict=True))) for values in zip(*columns, strict=True)]
+    if ragged := [name for name in SERIES if frame[name] is not None and len(frame[name]) != n]:
+        raise ValueError(f"column {min(ragged)} is not as long as ts")
+    columns = (
+        frame[name] if name in SERIES and frame[name] is not None else repeat(frame.get(name), n) for name in FIELDS
+    )
+    return list(map(Bar, *columns))

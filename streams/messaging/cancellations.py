@@ -14,13 +14,15 @@ from streams.messaging import topics
 from streams.messaging.messages import CANCELLATION, Cancellation, new_id
 from streams.messaging.producer import Outbox
 
-WITHDRAWN = "Withdrawn"
-"""Outcome of a request that was taken back."""
 
-
-def job_of(work: str) -> str:
+def next_job_id(work: str) -> str:
     """A fresh id for the next job of a piece of work."""
     return f"{work}.{new_id()}"
+
+
+def work_of(job_id: str) -> str:
+    """The piece of work that a job belongs to; empty for a job that stands alone."""
+    return job_id.rpartition(".")[0]
 
 
 async def cancel(outbox: Outbox, work: str, providers: Iterable[str], kept: str = "") -> None:
@@ -60,8 +62,7 @@ class Cancellations:
 
     def cover(self, job_id: str) -> bool:
         """Return whether a job was taken back."""
-        work, _, _ = job_id.rpartition(".")
-        return self._kept.get(work, job_id) != job_id
+        return self._kept.get(work_of(job_id), job_id) != job_id
 
     async def rest(self, sleep: Callable[[float], Awaitable[None]], seconds: float, job_id: str) -> None:
         """Sleep, but no longer than until the job is taken back."""

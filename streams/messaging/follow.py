@@ -1,26 +1,81 @@
-"""Follows a consumer, also across a broker that was renewed."""
+"""Follows topics for ever: from where they end now, or from a moment on, also across a broker that was renewed."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from infra.kafka.connection import BrokerUnreachable, answers
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
-IDLE_MS = 500  # how soon an idle reader notices a renewed broker
-ASK_S = 5.0  # an idle topic is no reason to ask the broker more often
-AWAY_S = 60.0  # a renewed broker is back within seconds
+from infra import telemetry
+from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
+from streams.messaging import topics
+from streams.messaging.producer import MAX_MESSAGE
+
+log = telemetry.get(__name__)
+
+IDLE_MS = 500  # a consumer without records looks at its broker twice a second
+ASK_S = 5.0  # a topic may be silent for hours: only then the broker itself is asked whether it lives
+AWAY_S = 60.0  # a renewed broker is back within seconds, a Kafka node within a minute
+RETRY_S = 1.0
 
 
-async def following(consumer: Any, bootstrap: str) -> AsyncGenerator[Any, None]:
+@asynccontextmanager
+async def tail(bootstrap: str, topic: str, *, since: int | None = None) -> AsyncIterator[Any]:
+    """A consumer of all partitions of a topic, in no group: from its end on, or from the first record of `since` on.
+
+    `since` is ms UTC, by the records' timestamps. Raises `BrokerUnreachable`.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",  # a renewed broker begins anew
+        max_partition_fetch_bytes=MAX_MESSAGE,
+    )
+    try:
+        with needing(bootstrap):
+            await consumer.start()
+            partitions = [TopicPartition(topic, number) for number in range(topics.partitions(topic))]
+            consumer.assign(partitions)
+            await _seek(consumer, partitions, since)
+        yield consumer
+    finally:
+        await close(consumer)
+
+
+async def _seek(consumer: Any, partitions: Sequence[TopicPartition], since: int | None) -> None:
+    found: dict[TopicPartition, Any] = {}
+    if since is not None:
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
+    for partition in partitions:
+        if (first := found.get(partition)) is None:
+            await consumer.seek_to_end(partition)
+            await consumer.position(partition)  # the end of now, not of the first fetch
+        else:
+            consumer.seek(partition, first.offset)
+
+
+async def close(consumer: Any) -> None:
+    """Stop a consumer. Without its broker aiokafka lets a cancellation of its own escape: it ends here."""
+    await asyncio.gather(asyncio.create_task(consumer.stop()), return_exceptions=True)
+
+
+async def follow(
+    consumer: Any, bootstrap: str, before_fetch: Callable[[], Awaitable[None]] | None = None
+) -> AsyncGenerator[Any, None]:
     """Yield a consumer's records for ever, also across a renewed embedded broker, whose offsets start at 0 again.
 
-    Raises `BrokerUnreachable` when nothing answers any more.
+    `before_fetch` is awaited before the broker is asked for more, at least twice a second while there is nothing.
+    Raises `BrokerUnreachable` when nothing has answered for a minute, and a `KafkaError` that will not pass.
     """
     asked = heard = time.monotonic()
     while True:
-        fetched = await consumer.getmany(timeout_ms=IDLE_MS)
+        if before_fetch:
+            await before_fetch()
+        fetched = await _fetched(consumer)
         for records in fetched.values():
             for record in records:
                 yield record
@@ -36,3 +91,15 @@ async def following(consumer: Any, bootstrap: str) -> AsyncGenerator[Any, None]:
             end = consumer.highwater(where)
             if end is not None and end < await consumer.position(where):
                 await consumer.seek_to_beginning(where)
+
+
+async def _fetched(consumer: Any) -> dict[TopicPartition, list[Any]]:
+    try:
+        found: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=IDLE_MS)
+    except KafkaError as error:
+        if not passes(error):
+            raise
+        log.warning("follow.retry", error=str(error))
+        await asyncio.sleep(RETRY_S)
+        return {}
+    return found

@@ -7,36 +7,49 @@ from dataclasses import dataclass, field
 
 from connectors import Call
 from streams.messaging.messages import PollDone, PollRequest, new_id
-
-ENDED_WELL = frozenset({"records", "cached", "Cut"})
-TRUNCATED = "Truncated"
-"""Outcome of a request that was served, but for the pages behind one that may not be asked."""
+from streams.messaging.outcomes import ENDED_WELL, PollOutcome
 
 
 @dataclass(slots=True)
 class Job:
-    """A submission under way: its requests, their children, and how each ended."""
+    """A submission under way: its requests, their children, and how each ended.
+
+    A request may end more than once, as a crash lets it be handled again. Its first report counts; the children that a
+    later one names are awaited all the same, since they exist.
+    """
 
     job_id: str
     roots: int
     done: dict[str, PollDone] = field(default_factory=dict)
+    _named: set[str] = field(default_factory=set)
+    """Ids of all children that any report names."""
+    _awaited: set[str] = field(default_factory=set)
+    """Those of them that have not ended."""
+    _roots_done: int = 0
 
     def note(self, report: PollDone) -> bool:
         """Take in a report; False when it is another job's, or known already."""
-        if report.job_id != self.job_id or report.request_id in self.done:
+        if report.job_id != self.job_id:
+            return False
+        new = set(report.child_ids()) - self._named
+        self._named |= new
+        self._awaited |= new - self.done.keys()
+        if report.request_id in self.done:
             return False
         self.done[report.request_id] = report
+        self._awaited.discard(report.request_id)
+        self._roots_done += not parent_of(report.request_id)
         return True
 
     @property
     def total(self) -> int:
         """Requests known so far, children included."""
-        return self.roots + sum(report.children for report in self.done.values())
+        return self.roots + len(self._named)
 
     @property
     def finished(self) -> bool:
         """True when every request and every child has ended; a child may be reported before who caused it."""
-        return len(self.done) == self.total and {parent_of(name) for name in self.done} <= {"", *self.done}
+        return self._roots_done == self.roots and not self._awaited
 
     @property
     def failures(self) -> list[PollDone]:
@@ -45,13 +58,23 @@ class Job:
 
 
 def gave_up(report: PollDone) -> bool:
-    """Tell whether something of the request stays unserved, with nobody left to try."""
-    return report.outcome == TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
+    """Return whether something of the request stays unserved, with nobody left to try."""
+    return report.outcome is PollOutcome.TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
 
 
 def parent_of(request_id: str) -> str:
     """The id of the request that caused another; empty for one that was submitted."""
     return request_id.rpartition("/")[0]
+
+
+def root_of(request_id: str) -> str:
+    """The id of the request that was submitted, of which this one is a descendant or itself."""
+    return request_id.partition("/")[0]
+
+
+def job_of(request_id: str) -> str:
+    """The id of the job that a request made by `requests_for` belongs to, whatever it is a descendant of."""
+    return root_of(request_id).rpartition("-")[0]
 
 
 def requests_for(

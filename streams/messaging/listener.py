@@ -1,80 +1,122 @@
-"""Hears the reports of a topic that has one partition, for whoever expects one. Joins no group, commits nothing."""
+"""Listens to a topic for whoever expects records of it: each record goes to those who listen for one of its names.
+
+A record's names stand outside its value, in its key or its headers, and match exactly or not at all. So of the records
+that nobody listens for nothing is decoded.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any, Generic, Self, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from infra import telemetry
-from infra.kafka.connection import BrokerUnreachable
-from streams.messaging.follow import following
-from streams.messaging.producer import MAX_MESSAGE
+from infra import tasks, telemetry
+from streams.messaging.follow import follow, tail
+from streams.messaging.tolerant_reader import TolerantReader
 
 log = telemetry.get(__name__)
 
-Heard = bytes | BrokerUnreachable
+T = TypeVar("T")
 
 
-class Hearing:
-    """The records of `topic` from the moment of `async with` on.
+class Inbox(Generic[T]):
+    """The events of one listener in the order of their arrival, or the fault after which none will come."""
 
-    A broker that is away is waited for when `patient`; otherwise everybody who listens is told.
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[T | BaseException] = asyncio.Queue()
+
+    def put(self, event: T | BaseException) -> None:
+        """Append an event; an exception says that nothing more will come."""
+        self._events.put_nowait(event)
+
+    async def next_event(self) -> T:
+        """Wait for the next event. Raises the fault that ended the listening."""
+        event = await self._events.get()
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    def __len__(self) -> int:
+        return self._events.qsize()
+
+
+class TopicListener(Generic[T]):
+    """Listens to `topic` from `async with` on; joins no group and commits nothing.
+
+    `names` returns the names of a consumer's record, from its key or headers; `read` returns what it says, and raises
+    `ValueError` for one that cannot be read: it is skipped and logged. A broker that is away is waited for when
+    `patient`; otherwise every inbox raises `BrokerUnreachable`, and so does `listen_for` from then on.
     """
 
-    def __init__(self, bootstrap: str, topic: str, *, patient: bool) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        *,
+        names: Callable[[Any], tuple[str, ...]],
+        read: Callable[[Any], T],
+        patient: bool = False,
+    ) -> None:
         self._bootstrap = bootstrap
-        self._where = TopicPartition(topic, 0)
+        self._topic = topic
+        self._names = names
+        self._reader = TolerantReader(read)
         self._patient = patient
-        self._listening: dict[bytes, asyncio.Queue[Heard]] = {}
-        self._consumer: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._inboxes: dict[str, list[Inbox[Any]]] = {}
+        self._fault: BaseException | None = None
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=MAX_MESSAGE
-        )
-        try:
-            await self._consumer.start()
-            self._consumer.assign([self._where])
-            await self._consumer.seek_to_end(self._where)
-            await self._consumer.position(self._where)
-        except BaseException:
-            await self._consumer.stop()
-            raise
-        self._task = asyncio.create_task(self._hear(), name=f"hearing-{self._where.topic}")
+        consumer = await self._open.enter_async_context(tail(self._bootstrap, self._topic))
+        name = f"listener-{self._topic}"
+        if self._patient:
+            task = tasks.keep_alive(lambda: self._listen(consumer), name)
+        else:
+            task = asyncio.create_task(self._listen(consumer), name=name)
+            tasks.report_fault(task, self._fail)
+        self._open.push_async_callback(tasks.end, task)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        # without its broker the consumer lets a cancellation of its own escape
-        await asyncio.gather(asyncio.create_task(self._consumer.stop()), return_exceptions=True)
+        await self._open.aclose()
 
     @contextmanager
-    def about(self, key: str) -> Iterator[asyncio.Queue[Heard]]:
-        """What is heard from now on of the records that name `key`."""
-        inbox = self._listening[key.encode()] = asyncio.Queue()
+    def listen_for(self, name: str, inbox: Inbox[Any] | None = None) -> Iterator[Inbox[T]]:
+        """Collect the records of that name from now on, in `inbox` where one is given, which may serve several topics.
+
+        Raises the fault that ended the listening.
+        """
+        if self._fault:
+            raise self._fault
+        inbox = Inbox() if inbox is None else inbox
+        self._inboxes.setdefault(name, []).append(inbox)
         try:
             yield inbox
         finally:
-            del self._listening[key.encode()]
+            self._inboxes[name].remove(inbox)
+            if not self._inboxes[name]:
+                del self._inboxes[name]
 
-    async def _hear(self) -> None:
-        while True:
-            try:
-                async for message in following(self._consumer, self._bootstrap):
-                    for key, inbox in self._listening.items():
-                        if key in message.value:
-                            inbox.put_nowait(message.value)
-            except BrokerUnreachable as error:
-                log.warning("hearing.broker_away", topic=self._where.topic, error=str(error))
-                if not self._patient:
-                    for inbox in self._listening.values():
-                        inbox.put_nowait(error)
-                    return
+    @property
+    def skipped(self) -> int:
+        """Records that somebody listened for, and that could not be read."""
+        return self._reader.skipped
+
+    async def _listen(self, consumer: Any) -> None:
+        async for record in follow(consumer, self._bootstrap):
+            inboxes = [inbox for name in self._names(record) for inbox in self._inboxes.get(name, ())]
+            if inboxes and (event := self._reader.read(record)) is not None:
+                for inbox in inboxes:
+                    inbox.put(event)
+
+    def _fail(self, fault: BaseException) -> None:
+        log.warning("listener.ended", topic=self._topic, error=repr(fault))
+        self._fault = fault
+        for inbox in (inbox for inboxes in self._inboxes.values() for inbox in inboxes):
+            inbox.put(fault)
+
+
+def key_of(record: Any) -> str:
+    """The key of a consumer's record as text; empty where it has none."""
+    return (record.key or b"").decode("utf-8", "replace")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors import Call, Request
 from connectors.records import AssetClass
 from infra.clock import now_ms
 from streams.accounts.account import RESERVED
+from streams.messaging.outcomes import PollOutcome
+
+MOST_REASON = 500
+"""Characters of a reason: providers refuse with whole pages."""
 
 
 class Message(BaseModel):
@@ -39,7 +43,7 @@ class Hop(Message):
     """
 
     provider: str
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
     free_at: int | None = None
 
@@ -74,7 +78,8 @@ class PollRequest(Message):
 
     `job_id` ties together all requests of one submission.
     `deadline` (ms UTC) ends its life unserved. `urgent` says that somebody waits for it: it goes before those of bulk.
-    `force_fresh` asks the provider for a quote even where a young one is known.
+    `force_fresh` asks the provider for a quote even where a young one is known. It waits in the mailbox until
+    `not_before` (ms UTC).
     """
 
     request_id: str
@@ -86,6 +91,7 @@ class PollRequest(Message):
     deadline: int | None = None
     urgent: bool = False
     force_fresh: bool = False
+    not_before: int | None = None
 
     @property
     def provider(self) -> str:
@@ -94,7 +100,7 @@ class PollRequest(Message):
 
     def child(self, number: int, **changes: Any) -> PollRequest:
         """Return a request that this one causes; its id is the same whenever this one is handled again."""
-        return self.model_copy(update={"request_id": f"{self.request_id}/{number}", **changes})
+        return self.model_copy(update={"request_id": f"{self.request_id}/{number}", "not_before": None, **changes})
 
 
 class Cancellation(Message):
@@ -108,24 +114,73 @@ CANCELLATION = {"kind": b"withdrawal"}
 """Headers of a `Cancellation` among the `poll.requests`."""
 
 
+class Child(Message):
+    """A request that another one caused: its number in the other's id, the provider and the symbols it asks."""
+
+    number: int
+    provider: str
+    symbols: tuple[str, ...]
+
+    @classmethod
+    def of(cls, request: PollRequest) -> Child:
+        """Name a request that was made by `PollRequest.child`."""
+        number = int(request.request_id.rpartition("/")[2])
+        return cls(number=number, provider=request.provider, symbols=request.call.symbols)
+
+
 class PollDone(Message):
     """Report that one poll request was handled: served, passed on, cut into `children`, or given up.
 
     `symbols` and `dataset` are the `call`'s. `tried` are the providers that were asked before, and why they did not
-    serve it; where the request was given up, the last of them is `provider` itself.
+    serve it; where the request was given up, the last of them is `provider` itself. `records` and `rejects` count rows,
+    `at` (ms UTC) is when the answer was received, or when it was decided that there will be none.
     """
 
     request_id: str
     job_id: str
     provider: str
     call: Call
-    outcome: str
+    outcome: PollOutcome
     reason: str = ""
-    children: int = 0
+    children: tuple[Child, ...] = ()
     records: int = 0
     rejects: int = 0
     tried: tuple[Hop, ...] = ()
     at: int
+
+    @classmethod
+    def of(
+        cls,
+        request: PollRequest,
+        outcome: PollOutcome,
+        at: int,
+        children: Iterable[Child] = (),
+        reason: str = "",
+        **more: Any,
+    ) -> PollDone:
+        """Report the end of `request`; `more` are the counts."""
+        return cls(
+            request_id=request.request_id,
+            job_id=request.job_id,
+            provider=request.provider,
+            call=request.call,
+            outcome=outcome,
+            reason=reason[:MOST_REASON],
+            children=tuple(children),
+            tried=request.tried,
+            at=at,
+            **more,
+        )
+
+    @field_validator("children", mode="before")
+    @classmethod
+    def _counted(cls, value: Any) -> Any:
+        """Read a mere count, as the table `polls` keeps it: it stands for the children 0, 1, and so on."""
+        return [Child(number=n, provider="", symbols=()) for n in range(value)] if isinstance(value, int) else value
+
+    def child_ids(self) -> Iterator[str]:
+        """The ids of the requests that this one caused."""
+        return (f"{self.request_id}/{child.number}" for child in self.children)
 
     @property
     def dataset(self) -> str:
@@ -188,7 +243,10 @@ OWNER_COMMAND = {"kind": b"order"}
 
 
 class RawMeta(Message):
-    """What travels in the `meta` header of a raw response; the record's value is the body as received."""
+    """What travels in the `meta` header of a raw response; the record's value is the body as received.
+
+    The end of the request `due` is reported where the records are made. Without it, as after a refusal, it has been.
+    """
 
     call_id: str
     request_id: str
@@ -201,6 +259,7 @@ class RawMeta(Message):
     headers: Mapping[str, str]
     received_at: int
     latency_ms: int
+    due: PollRequest | None = None
 
 
 class DeadLetter(Message):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from infra import telemetry
-from infra.kafka.connection import passes
+from infra.kafka.connection import needing, passes
 
 log = telemetry.get(__name__)
 
@@ -28,7 +28,7 @@ class Outbox:
         self.waiting = 0
 
     async def start(self) -> None:
-        """Connect. Raises `aiokafka.errors.KafkaConnectionError`."""
+        """Connect. Raises `BrokerUnreachable`."""
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",
@@ -39,7 +39,8 @@ class Outbox:
             request_timeout_ms=30_000,
         )
         try:
-            await self._producer.start()
+            with needing(self._bootstrap):
+                await self._producer.start()
         except BaseException:
             await self._producer.stop()
             raise
@@ -48,6 +49,13 @@ class Outbox:
         """Flush what was sent, then disconnect."""
         if self._producer is not None:
             await self._producer.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     async def send(
         self,

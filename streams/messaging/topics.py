@@ -47,6 +47,13 @@ SPECS: tuple[TopicSpec, ...] = (
     *(TopicSpec(topic, SYMBOL_PARTITIONS, retention_ms=7 * DAY_MS) for topic in MARKET.values()),
 )
 
+_PARTITIONS = {spec.name: spec.partitions for spec in SPECS}
+
+
+def partitions(topic: str) -> int:
+    """Number of partitions of one of our topics."""
+    return _PARTITIONS[topic]
+
 
 def mailbox(provider: str) -> int:
     """The partition of `poll.requests`, `poll.urgent` and `api.calls` that belongs to `provider` alone."""

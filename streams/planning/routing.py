@@ -9,6 +9,7 @@ from typing import get_args
 from connectors import DATASETS, Call, UnsupportedCall, connector, connectors
 from connectors.records import AssetClass
 from infra.settings import SettingsInvalid
+from streams.errors import Unroutable
 
 PREFERENCE = ("polygon", "alpaca", "eodhd", "fmp", "finnhub", "alphavantage", "yahoo", "brightdata")
 """Order when nobody asks for another: exactness and allowance first, best effort and money last."""
@@ -17,10 +18,6 @@ Routes = Mapping[tuple[str, str], tuple[str, ...]]
 """(dataset, asset class) to the providers that are asked first; `*` is any."""
 NO_ROUTES: Routes = MappingProxyType({})
 FORM = "write quote=finnhub,polygon; bars/crypto=alpaca; */forex=fmp"
-
-
-class Unroutable(Exception):
-    """No provider can serve the call; the message says why for each one."""
 
 
 def routes(text: str) -> Routes:

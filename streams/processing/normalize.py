@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import reprlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
-from connectors import Answer, AnyRecord, Outcome, Reject, UnsupportedCall, connector
+from connectors import Answer, AnyRecord, Outcome, Refusal, Reject, Request, UnsupportedCall, connector
 from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
-from infra import telemetry
-from streams.messaging import dead_letters, topics
-from streams.messaging.messages import DeadLetter, RawMeta
+from infra import clock, telemetry
+from streams.messaging import dead_letters, endings, market, routing_slip, topics
+from streams.messaging.endings import End
+from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
+from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 from streams.processing.validate import validate
 
@@ -63,14 +66,38 @@ def encode(record: AnyRecord) -> bytes:
     return orjson.dumps(record.__dict__)
 
 
-class Normalizer:
-    """Turns each raw response into records on the market topics and rejects on dead.letters."""
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """One raw answer as it was read: its records, its dead letters, and what else it says of the request."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    records: Sequence[AnyRecord] = ()
+    letters: Sequence[DeadLetter] = ()
+    refusal: Refusal | None = None
+    missing: Mapping[str, Refusal] = field(default_factory=dict)
+    """Refusals of single symbols."""
+    next: Request | None = None
+    """The request for the following page."""
+    cut_off: str = ""
+    """Why a following page that the answer names is not asked; empty otherwise."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all records."""
+        return sum(map(rows_of, self.records))
+
+
+class Normalizer:
+    """Turns each raw response into records on the market topics and rejects on dead.letters, and reports the end."""
+
+    def __init__(self, outbox: Outbox, *, now: Callable[[], int] = clock.now_ms) -> None:
         self._outbox = outbox
+        self._now = now
 
     async def handle(self, event: Any) -> None:
-        """Handle one event of raw.responses: what it became is acknowledged by the broker on return."""
+        """Handle one event of raw.responses: what it became is acknowledged by the broker on return.
+
+        The end of the request is reported behind its records: whoever reads the report finds them.
+        """
         message = event.message
         try:
             meta = RawMeta.decode(dict(event.headers or {}).get("meta", b""))
@@ -79,31 +106,68 @@ class Normalizer:
             return
         raw = (message.topic, message.partition, message.offset)
         try:
-            records, letters = normalize(meta, bytes(event.value or b""), raw)
+            found = normalize(meta, bytes(event.value or b""), raw)
+            await self._publish(found)
+            end = meta.due and end_of(meta.due, found, self._now())
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
-            records, letters = [], [_letter(meta, raw, "normalize", "fault", FAULT)]
+            await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
+            end = meta.due and End(meta.due, PollOutcome.FAULT, FAULT)
+        if end:
+            await endings.publish(self._outbox, end, meta.received_at)
+
+    async def _publish(self, found: Understood) -> None:
         sends = chain(
-            (self._outbox.send(topics.MARKET[record.dataset], encode(record), key=_key(record)) for record in records),
-            (self._outbox.send(topics.DEAD_LETTERS, found.encode()) for found in letters),
+            (
+                self._outbox.send(
+                    topics.MARKET[record.dataset],
+                    encode(record),
+                    key=_key(record),
+                    headers=market.headers(record.request_id),
+                )
+                for record in found.records
+            ),
+            (self._outbox.send(topics.DEAD_LETTERS, letter.encode()) for letter in found.letters),
         )
         while some := list(islice(sends, AT_ONCE)):
             await asyncio.gather(*some)
 
 
-def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> tuple[list[AnyRecord], list[DeadLetter]]:
-    """Return (records, dead letters) of one raw response. A refusal other than a broken payload gives neither."""
+def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understood:
+    """Read and judge one raw response. A refusal other than a broken payload gives neither records nor letters."""
     answer = Answer(status=meta.status, headers=meta.headers, body=body, observed_at=meta.received_at)
     try:
         outcome = connector(meta.provider).read(meta.call, meta.page.request(), answer, meta.request_id)
     except UnsupportedCall as error:
-        return [], [_letter(meta, raw, "normalize", "unsupported", str(error))]
+        letter = _letter(meta, raw, "normalize", "unsupported", str(error))
+        return Understood(letters=[letter], refusal=MalformedPayload(str(error)))
     if isinstance(outcome.refusal, MalformedPayload):
-        return [], [_letter(meta, raw, "normalize", "MalformedPayload", outcome.refusal.reason)]
+        letter = _letter(meta, raw, "normalize", outcome.refusal.name, outcome.refusal.reason)
+        return Understood(letters=[letter], refusal=outcome.refusal)
     normalized = judge(outcome)
-    return normalized.records, [
-        dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects
-    ]
+    letters = [dead_letters.rejected(reject, meta, dead_row(reject.row), raw) for reject in normalized.rejects]
+    return Understood(normalized.records, letters, outcome.refusal, outcome.missing, outcome.next, outcome.cut_off)
+
+
+PAGE, LACKING = 0, 1
+"""Numbers of the children of a served request: its next page, and what another provider is asked for."""
+
+
+def end_of(request: PollRequest, found: Understood, now: int) -> End:
+    """The end of a request whose answer was read: its next page is asked, and what it lacks goes on along the slip."""
+    if found.refusal is not None:
+        return routing_slip.refused(request, _hop(request, found.refusal), now)
+    children = [request.child(PAGE, page=Page.of(found.next))] if found.next else []
+    lacking = tuple(symbol for symbol in request.call.symbols if symbol in found.missing)
+    if lacking:
+        call = request.call.model_copy(update={"symbols": lacking})
+        children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
+    outcome = PollOutcome.TRUNCATED if found.cut_off else PollOutcome.RECORDS
+    return End(request, outcome, found.cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
+
+
+def _hop(request: PollRequest, refusal: Refusal) -> Hop:
+    return Hop(provider=request.provider, outcome=refusal.name, reason=refusal.reason[:MOST_REASON])
 
 
 def _letter(meta: RawMeta, raw: tuple[str, int, int], stage: str, rule: str, reason: str) -> DeadLetter:

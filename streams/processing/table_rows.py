@@ -168,6 +168,7 @@ def _polls(value: bytes, _: Mapping[str, bytes]) -> Columns:
         **{name: getattr(call, name) for name in POLL_COLUMNS if name in Call.model_fields},
         **{name: getattr(done, name) for name in POLL_COLUMNS if name in PollDone.model_fields},
         "symbols": list(call.symbols),
+        "children": len(done.children),
         "start_at": call.start,
         "end_at": call.end,
         "tried": orjson.dumps([hop.model_dump() for hop in done.tried]).decode(),

@@ -14,20 +14,13 @@ import aiohttp
 
 from infra.clickhouse import QueryRefused, StoreUnavailable
 from infra.settings import Settings
+from streams.errors import AccessRefused
 from streams.runtime import run_file
 from streams.runtime.run_file import RunFile
 
 SQL = "application/sql"
 """What a question is sent as. A web page cannot send this type to another origin without being asked back first."""
 STATUS_S, QUERY_S, EXPORT_S = 5.0, 120.0, 600.0  # a question may wait for the one before; an export is a whole session
-
-
-class NoWorker(aiohttp.ClientError):
-    """No worker runs here that we know of, so there is nobody to show a token to."""
-
-
-class AccessRefused(RuntimeError):
-    """A worker answers, but not to us: the token is another one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ class Pages:
         self, method: str, path: str, within_s: float, **more: Any
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if not self.token:
-            raise NoWorker(f"no worker runs at {self.url}")
+            raise aiohttp.ClientConnectionError(f"no worker of ours runs at {self.url}")
         headers = {"Authorization": f"Bearer {self.token}", **({"Content-Type": SQL} if method == "POST" else {})}
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=within_s)) as session,

@@ -13,20 +13,13 @@ import aiohttp
 
 from infra.clickhouse import Store, StoreError
 from infra.settings import Settings
+from streams.errors import PipelineAway, PipelineGone
 from streams.runtime import discovery
 from streams.runtime.pages import Pages
 from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack
 from streams.runtime.stored import settled
 
 LOOK_S = 1.0  # a pipeline that ends is noticed within a second
-
-
-class PipelineGone(RuntimeError):
-    """The pipeline that was used has ended, or cannot be used."""
-
-
-class PipelineAway(RuntimeError):
-    """The worker did not answer just now."""
 
 
 class Pipeline:

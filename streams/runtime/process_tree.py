@@ -21,6 +21,7 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
 from infra.settings import Settings
+from streams.errors import PartEnded
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
 from streams.runtime import run_file
@@ -38,10 +39,6 @@ RUN_SHAPE: run_file.Shape = {
     **dict.fromkeys(("kafka_url", "web_url", "token"), str),
     **{"pid": int, "sandbox_url": (str, type(None))},
 }
-
-
-class PartEnded(RuntimeError):
-    """A part of the tree ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)

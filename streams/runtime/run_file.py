@@ -14,17 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from streams.errors import AlreadyRunning, RunFileInvalid
+
 Shape = Mapping[str, type | tuple[type, ...]]
 """The fields of a file and their types."""
 PATIENCE_S, LOOK_S = 1.0, 0.02  # a reader holds the lock for an instant, to see whether it can be had
-
-
-class AlreadyRunning(RuntimeError):
-    """Another process holds the file."""
-
-
-class RunFileInvalid(RuntimeError):
-    """The file of a running process says something else than it should; the message says what to do."""
 
 
 class RunFile:

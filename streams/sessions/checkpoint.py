@@ -19,6 +19,7 @@ from pathlib import Path
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from streams.errors import CheckpointRefused
 from streams.sessions.state import Session
 
 CURRENT = "checkpoint.json"
@@ -32,10 +33,6 @@ _BEGINNING = re.compile(rb'\{"format":"tapestream\.checkpoint","version":(\d{1,9
 _PAYLOAD = b',"payload":'
 _END = b"}\n"
 _SESSION = TypeAdapter(Session)
-
-
-class CheckpointRefused(Exception):
-    """A checkpoint cannot be used, or must not be replaced; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from streams.errors import NoSuchSession, SessionBusy
 from streams.sessions import checkpoint
 from streams.sessions.spec import Asset, Spec
 from streams.sessions.state import RUNNING, Checkpointed, Session, advance
@@ -28,14 +29,6 @@ CARD, SUMMARY, LOG, LOCK, ORDERS = "session.json", "summary.json", "session.log"
 LAST = "last"
 PROBES, PROBE_S = 3, 0.01  # somebody who only looks whether it is owned has the lock for a moment
 What = Literal["stop", "pause", "resume", "add", "remove"]
-
-
-class NoSuchSession(Exception):
-    """There is no such session, or it cannot do what is asked; the message says so in one line."""
-
-
-class SessionBusy(NoSuchSession):
-    """Another process runs the session."""
 
 
 class SessionCommand(BaseModel):

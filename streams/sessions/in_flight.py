@@ -6,18 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.messaging.cancellations import WITHDRAWN, job_of
-from streams.messaging.job import Job
+from streams.messaging.cancellations import next_job_id
+from streams.messaging.job import Job, root_of
 from streams.messaging.messages import PollDone, PollRequest
-from streams.sessions.state import SUCCESS, UnitDone
+from streams.messaging.outcomes import RETRYABLE, PollOutcome
+from streams.sessions.state import UnitDone
 from streams.sessions.units import Unit
 
 TRIES = 3
 """Attempts at a unit in one run."""
-PASSING = frozenset({"ProviderUnavailable", "RateLimited", "QuotaExhausted", "Pending", "Fault", WITHDRAWN})
-"""Outcomes that may be others a while later."""
-LOST = "Interrupted"
-"""Outcome of attempts whose end nobody heard of: a kill was faster."""
+WORTH_ANOTHER_TRY = RETRYABLE | {PollOutcome.CANCELLED}
+"""A session that pauses cancels what waits, and asks for it again when it is resumed."""
 
 
 @dataclass(slots=True)
@@ -34,10 +33,10 @@ class Attempt:
     """The request with its children."""
 
     @property
-    def outcome(self) -> str:
+    def outcome(self) -> PollOutcome:
         """The outcome: the first failure, otherwise `records`."""
         failures = self.job.failures
-        return failures[0].outcome if failures else SUCCESS
+        return failures[0].outcome if failures else PollOutcome.RECORDS
 
     def told(self, calls: int) -> UnitDone:
         """The attempt as an event of its session; it took `calls` calls by the store's count."""
@@ -74,7 +73,7 @@ class InFlight:
 
     def renew(self) -> None:
         """Let new attempts belong to a job of their own, as those before are taken back."""
-        self.job_id = job_of(self.session_id)
+        self.job_id = next_job_id(self.session_id)
 
     def begin(self, unit: Unit, deadline: int | None, now: int) -> Attempt:
         """Make an attempt at a unit. Its request id differs from earlier ones, whose late reports are ignored."""
@@ -93,21 +92,21 @@ class InFlight:
 
     def note(self, report: PollDone) -> Attempt | None:
         """Apply a report, and return the attempt that it ends."""
-        root = report.request_id.partition("/")[0]
+        root = root_of(report.request_id)
         attempt = self.underway.get(root)
         if attempt is None or not attempt.job.note(report) or not attempt.job.finished:
             return None
         del self.underway[root]
         self.ended.append(attempt)
-        if attempt.outcome == WITHDRAWN:
+        if attempt.outcome == PollOutcome.CANCELLED:
             self.tries[attempt.unit.id] -= 1
-        if attempt.outcome not in {SUCCESS, *PASSING}:
+        if attempt.outcome not in {PollOutcome.RECORDS, *WORTH_ANOTHER_TRY}:
             self.skipped_in_cycles.add(terms(attempt.unit))
         return attempt
 
     def may_try_again(self, attempt: Attempt) -> bool:
         """Return whether another attempt at its unit may bring what this one did not."""
-        return attempt.outcome in PASSING and self.tries[attempt.unit.id] < TRIES
+        return attempt.outcome in WORTH_ANOTHER_TRY and self.tries[attempt.unit.id] < TRIES
 
     def busy(self, source: str) -> bool:
         """True while the source has units under way."""
@@ -124,7 +123,9 @@ class InFlight:
         """
         del self.ended[: len(batch)]
         counted = [(attempt, calls.get(attempt.request.request_id, 0)) for attempt in batch]
-        return [attempt.told(number) for attempt, number in counted if number or attempt.outcome != WITHDRAWN]
+        return [
+            attempt.told(number) for attempt, number in counted if number or attempt.outcome != PollOutcome.CANCELLED
+        ]
 
 
 def terms(unit: Unit) -> tuple[str, str]:

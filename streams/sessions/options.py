@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streams.errors import InvalidSpec
 from streams.sessions import units
-from streams.sessions.spec import HOUR_MS, PRESETS, Asset, InvalidSpec, Preset, Spec, preset
+from streams.sessions.spec import HOUR_MS, PRESETS, Asset, Preset, Spec, preset
 
 KNOWN = {asset.symbol: asset.asset_class for found in PRESETS.values() for asset in found.symbols}
 COIN = re.compile(r"[A-Z0-9]+-[A-Z]{3,4}")

@@ -8,15 +8,17 @@ still end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from infra import clock
+from infra import clock, tasks
 from infra.clock import now_ms
-from streams.client.client import Client, heard
+from streams.errors import NothingToCollect, PipelineAway
+from streams.messaging.listener import Inbox
 from streams.messaging.messages import PollDone
-from streams.runtime.pipeline import Pipeline, PipelineAway
+from streams.messaging.requester import Requester
+from streams.runtime.pipeline import Pipeline
 from streams.sessions.in_flight import Attempt, InFlight
 from streams.sessions.recorder import SessionRecorder, by_source, in_short
 from streams.sessions.source import Source
@@ -35,10 +37,6 @@ LEAVE_S = 3.0  # what is under way gets of the 15 s that an exit may take
 LEAVE_SETTLE_S = 5.0  # of the 15 s of an exit, for storing
 
 
-class NothingToCollect(RuntimeError):
-    """No source can be asked anything of what the session wants."""
-
-
 class Run:
     """One run of a session, on a pipeline that is ready."""
 
@@ -46,12 +44,12 @@ class Run:
         self,
         recorder: SessionRecorder,
         pipeline: Pipeline,
-        client: Client,
+        requester: Requester,
         leaving: asyncio.Event,
         http_timeout_s: float,
     ) -> None:
         self._recorder, self._log = recorder, recorder.log
-        self._pipeline, self._client = pipeline, client
+        self._pipeline, self._requester = pipeline, requester
         self._leaving = leaving
         self._http_timeout_s = http_timeout_s
         self._manifest = recorder.folder.manifest()
@@ -60,7 +58,7 @@ class Run:
         self._going = asyncio.Event()
         self._sources = {
             name: Source(
-                name, recorder, self._work, pipeline, client, going=self._going, assets=lambda: self._manifest.assets
+                name, recorder, self._work, pipeline, requester, going=self._going, assets=lambda: self._manifest.assets
             )
             for name in recorder.session.spec.sources
             if name in pipeline.providers
@@ -70,7 +68,7 @@ class Run:
 
     async def run(self) -> None:
         """Collect until it is over. What was heard of is stored, and the session says so, on return."""
-        with self._client.inbox(self._recorder.folder.id) as inbox:
+        with self._requester.inbox(self._recorder.folder.id) as inbox:
             todo = self._begin()
             await self._cancel_job(kept=self._work.job_id)  # what an earlier run of it, which was killed, left
             sources = [asyncio.create_task(self._sources[name].collect(units)) for name, units in todo.items()]
@@ -80,10 +78,10 @@ class Run:
             ]
             try:
                 await self._guarded(self._until_over(sources), guards)
-                await _cancelled(sources)
+                await tasks.end(*sources)
                 await self._guarded(self._wind_down(), guards)
             finally:
-                await _cancelled([*sources, *guards])
+                await tasks.end(*sources, *guards)
         if self._recorder.session.state in RUNNING:
             self._recorder.tell(Ended())
 
@@ -112,11 +110,9 @@ class Run:
 
     # -- what becomes of it ------------------------------------------------------------------------------------------
 
-    async def _hear(self, inbox: asyncio.Queue[Any]) -> None:
+    async def _hear(self, inbox: Inbox[PollDone]) -> None:
         while True:
-            report = await heard(inbox)
-            if isinstance(report, PollDone):
-                self._note(report)
+            self._note(await inbox.next_event())
 
     def _note(self, report: PollDone) -> None:
         attempt = self._work.note(report)
@@ -220,7 +216,7 @@ class Run:
             self._log.warn("session.unsettled", count=unsettled)
 
     async def _cancel_job(self, kept: str = "") -> None:
-        await self._client.cancel(self._recorder.folder.id, self._sources, kept)
+        await self._requester.cancel(self._recorder.folder.id, self._sources, kept)
 
     async def _idle(self) -> None:
         for source in self._sources.values():
@@ -249,7 +245,7 @@ class Run:
         await asyncio.wait({task, *guards}, return_when=asyncio.FIRST_COMPLETED)
         for guard in guards:
             if guard.done():
-                await _cancelled([task])
+                await tasks.end(task)
                 guard.result()
         await task
 
@@ -262,17 +258,10 @@ def _described(attempt: Attempt) -> dict[str, Any]:
 
 async def _first(*works: Coroutine[Any, Any, None]) -> None:
     """Return as soon as one of these has ended; the others are cancelled."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+    running = [asyncio.ensure_future(work) for work in works]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        await _cancelled(tasks)
-
-
-async def _cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    found = list(tasks)
-    for task in found:
-        task.cancel()
-    await asyncio.gather(*found, return_exceptions=True)
+        await tasks.end(*running)

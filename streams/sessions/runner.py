@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from infra.settings import Settings
-from streams.client.client import Client
+from streams.errors import NothingToCollect
+from streams.messaging.requester import Requester
 from streams.runtime.pipeline import Pipeline
 from streams.sessions.folder import Folder
 from streams.sessions.log import SessionLog
 from streams.sessions.recorder import SessionRecorder
-from streams.sessions.run import NothingToCollect, Run
+from streams.sessions.run import Run
 from streams.sessions.state import RUNNING, Failed, Interrupted, Session
 
 
@@ -56,8 +57,8 @@ async def _conduct(recorder: SessionRecorder, settings: Settings, leaving: async
     left.cancel()
     await starting
     try:
-        async with Client(pipeline.bootstrap) as client:
-            await Run(recorder, pipeline, client, leaving, settings.http_timeout_s).run()
+        async with Requester(pipeline.bootstrap) as requester:
+            await Run(recorder, pipeline, requester, leaving, settings.http_timeout_s).run()
         recorder.close()  # the rest of the tree may take its time to stop
     finally:
         await pipeline.__aexit__()

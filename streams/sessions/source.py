@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from infra import clock
 from infra.clock import now_ms
-from streams.client.client import Client
-from streams.runtime.pipeline import Pipeline, PipelineAway
+from streams.errors import PipelineAway
+from streams.messaging.requester import Requester
+from streams.runtime.pipeline import Pipeline
 from streams.sessions.in_flight import Attempt, InFlight
 from streams.sessions.recorder import SessionRecorder
 from streams.sessions.spec import Asset
@@ -34,14 +35,14 @@ class Source:
         recorder: SessionRecorder,
         work: InFlight,
         pipeline: Pipeline,
-        client: Client,
+        requester: Requester,
         *,
         going: asyncio.Event,
         assets: Assets,
     ) -> None:
         self.name = name
         self._recorder, self._work = recorder, work
-        self._pipeline, self._client = pipeline, client
+        self._pipeline, self._requester = pipeline, requester
         self._going, self._assets = going, assets
         self._slots = asyncio.Semaphore(UNDERWAY)
         self._unsettled = asyncio.Semaphore(UNSETTLED)
@@ -127,7 +128,7 @@ class Source:
             await self._slots.acquire()
             await self._going.wait()
             attempt = self._work.begin(unit, ends_at(self._recorder.session), now_ms())
-            await self._client.submit([attempt.request])
+            await self._requester.submit([attempt.request])
 
     def _unwanted(self, unit: Unit) -> bool:
         return {asset.symbol for asset in self._assets()}.isdisjoint(unit.call.symbols)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
+from streams.errors import InvalidSpec
+
 Mode = Literal["production", "focused", "test", "custom"]
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -20,10 +22,6 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SYMBOL = re.compile(r"[A-Z0-9^][A-Z0-9.&/-]{0,31}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _PERSON = re.compile(r"[\w .,@+-]{0,80}")  # neither URLs nor `key=...`: it goes into a checkpoint
-
-
-class InvalidSpec(ValueError):
-    """A session cannot be what was asked; the message says all that is wrong, in one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field
 
+from streams.errors import ForbiddenEvent
+from streams.messaging.outcomes import CONCLUSIVE, PollOutcome
 from streams.sessions.spec import HOUR_MS, Spec
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -29,16 +31,8 @@ State = Literal["planned", "running", "paused", "stopping", "completed", "failed
 RUNNING: frozenset[State] = frozenset({"running", "stopping"})
 FINAL: frozenset[State] = frozenset({"completed", "failed"})
 
-SUCCESS = "records"
-SETTLED = frozenset({SUCCESS, "UnknownSymbol", "NotEntitled"})
-"""Outcomes after which a unit is done: asking that source again would bring nothing."""
-
 _UNIT = re.compile(r"[0-9a-f]{20}")
 _KIND = re.compile(r"[A-Za-z]{1,40}")  # a class name or a word: no sentence, URL or key fits
-
-
-class ForbiddenEvent(ValueError):
-    """An event that this session cannot take; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class Interrupted:
 class UnitDone:
     """One attempt at a unit ended: it cost `calls`, of which `calls_with_records` brought the `records`.
 
-    `outcome` is `records` or the name of a refusal. Raises ValueError.
+    Raises ValueError.
     """
 
     unit: str
@@ -107,8 +101,8 @@ class UnitDone:
     """HTTP calls made."""
     calls_with_records: int
     """Calls that brought records; at most `calls`."""
-    outcome: str
-    """`records`, or the name of a refusal."""
+    outcome: PollOutcome
+    """How the attempt ended."""
 
     def __post_init__(self) -> None:
         if not _UNIT.fullmatch(self.unit):
@@ -117,7 +111,7 @@ class UnitDone:
             raise ValueError(
                 f"unit {self.unit}: {self.records} records by {self.calls_with_records} of {self.calls} calls cannot be"
             )
-        _check_kind(self.outcome)
+        PollOutcome(self.outcome)  # no sentence, URL or key can stand for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +181,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one source brought: `outcomes` counts attempts by kind, `hours` is by full hours since the start."""
+    """What one source brought: `outcomes` counts attempts, `hours` is by full hours since the start."""
 
     records: Count = 0
     """Records received."""
@@ -195,7 +189,7 @@ class Tally:
     """HTTP calls made."""
     calls_with_records: Count = 0
     """Calls that brought records."""
-    outcomes: Mapping[str, Count] = field(default_factory=dict)
+    outcomes: Mapping[PollOutcome, Count] = field(default_factory=dict)
     """Attempts by outcome."""
     hours: Mapping[Count, Hour] = field(default_factory=dict)
     """Figures by full hours since the start."""
@@ -316,7 +310,7 @@ def _count(session: Session, event: UnitDone, now: int) -> Session:
         return session
     tally = _added(session.tallies.get(event.source, Tally()), event, (now - (session.started or now)) // HOUR_MS)
     counted = replace(session, tallies={**session.tallies, event.source: tally})
-    if event.outcome not in SETTLED:
+    if event.outcome not in CONCLUSIVE:
         return counted
     if len(session.done) >= session.planned:
         raise ForbiddenEvent(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from streams.messaging.job import root_of
 from streams.messaging.messages import PollDone
+from streams.messaging.outcomes import PollOutcome
 from streams.runtime.pipeline import Pipeline
-from streams.sessions.in_flight import LOST, REPORTED, Attempt, report_of
+from streams.sessions.in_flight import REPORTED, Attempt, report_of
 from streams.sessions.state import Session, Tally, UnitDone, unit_id
 
 SLACK_MS = 60_000  # a worker's clock may differ from ours
@@ -35,7 +37,7 @@ class Stored:
         since = min(attempt.since for attempt in underway.values()) - SLACK_MS
         columns, after = ", ".join(REPORTED), f"at >= fromUnixTimestamp64Milli({since})"
         rows = await self._pipeline.query(f"SELECT {columns} {self._from('polls')} AND {after}")
-        found = [(underway.get(row[0].partition("/")[0]), row) for row in rows]
+        found = [(underway.get(root_of(row[0])), row) for row in rows]
         return [report_of(attempt, row) for attempt, row in found if attempt]
 
     async def lost(self, session: Session) -> list[UnitDone]:
@@ -57,7 +59,8 @@ class Stored:
         if source not in session.spec.sources or not (calls or records):
             return None
         with_records = min(calls, max(0, worth_asking - known.calls_with_records))
-        return UnitDone(unit_id(source, {"lost": session.checkpoints}), source, records, calls, with_records, LOST)
+        unit = unit_id(source, {"lost": session.checkpoints})
+        return UnitDone(unit, source, records, calls, with_records, PollOutcome.INTERRUPTED)
 
     def _from(self, table: str) -> str:
         return f"FROM {table} WHERE startsWith(request_id, '{self._id}-')"

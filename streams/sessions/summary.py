@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.messaging.outcomes import PollOutcome
 from streams.sessions.spec import HOUR_MS
-from streams.sessions.state import SUCCESS, Session, Tally, active_ms
+from streams.sessions.state import Session, Tally, active_ms
 
 
 def summary(session: Session, now: int) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _performance(tally: Tally) -> dict[str, Any]:
         "records": tally.records,
         "calls": tally.calls,
         "success_rate": _ratio(_successes(tally), _attempts(tally)),
-        "errors": {kind: count for kind, count in sorted(tally.outcomes.items()) if kind != SUCCESS},
+        "errors": {kind: count for kind, count in sorted(tally.outcomes.items()) if kind != PollOutcome.RECORDS},
         "hourly": [
             {"hour": number, "records": hour.records, "calls": hour.calls}
             for number, hour in sorted(tally.hours.items())
@@ -61,7 +62,7 @@ def _attempts(tally: Tally) -> int:
 
 
 def _successes(tally: Tally) -> int:
-    return tally.outcomes.get(SUCCESS, 0)
+    return tally.outcomes.get(PollOutcome.RECORDS, 0)
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -14,8 +14,9 @@ from connectors.calls import DAY_MS
 from connectors.records import AssetClass
 from streams.accounts.capacity import PERIOD_MS
 from streams.accounts.quota import ROLLING_MS
+from streams.errors import InvalidSpec
 from streams.planning.candidates import spells
-from streams.sessions.spec import MINUTE_MS, Asset, InvalidSpec, Spec
+from streams.sessions.spec import MINUTE_MS, Asset, Spec
 from streams.sessions.state import unit_id
 
 ORDER = (

@@ -29,16 +29,19 @@ from streams.accounts.account import RESERVED, ProviderPolicy
 from streams.accounts.breaker import BreakerPolicy
 from streams.collecting.declarations import load
 from streams.messaging import topics
+from streams.messaging.listener import Inbox
 from streams.messaging.messages import (
     CANCELLATION,
     ApiCall,
     Cancellation,
+    Child,
     CollectorRun,
     CollectRequest,
     DeadLetter,
     PollDone,
     PollRequest,
 )
+from streams.processing.normalize import Normalizer
 from streams.processing.table_rows import TABLES
 
 DAY = 86_400_000
@@ -181,18 +184,25 @@ class Scene:
             sleep=self.time.sleep,
             now=self.time,
         )
+        self.normalizer = Normalizer(self.outbox, now=self.time)
         self.parked = 0
 
     async def ready(self, provider):
         assert provider in self.pools
 
     async def receive(self, value):
-        """Handle one record of poll.requests, however often it is parked meanwhile."""
+        """Handle one record of poll.requests, however often it is parked, and the answers that were received."""
         message = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=8, offset=9)
         event = SimpleNamespace(message=message, value=value, headers={})
+        received = len(self.outbox.to(topics.RAW_RESPONSES))
         while (parked := await self.poller.handle(event)) is not None:
             self.parked += 1
             await parked
+        for record in self.outbox.to(topics.RAW_RESPONSES)[received:]:
+            message = SimpleNamespace(topic=topics.RAW_RESPONSES, partition=0, offset=received)
+            await self.normalizer.handle(
+                SimpleNamespace(message=message, value=record.value, headers=list(record.headers.items()))
+            )
 
     async def handle(self, call=DAILY, slip=("polygon",), **more):
         """Serve one request; gives its one report."""
@@ -201,7 +211,7 @@ class Scene:
         await self.receive(request.encode())
         (done,) = self.outbox.read(topics.POLL_DONE, PollDone)[before:]
         assert (done.request_id, done.job_id, done.provider, done.symbols) == ("r", "j", slip[0], call.symbols)
-        assert done.children == len(self.outbox.children)
+        assert set(done.children) <= set(map(Child.of, self.outbox.children))
         return done
 
     @property
@@ -327,18 +337,18 @@ class Pollers:
             outcome=outcome,
             records=2 * (outcome == "records"),
             at=at or MONDAY + 60_000,
-        ).encode()
+        )
         self.under_way[request.provider] -= 1
         if self.stores:
-            await self._insert(TABLES[topics.POLL_DONE], done)
+            await self._insert(TABLES[topics.POLL_DONE], done.encode())
         if request.job_id in self._inboxes:
-            self._inboxes[request.job_id].put_nowait(done)
+            self._inboxes[request.job_id].put(done)
 
     @contextmanager
-    def about(self, key):
-        self._inboxes[key] = asyncio.Queue()
-        yield self._inboxes[key]
-        del self._inboxes[key]
+    def listen_for(self, name):
+        self._inboxes[name] = Inbox()
+        yield self._inboxes[name]
+        del self._inboxes[name]
 
     def asked(self):
         """Symbols that were asked for, each time."""

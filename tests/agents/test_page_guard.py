@@ -10,9 +10,13 @@ from aiohttp import web
 
 from agents.monitor import Monitor
 from agents.page_guard import PageGuard
+from agents.polling.ownership import Ownership
+from agents.polling.quote_cache import Quotes
 from infra import settings
 from streams import application
-from streams.runtime.pages import AccessRefused, NoWorker, Pages
+from streams.errors import AccessRefused
+from streams.messaging.producer import Outbox
+from streams.runtime.pages import Pages
 
 TOKEN = "a-token-of-32-characters-at-least"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -22,15 +26,12 @@ OURS = ("/status/", "/keys/", "/breakers/", "/budget/", "/query/", "/export/")
 
 
 class Worker:
-    """As much of a worker as its pages read, with an empty store."""
+    """As much of a worker as its pages read: an empty store, no provider."""
 
     def __init__(self, store):
         self.store, self.sink, self.pools = store, None, {}
-        self.ownership = self.quotes = self
-        self.hits = self.misses = 0
-
-    def __len__(self):
-        return 0
+        self.quotes = Quotes("127.0.0.1:1", 0)
+        self.ownership = Ownership({}, Outbox("127.0.0.1:1"), counted=True, on_fault=lambda _: None)
 
     def ready(self):
         return True
@@ -40,9 +41,6 @@ class Worker:
 
     def settled(self):
         return True
-
-    def owned(self):
-        return []
 
 
 async def nothing():
@@ -167,7 +165,7 @@ async def test_a_token_is_shown_to_nobody_unknown_and_goes_to_no_other_place():
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
 
-    with pytest.raises(NoWorker):
+    with pytest.raises(aiohttp.ClientConnectionError, match="no worker of ours"):
         await Pages(url).status()
     assert not await Pages(url).ready()
     assert shown == []

@@ -35,7 +35,16 @@ def frame(symbol, days):
 
 
 def split(symbol, day):
-    names = ("amount", "amount_adjusted", "currency", "record_date", "pay_date", "declared_date")
+    names = (
+        "amount",
+        "amount_adjusted",
+        "adjustment_factor",
+        "new_symbol",
+        "currency",
+        "record_date",
+        "pay_date",
+        "declared_date",
+    )
     return {**ENVELOPE, "symbol": symbol, "kind": "split", "ex_date": day, "ratio": 2.0, **dict.fromkeys(names)}
 
 

@@ -99,6 +99,32 @@ def test_on_a_terminal_a_traceback_shows_no_local_variables_either():
     assert "sesame" not in shown
 
 
+HOSTILE = """
+evil = "\\x1b[2J\\r\\x9b\\u202e"
+try:
+    raise RuntimeError(f"said {evil}")
+except RuntimeError:
+    log = telemetry.get("agents.polling.poller")
+    log.exception(f"event {evil}", reason=evil, listed=[evil])
+    logging.getLogger("faust").warning("library %s", evil)
+"""
+
+
+def test_what_a_terminal_would_obey_is_shown_wherever_it_is_in_a_line():
+    shown = on_a_terminal(HOSTILE)
+
+    assert shown.count("\\u001b[2J\\u000d\\u009b\\u202e") >= 4
+    assert not {"\x1b[2J", "\x9b", "\u202e"} & {shown[at : at + size] for at in range(len(shown)) for size in (1, 4)}
+    assert all(line.endswith("\r") and line.count("\r") == 1 for line in shown.split("\n")[:-1])  # the terminal's own
+
+
+def test_lines_for_a_program_are_ascii():
+    done = python(HOSTILE, capture_output=True)
+
+    assert done.stderr.isascii()
+    assert b"\x1b" not in done.stderr
+
+
 def test_context_is_on_every_line():
     code = """
 import structlog

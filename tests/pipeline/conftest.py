@@ -14,7 +14,7 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.provider import providers
-from streams.client.client import Client, requests_for
+from streams.client import Client, requests_for
 from streams.runtime.pages import Pages, new_token
 from streams.runtime.process_tree import sandbox_environment
 

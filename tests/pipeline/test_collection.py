@@ -8,8 +8,8 @@ import pytest
 from infra import clock
 from infra.clickhouse import Store
 from infra.ports import free_port
-from streams.client.collection import Collection
-from streams.sessions.run import NothingToCollect
+from streams.client import Collection
+from streams.errors import NothingToCollect
 
 pytestmark = pytest.mark.pipeline
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sandbox import Fault
 from streams.__main__ import main
 from streams.messaging import topics
-from streams.messaging.listener import Hearing
+from streams.messaging.follow import follow, tail
 from streams.messaging.messages import CollectorRun, CollectRequest, new_id
 from streams.messaging.producer import Outbox
 
@@ -57,13 +57,14 @@ async def collect(pipeline, *names, **differing):
         )
         for name in names
     ]
-    async with asyncio.timeout(60), Hearing(pipeline.bootstrap, topics.COLLECT_DONE, patient=False) as hearing:
-        with hearing.about("run_id") as inbox:
-            await post(pipeline.bootstrap, asked)
-            found = {}
-            while not {request.run_id for request in asked} <= found.keys():
-                run = CollectorRun.decode(await inbox.get())
-                found[run.run_id] = run
+    async with asyncio.timeout(60), tail(pipeline.bootstrap, topics.COLLECT_DONE) as consumer:
+        await post(pipeline.bootstrap, asked)
+        found = {}
+        async for record in follow(consumer, pipeline.bootstrap):
+            run = CollectorRun.decode(record.value)
+            found[run.run_id] = run
+            if {request.run_id for request in asked} <= found.keys():
+                break
     return [found[request.run_id] for request in asked]
 
 

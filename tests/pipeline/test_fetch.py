@@ -10,7 +10,7 @@ import pytest
 from infra.kafka.connection import BrokerUnreachable
 from infra.ports import free_port
 from sandbox import Fault
-from streams.client.client import Client, fetch_ticker, fetch_tickers, get_quote
+from streams.client import Client, fetch_ticker, fetch_tickers, get_quote
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 

@@ -14,7 +14,7 @@ from connectors import Call, connectors
 from infra.clickhouse import Store
 from sandbox import SandboxSettings
 from sandbox.server.limits import Limit
-from streams.client.client import Client, requests_for
+from streams.client import Client, requests_for
 
 pytestmark = pytest.mark.pipeline
 

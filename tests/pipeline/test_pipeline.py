@@ -13,7 +13,7 @@ import pytest
 from connectors import Call
 from infra.clickhouse import Store, migrate
 from sandbox import Fault
-from streams.client.client import Client, requests_for, subscribe
+from streams.client import Client, requests_for, subscribe
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 
@@ -204,7 +204,7 @@ async def test_a_restart_gives_no_second_quota(pipeline_embedded):
     job = await pipeline.poll((daily("MSFT"), PROVIDERS))
 
     outcomes = [(report.provider, report.outcome) for report in job.done.values()]
-    assert outcomes == [("polygon", "Busy"), ("yahoo", "records")]
+    assert outcomes == [("polygon", "QuotaExhausted"), ("yahoo", "records")]
 
 
 async def test_a_strategy_sees_single_bars(pipeline_shared):

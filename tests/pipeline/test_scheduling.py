@@ -9,7 +9,7 @@ import pytest
 
 from infra.clickhouse import Store
 from infra.ports import free_port
-from streams.client.scheduler import Scheduler
+from streams.client import SchedulerClient
 from streams.runtime.process_tree import ProcessTreeAddress
 
 pytestmark = pytest.mark.pipeline
@@ -47,7 +47,7 @@ async def stored(url, sql):
 
 def test_a_program_changes_the_universe_has_it_collected_and_leaves_nothing_running(declared):
     others = set(psutil.Process().children(recursive=True))
-    with Scheduler(sandbox=True) as scheduler:
+    with SchedulerClient(sandbox=True) as scheduler:
         tree = set(psutil.Process().children(recursive=True)) - others
         assert scheduler.own
         assert [each.environ()["SCHEDULES"] for each in tree if "faust" in each.cmdline()] == ["on"]
@@ -69,7 +69,7 @@ def test_a_program_changes_the_universe_has_it_collected_and_leaves_nothing_runn
         assert "profiles                 done       2 records in" in shown
         assert f"profiles/yearly          {yearly['next'][0]:%Y}-01-01 00:00 UTC" in shown
 
-        with Scheduler(sandbox=True) as other:
+        with SchedulerClient(sandbox=True) as other:
             assert not other.own
             assert other.statistics()["collectors"] == told["collectors"]
             assert other.force_collection("profiles", full=True, wait=False) != run.run_id

@@ -10,8 +10,8 @@ from infra import settings
 from infra.clickhouse import Store
 from infra.kafka.lag import lag
 from infra.ports import free_port
+from streams.errors import PipelineGone
 from streams.messaging import topics
-from streams.runtime.pipeline import PipelineGone
 from streams.runtime.process_tree import Stack
 from streams.sessions.folder import Folder, SessionCommand, SessionManifest
 from streams.sessions.log import SessionLog

@@ -6,7 +6,7 @@ import pytest
 
 from connectors import Call
 from infra.clickhouse import QueryRefused
-from streams.client.client import Client, requests_for
+from streams.client import Client, requests_for
 from streams.runtime.stored import settled
 
 pytestmark = pytest.mark.pipeline

@@ -101,3 +101,18 @@ async def test_a_store_that_refuses_is_told_to_whoever_reserves(store):
     with pytest.raises(QueryRefused):
         await ledger.reserve(call(1), 6)
     await ledger.close()
+
+
+async def test_a_fault_of_the_writer_is_told_to_every_call_that_waits_and_ends_nothing(store):
+    class Broken:
+        async def insert(self, *_):
+            raise ZeroDivisionError
+
+    ledger = Ledger(Outbox(), Broken())
+    found = await asyncio.gather(*(ledger.reserve(call(n), 6) for n in range(3)), return_exceptions=True)
+    assert [type(fault) for fault in found] == [ZeroDivisionError] * 3
+
+    ledger._store = store
+    await ledger.reserve(call(4), 6)
+    await ledger.close()
+    assert [one.call_id for one in await calls_since(store, NOON)] == ["call-4"]

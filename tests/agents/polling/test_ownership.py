@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
 from agents.polling.key_pool import KeyPool
 from agents.polling.ownership import Ownership
@@ -44,7 +45,7 @@ async def turns():
 
 async def taken(pools, partitions=(POLYGON,)):
     outbox = Outbox()
-    ownership = Ownership(pools, outbox, counted=False)
+    ownership = Ownership(pools, outbox, counted=False, on_fault=pytest.fail)
     ownership.take(partitions)
     await turns()
     return ownership, outbox
@@ -100,7 +101,7 @@ async def test_what_is_given_up_is_not_called_until_it_is_taken_again(pools):
 
 async def test_where_the_store_remembers_there_is_nothing_to_wait_for(pools):
     outbox = Outbox()
-    ownership = Ownership(pools, outbox, counted=True)
+    ownership = Ownership(pools, outbox, counted=True, on_fault=pytest.fail)
     ownership.take({POLYGON})
 
     await ownership.ready("polygon")
@@ -128,3 +129,18 @@ async def test_an_order_that_is_read_twice_does_not_undo_what_was_counted_since(
 
     assert pools["polygon"].account.breaker.calls == 4
     assert ownership.owned() == ["polygon"]
+
+
+async def test_a_takeover_that_cannot_be_announced_is_reported(pools):
+    faults = []
+
+    class Refusing:
+        async def send(self, *_, **__):
+            raise MessageSizeTooLargeError
+
+    ownership = Ownership(pools, Refusing(), counted=False, on_fault=faults.append)
+    ownership.take([POLYGON])
+    await turns()
+
+    assert [type(fault) for fault in faults] == [MessageSizeTooLargeError]
+    assert ownership.owned() == []

@@ -2,12 +2,14 @@
 
 import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
-from agents.polling.poller import PENDING_S
+from agents.polling.poller import PENDING_MS
 from connectors import Call, Connector, Endpoint, Request, connector
 from connectors.calls import Auth
 from connectors.errors import Pending
@@ -31,7 +33,7 @@ async def test_a_served_request_leaves_the_answer_the_call_and_the_report(scene)
 
     (call,), (raw,) = scene.outbox.calls, scene.outbox.to(topics.RAW_RESPONSES)
     meta = RawMeta.decode(raw.headers["meta"])
-    assert (done.outcome, done.children, done.rejects, done.tried) == ("records", 0, 0, ())
+    assert (done.outcome, len(done.children), done.rejects, done.tried) == ("records", 0, 0, ())
     assert done.records == len(orjson.loads(raw.value)["results"]) > 10
     assert raw.key == "KO"
     assert (meta.call, meta.page.endpoint, meta.status, meta.provider) == (scene.daily, "aggregates", 200, "polygon")
@@ -57,7 +59,7 @@ async def test_a_further_page_becomes_a_child_that_is_asked_as_it_stands(scene):
     done = await scene.handle(page=page)
 
     (child,) = scene.outbox.children
-    assert (done.outcome, done.children) == ("records", 1)
+    assert (done.outcome, len(done.children)) == ("records", 1)
     assert (child.request_id, child.slip) == ("r/0", ("polygon",))
     assert child.page.params["cursor"]
     await scene.receive(child.encode())
@@ -132,7 +134,7 @@ async def test_a_request_past_its_deadline_expires(scene):
     scene = scene()
     done = await scene.handle(slip=("polygon", "yahoo"), deadline=scene.time.now)
 
-    assert (done.outcome, done.children) == ("Expired", 0)
+    assert (done.outcome, len(done.children)) == ("Expired", 0)
     assert scene.outbox.calls == []
 
 
@@ -150,8 +152,8 @@ async def test_a_long_wait_passes_the_request_on(scene):
     await scene.handle()
     done = await scene.handle(slip=("polygon", "yahoo"))
 
-    assert done.outcome == "Busy"
-    assert done.reason.startswith("polygon is free in ")
+    assert done.outcome == "QuotaExhausted"
+    assert done.reason.startswith("polygon has no call left before ")
     assert len(scene.outbox.calls) == 1
     assert [child.slip for child in scene.outbox.children] == [("yahoo",)]
 
@@ -223,7 +225,11 @@ async def test_an_answer_that_the_broker_refuses_becomes_a_letter(scene):
     assert "MessageSizeTooLarge" in scene.outbox.letters[0].reason
 
 
-def provider(read=lambda _: iter(()), refusal=lambda _: None):
+def nothing(_):
+    return iter(())
+
+
+def provider(refusal=lambda _: None):
     return Connector(
         name="example",
         title="Example",
@@ -234,8 +240,10 @@ def provider(read=lambda _: iter(()), refusal=lambda _: None):
         refusal=refusal,
         mailbox=topics.MAILBOXES - 1,
         endpoints=(
-            Endpoint(name="quote", dataset="quote", path="/quote", build=lambda *_: {}, parse=read, docs="", batch=9),
-            Endpoint(name="job", dataset="quote", path="/progress/{id}", build=lambda *_: {}, parse=read, docs=""),
+            Endpoint(
+                name="quote", dataset="quote", path="/quote", build=lambda *_: {}, parse=nothing, docs="", batch=9
+            ),
+            Endpoint(name="job", dataset="quote", path="/progress/{id}", build=lambda *_: {}, parse=nothing, docs=""),
         ),
     )
 
@@ -248,7 +256,9 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answe
     def broken(_):
         raise RuntimeError("a bug of this connector")
 
-    scene = await answering(fine, extra=[provider(broken)], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1))
+    scene = await answering(
+        fine, extra=[provider(refusal=broken)], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1)
+    )
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
     pool.end(Ended("before", "example#1", "quote", "ProviderUnavailable", scene.time.now - 5))
@@ -293,9 +303,14 @@ async def test_what_is_ready_later_becomes_a_child_that_asks_again(answering):
 
     (child,), (done,) = scene.outbox.children, scene.outbox.read(topics.POLL_DONE, PollDone)
     assert pool.account.breaker.failed == 0
-    assert (done.outcome, done.children) == ("Pending", 1)
+    assert (done.outcome, len(done.children)) == ("Pending", 1)
     assert (child.page.request(), child.slip) == (poll, ("yahoo",))
-    assert scene.time.slept == [PENDING_S]
+    assert (child.not_before, scene.time.slept) == (scene.time.now + PENDING_MS, [])
+
+    asking_again = await scene.poller.handle(SimpleNamespace(value=child.encode(), headers={}))
+    assert len(scene.outbox.calls) == 1
+    await asking_again
+    assert scene.time.slept == [PENDING_MS / 1000]
 
 
 # -- where a provider sends us on ------------------------------------------------------------------------------------
@@ -345,7 +360,7 @@ async def test_redirects_end_with_the_tries(answering, to):
     scene = await answering(reply, retries=3)
     done = await scene.handle(slip=("polygon", "yahoo"))
 
-    assert (done.outcome, done.children, len(asked)) == ("Redirected", 1, 4)
+    assert (done.outcome, len(done.children), len(asked)) == ("Redirected", 1, 4)
     assert [call.outcome for call in scene.outbox.calls] == ["Redirected"] * 4
     assert scene.pools["polygon"].account.breaker.failed == 0
 
@@ -376,6 +391,31 @@ async def test_the_rows_of_a_page_stay_when_the_next_one_leads_astray(answering,
     scene = await answering(reply)
     done = await scene.handle()
 
-    assert (done.outcome, done.records, done.children, len(asked)) == ("Truncated", 1, 0, 1)
+    assert (done.outcome, done.records, len(done.children), len(asked)) == ("Truncated", 1, 0, 1)
     assert done.reason.startswith("next page: polygon.aggregates is GET")
     assert [call.outcome for call in scene.outbox.calls] == ["records"]
+
+
+# -- endpoints that will go ------------------------------------------------------------------------------------------
+
+
+async def test_an_endpoint_s_end_is_logged_once_and_again_when_it_is_moved(answering):
+    said = {"Deprecation": "@1771372800"}
+
+    async def leave(_):
+        return web.json_response({"status": "OK"}, headers=said)
+
+    scene = await answering(leave)
+    with capture_logs() as told:
+        await scene.handle()
+        await scene.handle()
+        said["Sunset"] = "Fri, 09 Oct 2026 00:00:00 GMT"
+        await scene.handle()
+
+    ends = [line for line in told if line["event"] == "endpoint.deprecated"]
+    assert [(line["provider"], line["endpoint"], line["since"], line.get("sunset")) for line in ends] == [
+        ("polygon", "aggregates", "2026-02-18", None),
+        ("polygon", "aggregates", "2026-02-18", "2026-10-09"),
+    ]
+    (_, _, raw) = scene.outbox.to(topics.RAW_RESPONSES)
+    assert RawMeta.decode(raw.headers["meta"]).headers["sunset"] == said["Sunset"]

@@ -60,7 +60,7 @@ async def test_a_provider_that_stays_unavailable_is_passed_by(scene, sandbox):
     done = await scene.handle(slip=("polygon", "yahoo"))
 
     (child,) = scene.outbox.children
-    assert (done.outcome, done.children) == ("ProviderUnavailable", 1)
+    assert (done.outcome, len(done.children)) == ("ProviderUnavailable", 1)
     assert scene.time.slept == [0.5, 1.0]
     assert len(scene.outbox.calls) == 3
     assert (child.request_id, child.slip, child.call) == ("r/0", ("yahoo",), scene.daily)
@@ -73,7 +73,7 @@ async def test_the_last_provider_of_a_slip_gives_up_and_tells_who_had_tried(scen
     before = Hop(provider="yahoo", outcome="UnknownSymbol", reason="no")
     done = await scene.handle(tried=(before,))
 
-    assert (done.outcome, done.children) == ("ProviderUnavailable", 0)
+    assert (done.outcome, len(done.children)) == ("ProviderUnavailable", 0)
     assert [(hop.provider, hop.outcome) for hop in done.tried] == [
         ("yahoo", "UnknownSymbol"),
         ("polygon", "ProviderUnavailable"),
@@ -162,7 +162,7 @@ async def test_a_malformed_payload_is_kept_and_passed_on(scene, sandbox):
     scene = scene()
     done = await scene.handle(slip=("polygon", "yahoo"))
 
-    assert (done.outcome, done.children) == ("MalformedPayload", 1)
+    assert (done.outcome, len(done.children)) == ("MalformedPayload", 1)
     assert len(scene.outbox.to(topics.RAW_RESPONSES)) == 1
 
 

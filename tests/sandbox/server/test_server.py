@@ -2,6 +2,8 @@ import ast
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -172,3 +174,15 @@ def test_the_sandbox_shares_no_code_with_what_it_tests():
             names = [alias.name for alias in getattr(node, "names", [])] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not [name for name in names if name.split(".")[0] in ("agents", "connectors", "infra", "streams")]
+
+
+def test_a_sandbox_without_its_extra_does_not_start_and_says_what_to_install():
+    program = "import sys; sys.modules['bokeh_sampledata'] = None; from streams.__main__ import main; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, "sandbox", "--port", "0"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "install tapestream[sandbox]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -53,6 +53,16 @@ def test_every_answer_of_a_living_provider_speaks_for_its_health(outcome):
     assert state.state == "CLOSED"
 
 
+def test_a_call_that_could_not_wait_says_nothing_of_its_health():
+    failing = call(call(Breaker(), DOWN), DOWN)
+    probing = breaker.begin(opened(), POLICY, "probe", 1_000)
+
+    assert call(failing, "Timeout").failures == 2
+    assert call(call(failing, "Timeout"), DOWN).state == "OPEN"
+    untold = breaker.end(probing, POLICY, "probe", "Timeout", 1_500)
+    assert (untold.state, breaker.wait_ms(untold, POLICY, 1_500)) == ("HALF_OPEN", 0)
+
+
 def test_after_its_rest_one_call_probes_and_the_others_wait_for_it():
     state = opened()
     assert breaker.wait_ms(state, POLICY, 999) == 1

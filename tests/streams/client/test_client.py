@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from connectors import Call, UnsupportedCall, connector, connectors
 from infra import settings
 from infra.kafka.connection import BrokerUnreachable
+from streams.client import Client, FetchResult, QuoteResult, Tried, fetch_ticker, requests_for
 from streams.client.call_builder import call_for, share_out, span
-from streams.client.client import Client, FetchResult, QuoteResult, Tried, fetch_ticker, requests_for
 from streams.client.gather import BRINGS, Gathering
 from streams.messaging.bars import Bar
-from streams.messaging.messages import Hop, PollDone
+from streams.messaging.messages import Child, Hop, PollDone
 from streams.processing import replay
 from streams.runtime import discovery
 from streams.runtime.process_tree import ProcessTreeAddress
@@ -43,9 +43,8 @@ def gathering(call, slip):
     return Gathering.of(requests), requests[0]
 
 
-def report(request, outcome="records", provider=None, **more):
-    terms = {"provider": provider or request.provider, "call": request.call, "tried": request.tried, **more}
-    return PollDone(request_id=request.request_id, job_id=request.job_id, outcome=outcome, at=NOW, **terms)
+def report(request, outcome="records", *children, **more):
+    return PollDone.of(request, outcome, NOW, map(Child.of, children), **more)
 
 
 def frame(request, symbol="AAPL", ts=(DAY, 2 * DAY), close=10.0, **more):
@@ -74,7 +73,7 @@ def stories(draw):
 
     def end(request, outcome, children=(), frames=(), reason=""):
         rows = sum(len(found["ts"]) for found in frames)
-        told.append(report(request, outcome, children=len(children), records=rows, reason=reason))
+        told.append(report(request, outcome, *children, records=rows, reason=reason))
         told.extend(frames)
         for child in children:
             handle(child)
@@ -152,7 +151,7 @@ def test_who_serves_is_the_source_and_who_refused_before_is_told():
     hop = Hop(provider="polygon", outcome="RateLimited", reason="wait\n  a minute")
     child = root.child(0, slip=("yahoo",), tried=(hop,))
 
-    take(found, [report(root, "RateLimited", children=1, reason=hop.reason), report(child, records=2), frame(child)])
+    take(found, [report(root, "RateLimited", child, reason=hop.reason), report(child, records=2), frame(child)])
 
     result = found.bars("AAPL", 60)
     assert result.success
@@ -164,7 +163,9 @@ def test_a_symbol_that_everybody_refuses_fails_with_what_each_one_said():
     found, root = gathering(daily("ZZZZ"), ("polygon", "yahoo"))
     hops = (Hop(provider="polygon", outcome="Open", reason="rests"), Hop(provider="yahoo", outcome="UnknownSymbol"))
 
-    take(found, [report(root.child(0, slip=("yahoo",)), "UnknownSymbol", tried=hops), report(root, "Open", children=1)])
+    child = root.child(0, slip=("yahoo",), tried=hops)
+
+    take(found, [report(child, "UnknownSymbol"), report(root, "Open", child)])
 
     result = found.bars("ZZZZ", 60)
     assert not result.success
@@ -215,9 +216,9 @@ def test_another_job_s_record_is_nobody_s():
 def test_a_time_out_names_who_has_not_answered_and_sinks_nobody_else():
     found, root = gathering(daily("AAPL", "IBM"), ("polygon", "yahoo"))
     parts = [root.child(n, call=daily(symbol)) for n, symbol in enumerate(("AAPL", "IBM"))]
-    refused = report(parts[1], "ProviderUnavailable", children=1, reason="HTTP 503")
+    refused = report(parts[1], "ProviderUnavailable", parts[1].child(0, slip=("yahoo",)), reason="HTTP 503")
 
-    take(found, [report(root, "Cut", children=2), report(parts[0], records=2), frame(parts[0]), refused])
+    take(found, [report(root, "Cut", *parts), report(parts[0], records=2), frame(parts[0]), refused])
 
     assert found.bars("AAPL", 5).success
     assert found.bars("IBM", 5).tried == (
@@ -238,7 +239,7 @@ def test_a_part_that_nobody_serves_fails_the_whole():
     halves = [root.child(n) for n in range(2)]
     lost = report(halves[1], "ProviderUnavailable", reason="HTTP 503")
 
-    take(found, [report(root, "Cut", children=2), report(halves[0], records=2), frame(halves[0]), lost])
+    take(found, [report(root, "Cut", *halves), report(halves[0], records=2), frame(halves[0]), lost])
 
     result = found.bars("AAPL", 60)
     assert (result.candles, result.source) == ((), None)
@@ -248,7 +249,13 @@ def test_a_part_that_nobody_serves_fails_the_whole():
 def test_pages_that_may_not_be_asked_are_a_part_that_nobody_serves():
     found, root = gathering(daily("AAPL"), ("polygon",))
 
-    take(found, [report(root, "Truncated", reason="next page: seen before", records=2, children=1), frame(root)])
+    take(
+        found,
+        [
+            report(root, "Truncated", root.child(1, call=daily("ZZZZ")), reason="next page: seen before", records=2),
+            frame(root),
+        ],
+    )
     take(found, [report(root.child(1))])
 
     assert [failure.outcome for failure in found.job.failures] == ["Truncated"]
@@ -259,7 +266,7 @@ def test_who_takes_over_after_a_page_replaces_what_came_before():
     found, root = gathering(daily("AAPL"), ("polygon", "yahoo"))
     page = root.child(0)
     whole = page.child(0, slip=("yahoo",))
-    reports = report(root, records=1, children=1), report(page, "RateLimited", children=1), report(whole, records=2)
+    reports = report(root, "records", page, records=1), report(page, "RateLimited", whole), report(whole, records=2)
 
     take(found, [*reports, frame(whole, close=7.0), frame(root, ts=[DAY], close=5.0)])
 
@@ -271,7 +278,7 @@ def test_adjustments_are_never_mixed():
     halves = [root.child(0), root.child(1, slip=("yahoo",))]
     frames = [frame(halves[0]), frame(halves[1], ts=[3 * DAY], adjustment="raw")]
 
-    take(found, [report(root, "Cut", children=2), report(halves[0], records=2), report(halves[1], records=1), *frames])
+    take(found, [report(root, "Cut", *halves), report(halves[0], records=2), report(halves[1], records=1), *frames])
 
     result = found.bars("AAPL", 60)
     assert result.candles == ()
@@ -281,7 +288,7 @@ def test_adjustments_are_never_mixed():
 def test_a_quote_tells_its_source_and_whether_it_was_known_already():
     found, root = gathering(quotes("AAPL", "IBM"), ("polygon", "yahoo"))
     asked = root.child(0, call=quotes("IBM"))
-    found.note(report(root, "cached", children=1, records=1))
+    found.note(report(root, "cached", asked, records=1))
     found.add("quote", quote(root, source="yahoo"))
     found.note(report(asked, records=1))
     found.add("quote", quote(asked, "IBM"))
@@ -295,7 +302,7 @@ def test_a_quote_tells_its_source_and_whether_it_was_known_already():
 
 def test_a_quote_that_has_come_does_not_wait_for_its_siblings():
     found, root = gathering(quotes("AAPL", "ZZZZ"), ("polygon", "yahoo"))
-    found.note(report(root, children=1, records=1))
+    found.note(report(root, "records", root.child(1, call=quotes("ZZZZ"), slip=("yahoo",)), records=1))
     found.add("quote", quote(root))
 
     assert found.quote("AAPL", 30).success

@@ -5,11 +5,8 @@ import pytest
 from infra import clock, settings
 from infra.ports import free_port
 from infra.settings import SettingsInvalid
-from streams.client.scheduler import Scheduler, with_schedules
-from streams.client.thread_loop import NotRunning
-from streams.collecting.runs import UnknownCollector
-from streams.collecting.toml_file import DeclarationsInvalid
-from streams.collecting.universe import ChangeInvalid
+from streams.client.scheduler import SchedulerClient, with_schedules
+from streams.errors import ChangeInvalid, DeclarationsInvalid, NotRunning, UnknownCollector
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +21,15 @@ def environment(tmp_path, monkeypatch):
 def test_settings_and_declarations_that_cannot_be_used_are_told_when_it_is_made(environment, monkeypatch):
     (environment / "tapestream.toml").write_text("[collectors.quotes]\npriority = 'first'\n")
     with pytest.raises(DeclarationsInvalid, match=r"tapestream.toml \[collectors.quotes\] priority"):
-        Scheduler()
+        SchedulerClient()
 
     monkeypatch.setenv("SCHEDULES", "sometimes")
     with pytest.raises(SettingsInvalid, match="SCHEDULES"):
-        Scheduler()
+        SchedulerClient()
 
 
 def test_what_cannot_be_asked_is_refused_before_anybody_is():
-    scheduler = Scheduler()
+    scheduler = SchedulerClient()
 
     with pytest.raises(UnknownCollector, match="unknown collector 'dayly_prices'; known: stocks_etfs"):
         scheduler.force_collection("dayly_prices")
@@ -43,14 +40,14 @@ def test_what_cannot_be_asked_is_refused_before_anybody_is():
 
 
 def test_before_its_start_it_says_how_it_is_started():
-    scheduler = Scheduler()
+    scheduler = SchedulerClient()
 
     for method in (
         scheduler.statistics,
         lambda: scheduler.add_symbol("AMD"),
         lambda: scheduler.force_collection("quotes"),
     ):
-        with pytest.raises(NotRunning, match="with Scheduler"):
+        with pytest.raises(NotRunning, match="with SchedulerClient"):
             method()
     assert not scheduler.own
     scheduler.stop()

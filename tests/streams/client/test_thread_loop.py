@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.client.thread_loop import Background, NotRunning
+from streams.client.thread_loop import Background
+from streams.errors import NotRunning
 
 ROOT = Path(__file__).parents[3]
 

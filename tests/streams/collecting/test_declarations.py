@@ -7,9 +7,10 @@ import pytest
 
 from connectors import Call
 from streams.collecting import declarations as module
-from streams.collecting.declarations import DeclarationsInvalid, load
+from streams.collecting.declarations import load
 from streams.collecting.model import RetryPolicy, Universe, Wanted
 from streams.collecting.schedule import Schedule
+from streams.errors import DeclarationsInvalid
 from streams.planning.capabilities import matrix
 from streams.planning.routing import slip
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.collecting.dependencies import DependencyCycle, order, ready, retry_delay_s
+from streams.collecting.dependencies import order, ready, retry_delay_s
 from streams.collecting.model import Collector, RetryPolicy, Universe, Wanted
+from streams.errors import DependencyCycle
 
 PRICES, NEWS = "daily_prices depends on stocks_etfs", "news depends on daily_prices"
 

@@ -13,7 +13,7 @@ from infra.kafka.connection import BrokerUnreachable
 from streams.collecting import declarations, runs
 from streams.collecting.schedule import Schedule, latest_before
 from streams.messaging import topics
-from streams.messaging.listener import Hearing
+from streams.messaging.follow import follow, tail
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.messaging.producer import Outbox
 
@@ -102,16 +102,16 @@ async def serve(bootstrap):
     outbox = Outbox(bootstrap)
     await outbox.start()
     try:
-        async with Hearing(bootstrap, topics.COLLECT_REQUESTS, patient=True) as hearing:
-            with hearing.about("run_id") as inbox:
-                yield
-                while True:
-                    asked = CollectRequest.decode(await inbox.get())
-                    told = {"collector": asked.collector, "cause": asked.cause, "refresh": "full", "state": "done"}
-                    times = dict.fromkeys(("due_at", "started_at", "ended_at"), NOW)
-                    for run_id, reason in (("other", f"shared the run {asked.run_id}"), (asked.run_id, "")):
-                        run = CollectorRun(run_id=run_id, reason=reason, **told, **times)
-                        await outbox.send(topics.COLLECT_DONE, run.encode())
+        async with tail(bootstrap, topics.COLLECT_REQUESTS) as consumer:
+            yield
+            async for record in follow(consumer, bootstrap):
+                asked = CollectRequest.decode(record.value)
+                told = {"collector": asked.collector, "cause": asked.cause, "refresh": "full", "state": "done"}
+                times = dict.fromkeys(("due_at", "started_at", "ended_at"), NOW)
+                await outbox.send(topics.COLLECT_DONE, b"no report of ours", key=asked.collector)
+                for run_id, reason in (("other", f"shared the run {asked.run_id}"), (asked.run_id, "")):
+                    run = CollectorRun(run_id=run_id, reason=reason, **told, **times)
+                    await outbox.send(topics.COLLECT_DONE, run.encode(), key=run.collector)
     finally:
         await outbox.stop()
 
@@ -122,10 +122,10 @@ async def test_a_request_reaches_the_leader_and_a_run_gives_its_own_report(embed
     with pytest.raises(BrokerUnreachable, match="no pipeline has run on the broker"):
         await runs.run(embedded_broker, asked)
     await ensure_topics(embedded_broker, topics.SPECS)
-    async with Hearing(embedded_broker, topics.COLLECT_REQUESTS, patient=True) as hearing:
-        with hearing.about(asked.run_id) as inbox:
-            await runs.submit(embedded_broker, asked)
-            assert CollectRequest.decode(await asyncio.wait_for(inbox.get(), 20)) == asked
+    async with asyncio.timeout(60), tail(embedded_broker, topics.COLLECT_REQUESTS) as consumer:
+        await runs.submit(embedded_broker, asked)
+        record = await anext(follow(consumer, embedded_broker))
+        assert CollectRequest.decode(record.value) == asked
     leader = serve(embedded_broker)
     await anext(leader)
     leading = asyncio.create_task(anext(leader))

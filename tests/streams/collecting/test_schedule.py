@@ -26,7 +26,7 @@ DAYS = {  # hours around a change of the clocks, a year's end and a month's end
     "a leap day": (NEW_YORK, "2024-02-29T00:00", 60),
     "no leap day": ("UTC", "2023-02-28T00:00", 40),
 }
-STEPPED = ("30 2 * * *", "15 1 * * *", "*/20 0-2 * * *", "59 23 31 12 *", "*/15 * * * *", "0 * * * *")
+STEPPED = ("30 2 * * *", "15 1 * * *", "*/20 0-2 * * *", "* 2 * * *", "59 23 31 12 *", "*/15 * * * *", "0 * * * *")
 CRONS = (
     *STEPPED,
     "0 0 * * *",
@@ -213,6 +213,24 @@ def test_the_last_day_of_a_month_is_written_l():
     ]
 
 
+def test_hours_that_leave_none_out_run_with_real_time():
+    start, end = minutes("spring in New York")[0][0], minutes("spring in New York")[-1][0]
+
+    every = fires("0 * * * *", NEW_YORK, start, end)
+    assert len(every) == 29
+    assert fires("0 0-23 * * *", NEW_YORK, start, end) == fires("0 */1 * * *", NEW_YORK, start, end) == every
+
+
+def test_of_a_day_and_a_weekday_a_star_restricts_nothing_and_of_two_lists_either_suffices():
+    week = (at("2024-01-20"), at("2024-01-27"))  # from Sunday the 21st
+
+    assert fires("0 0 21 * *", "UTC", *week) == fires("0 0 21 * */1", "UTC", *week) == ["2024-01-21T00:00+00:00"]
+    assert fires("0 0 * * 1", "UTC", *week) == ["2024-01-22T00:00+00:00"]
+    assert len(fires("0 0 21 * 1", "UTC", *week)) == 2
+    assert len(fires("0 0 21 * 0-6", "UTC", *week)) == 7
+    assert len(fires("0 0 */20 * 1", "UTC", *week)) == 2
+
+
 def test_next_and_latest_do_not_count_the_moment_itself():
     schedule, noon = Schedule("s", "0 12 * * *", "UTC"), at("2024-06-03T12:00")
 
@@ -281,6 +299,10 @@ def test_a_clock_set_back_fires_nothing_until_it_has_passed_the_last_fire_again(
         ("0 0 * * sun#2", "there is no weekday 'sun#2'"),
         ("0 0 * * L5", "there is no weekday 'L5'"),
         ("h * * * *", "there is no minute 'h'"),
+        ("0 0 LW * *", "there is no day 'LW'"),
+        ("0 0 * * 5l", "there is no weekday '5l'"),
+        ("0 22-2 * * *", "there is no hour '22-2'"),
+        (f"{'9' * 5000} * * * *", f"there is no minute '{'9' * 5000}'"),
         ("0 0 30 2 *", "never fires: no such date exists"),
     ],
 )

@@ -14,9 +14,10 @@ from infra.clickhouse.universe import changed_sql
 from infra.kafka.admin import ensure_topics
 from infra.ports import free_port
 from streams.collecting import universe
-from streams.collecting.universe import ChangeInvalid, changes, hand_over, keep
+from streams.collecting.universe import changes, hand_over, keep
+from streams.errors import ChangeInvalid
 from streams.messaging import topics
-from streams.messaging.listener import Hearing
+from streams.messaging.follow import follow, tail
 from streams.messaging.messages import UniverseChange
 from streams.runtime import query as answering
 
@@ -69,10 +70,10 @@ async def test_changes_are_handed_to_the_pipeline_and_looked_for_in_the_store(em
     async def none(_):
         return [(1,)]
 
-    async with Hearing(embedded_broker, topics.UNIVERSE_CHANGES, patient=True) as hearing:
-        with hearing.about("add") as inbox:
-            assert await hand_over(embedded_broker, changed, ask)
-            heard = [UniverseChange.decode(await asyncio.wait_for(inbox.get(), 20)) for _ in changed]
+    async with asyncio.timeout(60), tail(embedded_broker, topics.UNIVERSE_CHANGES) as consumer:
+        assert await hand_over(embedded_broker, changed, ask)
+        records = follow(consumer, embedded_broker)
+        heard = [UniverseChange.decode((await anext(records)).value) for _ in changed]
     assert not await hand_over(embedded_broker, changed, none)
 
     assert sorted(heard, key=lambda change: change.symbol) == changed[::-1]

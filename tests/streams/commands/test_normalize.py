@@ -228,3 +228,13 @@ def test_the_installed_command_reads_standard_input_and_ends_as_said():
     assert done.returncode == 3
     assert orjson.loads(done.stdout)["error"] == "RateLimited"
     assert done.stderr == b""
+
+
+HOSTILE = "a\x1b[2J\r\x9b\u202e\x7f"
+
+
+def test_what_a_terminal_would_obey_is_escaped_and_means_the_same():
+    result = normalize(*DAILY, "-", body={"status": "ERROR", "error": HOSTILE})
+
+    assert lines(result) == [{"error": "ProviderUnavailable", "reason": HOSTILE}]
+    assert result.stdout.removesuffix("\n").isprintable()

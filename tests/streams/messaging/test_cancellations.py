@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.messaging.cancellations import Cancellations, job_of
+from streams.messaging.cancellations import Cancellations, next_job_id
 from streams.messaging.messages import Cancellation
 
 WORKS = st.sampled_from(["s-1", "s-2", "daily_prices.close.17", "", "s"])
@@ -14,12 +14,12 @@ WORKS = st.sampled_from(["s-1", "s-2", "daily_prices.close.17", "", "s"])
 @given(st.lists(st.tuples(WORKS, st.booleans()), max_size=12))
 def test_a_job_is_covered_by_the_last_withdrawal_of_its_work_alone(steps):
     cancellations = Cancellations()
-    jobs = {work: [job_of(work)] for work, _ in steps if work}
+    jobs = {work: [next_job_id(work)] for work, _ in steps if work}
     kept = {}
     for work, keeps in steps:
         if not work:
             continue
-        jobs[work].append(job_of(work))
+        jobs[work].append(next_job_id(work))
         kept[work] = jobs[work][-1] if keeps else ""
         cancellations.take(Cancellation(work=work, kept=kept[work]))
 

@@ -1,4 +1,4 @@
-"""Reports are heard from the moment of listening on, by those whom they name."""
+"""Records go to those who listen for their names, from the moment of listening on; poison ends nobody."""
 
 import asyncio
 
@@ -8,44 +8,80 @@ from infra.kafka.admin import ensure_topics
 from infra.kafka.connection import BrokerUnreachable
 from infra.kafka.embedded import EmbeddedBroker
 from streams.messaging import follow, topics
-from streams.messaging.listener import Hearing
+from streams.messaging.listener import Inbox, TopicListener, key_of
 from streams.messaging.producer import Outbox
 
-pytestmark = pytest.mark.pipeline
+
+def read(record):
+    text = record.value.decode()
+    if text == "poison":
+        raise ValueError("no text of ours")
+    return text
 
 
-async def test_who_listens_hears_what_names_it_and_nothing_from_before(embedded_broker):
+def listener(bootstrap, **options):
+    return TopicListener(bootstrap, topics.COLLECT_DONE, names=lambda record: (key_of(record),), read=read, **options)
+
+
+async def texts(inbox, count):
+    async with asyncio.timeout(20):
+        return [await inbox.next_event() for _ in range(count)]
+
+
+async def test_an_inbox_gives_events_in_order_and_then_the_fault():
+    inbox = Inbox()
+    inbox.put("one")
+    inbox.put(ConnectionError("gone"))
+
+    assert len(inbox) == 2
+    assert await inbox.next_event() == "one"
+    with pytest.raises(ConnectionError, match="gone"):
+        await inbox.next_event()
+
+
+@pytest.mark.pipeline
+async def test_a_record_goes_to_its_name_alone_and_never_from_before(embedded_broker):
     await ensure_topics(embedded_broker, topics.SPECS)
-    outbox = Outbox(embedded_broker)
-    await outbox.start()
-    await outbox.send(topics.COLLECT_DONE, b"one: too early")
+    async with Outbox(embedded_broker) as outbox:
+        await outbox.send(topics.COLLECT_DONE, b"too early", key="one")
 
-    async with Hearing(embedded_broker, topics.COLLECT_DONE, patient=True) as hearing:
-        with hearing.about("one") as ones, hearing.about("two") as twos:
-            for value in (b"one: a", b"two: b", b"neither", b"one: c"):
-                await outbox.send(topics.COLLECT_DONE, value)
-            heard = [await asyncio.wait_for(ones.get(), 20) for _ in range(2)]
-            other = await asyncio.wait_for(twos.get(), 20)
-    await outbox.stop()
+        async with listener(embedded_broker, patient=True) as found:
+            with found.listen_for("one") as ones, found.listen_for("one") as again, found.listen_for("two") as twos:
+                for key, value in (("one", b"a"), ("two", b"one"), ("none", b"one two"), (None, b"one"), ("one", b"c")):
+                    await outbox.send(topics.COLLECT_DONE, value, key=key)
 
-    assert (heard, other) == ([b"one: a", b"one: c"], b"two: b")
-    assert ones.empty()
-    assert twos.empty()
+                assert await texts(ones, 2) == await texts(again, 2) == ["a", "c"]
+                assert await texts(twos, 1) == ["one"]
+                assert not len(ones) + len(again) + len(twos)
 
 
-async def test_a_broker_that_has_gone_is_told_unless_it_is_waited_for(tmp_path, monkeypatch):
+@pytest.mark.pipeline
+async def test_what_cannot_be_read_is_skipped_and_one_inbox_may_serve_several_names(embedded_broker):
+    await ensure_topics(embedded_broker, topics.SPECS)
+    async with Outbox(embedded_broker) as outbox, listener(embedded_broker) as found:
+        with found.listen_for("one") as inbox, found.listen_for("two", inbox):
+            for value, key in ((b"a", "one"), (b"poison", "one"), (b"\xff", "two"), (b"b", "two")):
+                await outbox.send(topics.COLLECT_DONE, value, key=key)
+
+            assert await texts(inbox, 2) == ["a", "b"]
+            assert found.skipped == 2
+
+
+@pytest.mark.pipeline
+async def test_a_broker_that_has_gone_ends_the_impatient_and_nobody_else(tmp_path, monkeypatch):
     monkeypatch.setattr(follow, "AWAY_S", 0.0)
     monkeypatch.setattr(follow, "ASK_S", 0.0)
     broker = await EmbeddedBroker(log=tmp_path / "broker.log").start()
     await ensure_topics(broker.bootstrap, topics.SPECS)
 
-    async with (
-        Hearing(broker.bootstrap, topics.COLLECT_DONE, patient=False) as impatient,
-        Hearing(broker.bootstrap, topics.COLLECT_DONE, patient=True) as patient,
-    ):
-        with impatient.about("one") as told, patient.about("one") as untold:
+    async with listener(broker.bootstrap) as impatient, listener(broker.bootstrap, patient=True) as patient:
+        with impatient.listen_for("one") as told, patient.listen_for("one") as untold:
             await broker.stop()
-            heard = await asyncio.wait_for(told.get(), 60)
-            assert untold.empty()
+            with pytest.raises(BrokerUnreachable):
+                await asyncio.wait_for(told.next_event(), 60)
 
-    assert isinstance(heard, BrokerUnreachable)
+            assert not len(untold)
+        with pytest.raises(BrokerUnreachable), impatient.listen_for("two"):
+            pass
+        with patient.listen_for("two"):
+            pass

@@ -42,7 +42,7 @@ PAGES = st.builds(
     method=st.sampled_from(["GET", "POST"]),
     body=st.none() | st.dictionaries(TEXT, JSON) | st.lists(JSON),
 )
-HOPS = st.lists(st.builds(Hop, provider=TEXT, outcome=TEXT, reason=TEXT, free_at=MS | st.none()), max_size=3).map(tuple)
+HOPS = st.lists(st.builds(Hop, provider=TEXT, reason=TEXT, free_at=MS | st.none()), max_size=3).map(tuple)
 REQUESTS = st.builds(
     PollRequest,
     request_id=TEXT,

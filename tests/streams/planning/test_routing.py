@@ -4,7 +4,8 @@ import pytest
 
 from connectors import Call, UnsupportedCall, connectors
 from infra.settings import SettingsInvalid
-from streams.planning.routing import PREFERENCE, Unroutable, order, routes, slip
+from streams.errors import Unroutable
+from streams.planning.routing import PREFERENCE, order, routes, slip
 
 DAILY = Call(dataset="bars", symbols=("AAPL",), interval="1d")
 

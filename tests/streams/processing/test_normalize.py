@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 from hypothesis import given
 from hypothesis import strategies as st
 
 import connectors
 from connectors import Call
 from streams.messaging import topics
-from streams.messaging.messages import DeadLetter, Page, RawMeta
+from streams.messaging.messages import Child, DeadLetter, Page, PollDone, PollRequest, RawMeta
 from streams.processing.normalize import FAULT, Normalizer, dead_row, encode, normalize
 
 NOW = 1_780_000_000_000
@@ -111,11 +112,11 @@ def event(body, found=None, offset=42):
 
 
 def test_good_rows_become_records_and_the_others_dead_letters():
-    records, letters = normalize(meta(), aggregates(bar(0), bar(1, h=1), bar(2)), RAW)
+    found = normalize(meta(), aggregates(bar(0), bar(1, h=1), bar(2)), RAW)
 
-    assert [len(record.ts) for record in records] == [2]
-    assert records[0].request_id == "r1"
-    letter = letters[0]
+    assert [len(record.ts) for record in found.records] == [2]
+    assert found.records[0].request_id == "r1"
+    letter = found.letters[0]
     assert (letter.stage, letter.rule, letter.symbol, letter.dataset) == ("validate", "low_above_high", "AAPL", "bars")
     assert (letter.raw_topic, letter.raw_partition, letter.raw_offset) == RAW
     assert (letter.call_id, letter.request_id, letter.provider, letter.at) == ("c1", "r1", "polygon", NOW)
@@ -124,16 +125,19 @@ def test_good_rows_become_records_and_the_others_dead_letters():
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"results": 5}', b"\xff\xfe", b"<html>robots</html>"])
 def test_a_malformed_payload_becomes_one_letter(body):
-    records, letters = normalize(meta(), body, RAW)
+    found = normalize(meta(), body, RAW)
 
-    assert records == []
-    assert [(letter.stage, letter.rule) for letter in letters] == [("normalize", "MalformedPayload")]
-    assert letters[0].reason
+    assert list(found.records) == []
+    assert [(letter.stage, letter.rule) for letter in found.letters] == [("normalize", "MalformedPayload")]
+    assert found.letters[0].reason
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
 def test_a_refusal_is_neither_record_nor_letter(status):
-    assert normalize(meta(status=status), b'{"status": "ERROR", "error": "no"}', RAW) == ([], [])
+    found = normalize(meta(status=status), b'{"status": "ERROR", "error": "no"}', RAW)
+
+    assert (list(found.records), list(found.letters)) == ([], [])
+    assert found.refusal
 
 
 @pytest.mark.parametrize(
@@ -144,16 +148,16 @@ def test_a_refusal_is_neither_record_nor_letter(status):
     ],
 )
 def test_an_answer_nobody_can_read_is_accounted_for(found, reason):
-    records, letters = normalize(found, aggregates(bar()), RAW)
+    understood = normalize(found, aggregates(bar()), RAW)
 
-    assert (records, len(letters)) == ([], 1)
-    assert reason in letters[0].reason
+    assert (list(understood.records), len(understood.letters)) == ([], 1)
+    assert reason in understood.letters[0].reason
 
 
 def test_the_same_raw_record_gives_the_same_letters_again():
     body = aggregates(bar(0, h=1), bar(1, o=None), bar(2))
-    first, again = normalize(meta(), body, RAW)[1], normalize(meta(), body, RAW)[1]
-    elsewhere = normalize(meta(), body, (RAW[0], RAW[1], 43))[1]
+    first, again = normalize(meta(), body, RAW).letters, normalize(meta(), body, RAW).letters
+    elsewhere = normalize(meta(), body, (RAW[0], RAW[1], 43)).letters
 
     assert first == again
     assert len({letter.letter_id for letter in (*first, *elsewhere)}) == 4
@@ -190,6 +194,122 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_the_stream_goes_on(fa
     assert letter.reason == FAULT
     assert (letter.provider, letter.raw_offset) == ("faulty", 42)
     assert len(outbox.to("market.bars")) == 1
+
+
+# -- the report that is due -------------------------------------------------------------------------------------------
+
+
+def request(*slip, call=BARS, **more):
+    return PollRequest(request_id="r1", job_id="j", call=call, slip=slip or ("polygon",), **more)
+
+
+def due(asked, **more):
+    return meta(due=asked, **more)
+
+
+async def ended(body, found):
+    """Handle an answer twice, as after a crash; gives everything sent, and the one report."""
+    outbox = Recorder()
+    normalizer = Normalizer(outbox, now=lambda: NOW + 5_000)
+    await normalizer.handle(event(body, found))
+    first = list(outbox.sent)
+    await normalizer.handle(event(body, found))
+    assert outbox.sent == first * 2
+    assert first[-1][0] == topics.POLL_DONE
+    return outbox, PollDone.model_validate(first[-1][2])
+
+
+async def test_the_report_is_behind_the_records_and_counts_them():
+    outbox, done = await ended(aggregates(bar(0), bar(1, h=1), bar(2)), due(request()))
+
+    assert [topic for topic, *_ in outbox.sent[:3]] == ["market.bars", topics.DEAD_LETTERS, topics.POLL_DONE]
+    assert (done.request_id, done.job_id, done.outcome, done.records, done.rejects) == ("r1", "j", "records", 2, 1)
+    assert (done.at, done.children) == (NOW, ())
+    assert outbox.to(topics.POLL_REQUESTS) == []
+
+
+async def test_the_next_page_becomes_a_child_that_is_asked_as_it_stands():
+    asked = request("polygon", "yahoo")
+    answer = due(asked)
+    body = orjson.dumps({**orjson.loads(aggregates(bar())), "next_url": f"{answer.url}?cursor=abc"})
+
+    outbox, done = await ended(body, answer)
+
+    (page, _) = map(PollRequest.model_validate, outbox.to(topics.POLL_REQUESTS))
+    assert (done.outcome, done.children) == ("records", (Child.of(page),))
+    assert (page.request_id, page.slip, dict(page.page.params)) == ("r1/0", asked.slip, {"cursor": "abc"})
+
+
+async def test_without_a_report_that_is_due_there_is_none():
+    outbox = Recorder()
+    await Normalizer(outbox).handle(event(aggregates(bar())))
+
+    assert outbox.to(topics.POLL_DONE) == []
+
+
+async def test_an_answer_that_cannot_be_read_goes_to_the_next_provider_of_the_slip():
+    outbox, done = await ended(b'{"results": 5}', due(request("polygon", "yahoo", urgent=True)))
+
+    (child, _) = map(PollRequest.model_validate, outbox.to(topics.POLL_URGENT))
+    assert (done.outcome, done.children, done.reason) == (
+        "MalformedPayload",
+        (Child.of(child),),
+        "results is a number, not a list",
+    )
+    assert (child.request_id, child.slip) == ("r1/0", ("yahoo",))
+    assert [(hop.provider, hop.outcome) for hop in child.tried] == [("polygon", "MalformedPayload")]
+
+
+async def test_an_answer_that_the_last_provider_cannot_be_read_from_ends_unserved():
+    _, done = await ended(b"{", due(request()))
+
+    assert (done.outcome, done.children) == ("MalformedPayload", ())
+    assert [(hop.provider, hop.outcome) for hop in done.tried] == [("polygon", "MalformedPayload")]
+
+
+async def test_symbols_that_an_answer_lacks_go_to_the_next_provider():
+    call = Call(dataset="quote", symbols=("AAPL", "NOPE"))
+    body = orjson.dumps(
+        {
+            "status": "OK",
+            "results": [
+                {"ticker": "AAPL", "type": "stocks", "last_trade": {"price": 1.5}},
+                {"ticker": "NOPE", "error": "NOT_FOUND", "message": "Ticker not found."},
+            ],
+        }
+    )
+    found = due(request("polygon", "yahoo", call=call), call=call, endpoint="universal_snapshot", path="/v3/snapshot")
+
+    outbox, done = await ended(body, found)
+
+    (child, _) = map(PollRequest.model_validate, outbox.to(topics.POLL_REQUESTS))
+    assert (done.outcome, done.records, done.children) == ("records", 1, (Child.of(child),))
+    assert (child.request_id, child.call.symbols, child.slip) == ("r1/1", ("NOPE",), ("yahoo",))
+
+
+async def test_a_fault_of_ours_is_reported_as_well(faulty):
+    asked = request(call=Call(dataset="quote", symbols=("AAPL",)))
+
+    _, done = await ended(b"{}", due(asked, provider=faulty, call=asked.call, endpoint="quote", path="/quote"))
+
+    assert (done.outcome, done.reason) == ("Fault", FAULT)
+
+
+async def test_a_record_that_the_broker_refuses_becomes_a_letter_and_a_report():
+    class Strict(Recorder):
+        async def send(self, topic, value, **more):
+            if topic == "market.bars":
+                raise MessageSizeTooLargeError
+            await super().send(topic, value, **more)
+
+    outbox = Strict()
+    await Normalizer(outbox).handle(event(aggregates(bar()), due(request())))
+
+    assert [topic for topic, *_ in outbox.sent] == [topics.DEAD_LETTERS, topics.POLL_DONE]
+    assert outbox.to(topics.POLL_DONE)[0]["outcome"] == "Fault"
+
+
+# -- what is no raw response ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("headers", [None, [], [("meta", b"{}")], [("meta", b"\xff")]])
@@ -236,6 +356,6 @@ def test_rows_that_json_cannot_say_are_shown(row):
 
 
 def test_a_value_on_the_wire_is_the_records_fields():
-    records, _ = normalize(meta(), aggregates(bar()), RAW)
+    (record,) = normalize(meta(), aggregates(bar()), RAW).records
 
-    assert orjson.loads(encode(records[0])) == records[0].model_dump()
+    assert orjson.loads(encode(record)) == record.model_dump()

@@ -6,9 +6,10 @@ import pytest
 from aiohttp import web
 
 from infra import settings
+from streams.errors import PipelineGone
 from streams.runtime import pipeline
 from streams.runtime.pages import keep_token
-from streams.runtime.pipeline import Pipeline, PipelineGone
+from streams.runtime.pipeline import Pipeline
 
 
 @pytest.fixture

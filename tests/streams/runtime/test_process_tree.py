@@ -13,9 +13,10 @@ import pytest
 from connectors import Call
 from infra import settings
 from infra.ports import PortBusy, free_port
-from streams.client.client import Client, requests_for
+from streams.client import Client, requests_for
+from streams.errors import AlreadyRunning
 from streams.runtime.process_tree import ProcessTreeAddress, Stack
-from streams.runtime.run_file import AlreadyRunning, RunFile
+from streams.runtime.run_file import RunFile
 
 DAY = 86_400_000
 pytestmark = pytest.mark.pipeline

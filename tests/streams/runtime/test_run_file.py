@@ -9,8 +9,9 @@ import sys
 import psutil
 import pytest
 
+from streams.errors import AlreadyRunning, RunFileInvalid
 from streams.runtime import run_file
-from streams.runtime.run_file import AlreadyRunning, RunFile, RunFileInvalid, read
+from streams.runtime.run_file import RunFile, read
 
 SHAPE = {"pid": int, "url": str, "sandbox": (str, type(None))}
 RECORD = {"pid": 1, "url": "http://127.0.0.1:1", "sandbox": None}

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.errors import CheckpointRefused
 from streams.sessions import checkpoint
-from streams.sessions.checkpoint import CURRENT, NEW, PREVIOUS, CheckpointRefused, read, read_file, write
+from streams.sessions.checkpoint import CURRENT, NEW, PREVIOUS, read, read_file, write
 from streams.sessions.spec import preset
 from streams.sessions.state import Checkpointed, Failed, Session, Started, UnitDone, UnitsPlanned, advance, unit_id
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from streams.errors import NoSuchSession, SessionBusy
 from streams.sessions import checkpoint
-from streams.sessions.folder import Folder, NoSuchSession, SessionBusy, SessionCommand, SessionManifest, adopt, every
+from streams.sessions.folder import Folder, SessionCommand, SessionManifest, adopt, every
 from streams.sessions.spec import HOUR_MS, Asset, Spec
 from streams.sessions.state import Checkpointed, Paused, Started, UnitsPlanned, advance
 

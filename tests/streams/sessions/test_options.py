@@ -2,8 +2,9 @@
 
 import pytest
 
+from streams.errors import InvalidSpec
 from streams.sessions.options import assets, make
-from streams.sessions.spec import HOUR_MS, PRESETS, Asset, InvalidSpec
+from streams.sessions.spec import HOUR_MS, PRESETS, Asset
 
 NOW = 1_717_419_600_000
 

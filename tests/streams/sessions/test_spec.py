@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from connectors import DATASETS, UnsupportedCall, connectors
-from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, InvalidSpec, Spec, preset
+from streams.errors import InvalidSpec
+from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, Spec, preset
 
 GOOD = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("BTC-USD", "crypto")), ("yahoo",), ("quote",), "Ann B.")
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import connector
-from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, InvalidSpec, Spec, preset
+from streams.errors import InvalidSpec
+from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, Spec, preset
 from streams.sessions.units import LONGEST_MS, ORDER, SHORTEST_MS, check, cost, interval_ms, once, quotes
 
 NOW = 1_717_419_600_000

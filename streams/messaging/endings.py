@@ -1,0 +1,63 @@
+"""How the handling of a poll request ends, and the one place that publishes it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from infra import telemetry
+from streams.messaging import topics
+from streams.messaging.mailbox import post
+from streams.messaging.messages import Child, PollDone, PollRequest
+from streams.messaging.outcomes import PollOutcome
+from streams.messaging.producer import Outbox
+
+log = telemetry.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of `request`: `children` go on in its place, `records` and `rejects` count the rows that came of it."""
+
+    request: PollRequest
+    outcome: PollOutcome
+    reason: str = ""
+    children: tuple[PollRequest, ...] = ()
+    records: int = 0
+    rejects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No end yet: the request stays in its mailbox, and is handled again at `until` (ms UTC)."""
+
+    until: int
+
+
+async def publish(outbox: Outbox, end: End, at: int) -> None:
+    """Post the children, then report the end at `at` (ms UTC); the broker has acknowledged both on return.
+
+    In this order, so that a report never names a request that no mailbox holds.
+    """
+    _tell_fallbacks(end)
+    await asyncio.gather(*(post(outbox, child) for child in end.children))
+    done = PollDone.of(
+        end.request,
+        end.outcome,
+        at,
+        map(Child.of, end.children),
+        end.reason,
+        records=end.records,
+        rejects=end.rejects,
+    )
+    await outbox.send(topics.POLL_DONE, done.encode(), key=done.job_id)
+
+
+def _tell_fallbacks(end: End) -> None:
+    """Log that another provider is asked. Of bulk, which may be thousands of requests, it is a detail."""
+    request = end.request
+    for child in end.children:
+        if child.provider != request.provider:
+            level = log.info if request.urgent else log.debug
+            told = {"provider": request.provider, "to": child.provider, "outcome": end.outcome}
+            level("request.passed_on", request_id=request.request_id, **told, reason=end.reason[:200])
