@@ -15,6 +15,5 @@ RUN pip install --no-cache-dir --constraint constraints.txt ".[sandbox]"
 USER tapestream
 ENV DATA_DIR=/data PYTHONUNBUFFERED=1
 VOLUME /data
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 CMD ["python", "-c", \
-  "import json, os, urllib.request as u; port = os.environ.get('WEB_PORT', '6066'); assert json.load(u.urlopen(f'http://127.0.0.1:{port}/status/'))['ready']"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 CMD ["python", "-m", "infra.healthcheck"]
 CMD ["tapestream", "worker"]

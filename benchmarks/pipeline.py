@@ -34,7 +34,7 @@ from streams.messaging.messages import Page, RawMeta
 from streams.messaging.producer import Outbox
 from streams.processing.normalize import normalize
 from streams.processing.table_rows import TABLES, bar_rows
-from streams.runtime.process_tree import ask_query, ask_status
+from streams.runtime.pages import Pages, new_token
 
 BARS_PER_ANSWER = 5_000
 BATCH = 50_000
@@ -107,10 +107,10 @@ async def pipeline(
     async with broker() as running:
         await ensure_topics(running.bootstrap, topics.SPECS)
         await _produce(running.bootstrap, messages)
-        async with _worker(running.url, folder) as web:
-            started = await _when(web, lambda status: status["ready"] or status["rows_stored"])
-            ended = await _when(web, lambda status: status["rows_stored"] >= bars + len(messages))
-            stored = (await ask_query(web, "SELECT count() FROM bars"))["rows"][0][0]
+        async with _worker(running.url, folder) as pages:
+            started = await _when(pages, lambda status: status["ready"] or status["rows_stored"])
+            ended = await _when(pages, lambda status: status["rows_stored"] >= bars + len(messages))
+            stored = (await pages.query("SELECT count() FROM bars"))["rows"][0][0]
             assert int(stored) == bars, f"{stored} bars in the store, not {bars}"
             return bars / (ended - started)
 
@@ -127,8 +127,8 @@ async def _produce(bootstrap: str, messages: list[tuple[RawMeta, bytes]]) -> Non
 
 
 @asynccontextmanager
-async def _worker(kafka_url: str, folder: Path) -> AsyncIterator[str]:
-    port = free_port()
+async def _worker(kafka_url: str, folder: Path) -> AsyncIterator[Pages]:
+    port, token = free_port(), new_token()
     child = await Child.start(
         "worker",
         [sys.executable, "-m", "faust", "-A", "streams", "worker", "--loglevel", "warn"],
@@ -139,20 +139,21 @@ async def _worker(kafka_url: str, folder: Path) -> AsyncIterator[str]:
             "CLICKHOUSE_URL": f"chdb://{folder}/store",
             "DATA_DIR": str(folder),
             "WEB_PORT": str(port),
+            "WEB_TOKEN": token,
         },
     )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield Pages(f"http://127.0.0.1:{port}", token)
     finally:
         await child.stop(15)
 
 
-async def _when(web: str, reached: Callable[[dict[str, Any]], object]) -> float:
+async def _when(pages: Pages, reached: Callable[[dict[str, Any]], object]) -> float:
     """The moment at which the worker's status fulfils `reached`."""
     deadline = time.perf_counter() + DEADLINE_S
     while time.perf_counter() < deadline:
         try:
-            if reached(await ask_status(web)):
+            if reached(await pages.status()):
                 return time.perf_counter()
         except OSError:
             pass  # it does not listen yet

@@ -28,7 +28,8 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
 from streams.collecting import runs
 from streams.messaging.messages import CollectorRun
-from streams.runtime.process_tree import answers, is_ready, sandbox_environment
+from streams.runtime.pages import Pages, new_token
+from streams.runtime.process_tree import answers, sandbox_environment
 
 READY_S = 120
 ROOT = Path(__file__).parents[1]
@@ -113,7 +114,7 @@ async def _own(part: str, folder: Path, *arguments: str) -> AsyncIterator[Child]
 
 @asynccontextmanager
 async def _worker(kafka_url: str, folder: Path, sandbox: str, store: str) -> AsyncIterator[None]:
-    port = free_port()
+    port, token = free_port(), new_token()
     worker = await Child.start(
         "worker",
         [sys.executable, "-m", "faust", "-A", "streams", "worker", "--loglevel", "warn"],
@@ -125,12 +126,13 @@ async def _worker(kafka_url: str, folder: Path, sandbox: str, store: str) -> Asy
             "CLICKHOUSE_URL": store,
             "DATA_DIR": str(folder),
             "WEB_PORT": str(port),
+            "WEB_TOKEN": token,
             "SCHEDULES": "off",
         },
         cwd=folder,
     )
     try:
-        await worker.until_ready(lambda: is_ready(f"http://127.0.0.1:{port}"), READY_S)
+        await worker.until_ready(Pages(f"http://127.0.0.1:{port}", token).ready, READY_S)
         yield
     finally:
         await worker.stop(20)

@@ -20,19 +20,19 @@ def free_port() -> int:
         return port
 
 
-def require_free(port: int) -> None:
-    """Make sure that `port` can be listened on.
+def require_free(port: int, host: str = LOOPBACK) -> None:
+    """Make sure that `port` of the address `host` can be listened on.
 
     Raises:
         PortBusy: it is in use, or reserved for the superuser.
     """
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection's rest is no obstacle
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except OSError as error:
             reason = "is already in use" if error.errno == errno.EADDRINUSE else f"is refused ({error.strerror})"
             raise PortBusy(
-                f"port {port} on {LOOPBACK} {reason}: stop what listens there "
+                f"port {port} on {host} {reason}: stop what listens there "
                 f"(`ss -ltnp 'sport = :{port}'` names it) or choose another port"
             ) from None

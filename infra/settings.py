@@ -5,6 +5,7 @@ Names are documented in `.env.example`; a test keeps the two in step.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER", "E
 RENAMED = MappingProxyType({"polygon": "massive"})
 """Providers by what they call themselves now: `MASSIVE_KEYS` counts where there is no `POLYGON_KEYS`."""
 KEY = re.compile(r"[!-~]+")
+TOKEN = re.compile(r"[!-~]{16,}")
 BREAKER = re.compile(r"([1-9][0-9]{0,3})/([0-9]{1,6}(?:\.[0-9]+)?)(?:/([1-9][0-9]{0,3}))?")
 
 
@@ -48,6 +50,12 @@ class Settings(BaseModel):
     """`http://user:password@host:8123/database` or `chdb:///absolute/folder`; empty: embedded, under DATA_DIR."""
     data_dir: Path = Path("data")
     web_port: Annotated[int, Field(ge=1, le=65_535)] = 6066
+    web_host: str = "127.0.0.1"
+    """Address that the worker's pages listen on; another than loopback opens them to the network."""
+    web_names: str = ""
+    """Names, by commas, by which the pages may be called beside localhost and addresses."""
+    web_token: Annotated[SecretStr | None, Field(repr=False)] = None
+    """What a caller of the pages shows; None: made at each start and kept in DATA_DIR for this user's commands."""
     log_level: str = "info"
 
     schedules: Literal["on", "off", "auto"] = "auto"
@@ -94,6 +102,21 @@ class Settings(BaseModel):
             raise ValueError("write it as http://user:password@host:8123/database or chdb:///absolute/folder")
         return url
 
+    @field_validator("web_host")
+    @classmethod
+    def _web_host(cls, host: str) -> str:
+        try:
+            return str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]")))
+        except ValueError as error:
+            raise ValueError("write an address of this machine, such as 127.0.0.1 or 0.0.0.0") from error
+
+    @field_validator("web_token")
+    @classmethod
+    def _web_token(cls, token: SecretStr) -> SecretStr:
+        if not TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("write at least 16 letters, digits or marks, without blanks")
+        return token
+
     @field_validator("log_level")
     @classmethod
     def _level(cls, level: str) -> str:
@@ -114,6 +137,14 @@ class Settings(BaseModel):
     def bootstrap(self) -> str:
         """The brokers as `host:port[,host:port]`."""
         return self.kafka_url.partition("://")[2]
+
+    @cached_property
+    def web_url(self) -> str:
+        """Where this machine's commands find the worker's pages."""
+        host = ipaddress.ip_address(self.web_host)
+        if host.is_unspecified:  # 0.0.0.0 and :: listen everywhere, so also on loopback
+            host = ipaddress.ip_address("127.0.0.1" if host.version == 4 else "::1")
+        return f"http://{f'[{host}]' if host.version == 6 else host}:{self.web_port}"
 
     @cached_property
     def store_url(self) -> str:

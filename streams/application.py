@@ -12,6 +12,7 @@ from infra.settings import Settings
 from streams.messaging import topics
 
 BIG = 32 * 2**20  # bytes: twice the largest message, so that one always fits
+QUESTION = 2**20  # bytes: the longest question that a page reads
 Step = Callable[[], Awaitable[None]]
 
 
@@ -37,8 +38,11 @@ class Tapestream(faust.App):  # type: ignore[misc]
         await self.closing()
 
 
-def build(settings: Settings, *, opening: Step, draining: Step, closing: Step) -> Any:
-    """Make the app for these settings. It connects to nothing before it is started."""
+def build(settings: Settings, guard: Any, *, opening: Step, draining: Step, closing: Step) -> Any:
+    """Make the app for these settings. It connects to nothing before it is started.
+
+    `guard` is the middleware of aiohttp that every page is behind, Faust's own too.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder there, but no parents
     app = Tapestream(
         topics.APP,
@@ -55,8 +59,9 @@ def build(settings: Settings, *, opening: Step, draining: Step, closing: Step) -
         consumer_max_fetch_size=BIG,
         consumer_auto_offset_reset="earliest",
         producer_max_request_size=BIG,
-        web_host="127.0.0.1",
-        web_bind="127.0.0.1",
+        web_host=settings.web_host,
+        web_bind=settings.web_host,
+        web_application_options={"middlewares": [guard], "client_max_size": QUESTION},
         web_port=settings.web_port,
         worker_redirect_stdouts=False,
         logging_config=telemetry.config(settings.log_level),

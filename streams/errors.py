@@ -21,7 +21,9 @@ TapestreamError                     root: one line that says what was wrong, whe
 │   ├── TopicRefused                the broker does not create or configure a topic
 │   ├── PortBusy                    another process listens on the port: choose another one
 │   ├── ChildFailed                 a process did not start, or did not become ready: read its log
-│   ├── AlreadyRunning              another process tree owns the data folder
+│   ├── AlreadyRunning              another process owns the data folder
+│   ├── RunFileInvalid              the file of a running process says something else than it should: start it again
+│   ├── AccessRefused               a worker does not take our token: use its DATA_DIR, or its WEB_TOKEN
 │   ├── PartEnded                   a part of the process tree ended by itself: read its log
 │   ├── PipelineGone                the pipeline that was used has ended: begin again
 │   ├── PipelineAway                the worker did not answer just now: ask again
@@ -51,6 +53,7 @@ from typing import ClassVar
 from infra.errors import ConfigurationError, PipelineError, TapestreamError
 
 __all__ = [
+    "AccessRefused",
     "AlreadyRunning",
     "ChangeInvalid",
     "CheckpointRefused",
@@ -66,6 +69,7 @@ __all__ = [
     "PipelineAway",
     "PipelineError",
     "PipelineGone",
+    "RunFileInvalid",
     "SessionBusy",
     "SessionError",
     "TapestreamError",
@@ -110,7 +114,15 @@ class Unroutable(TapestreamError):
 
 
 class AlreadyRunning(PipelineError):
-    """Another process tree owns this data folder."""
+    """Another process owns this data folder."""
+
+
+class RunFileInvalid(PipelineError):
+    """The file of a running process has another shape than it should; the message says what to do."""
+
+
+class AccessRefused(PipelineError):
+    """A worker answers, but not to us: its token is another one."""
 
 
 class PartEnded(PipelineError):

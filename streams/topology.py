@@ -16,6 +16,7 @@ from typing import Any
 
 from agents.collecting.leader import Leader
 from agents.monitor import Monitor
+from agents.page_guard import PageGuard
 from agents.polling.caller import Caller
 from agents.polling.key_pool import open_key_pools
 from agents.polling.ledger import Ledger
@@ -44,6 +45,8 @@ from streams.messaging.producer import Outbox
 from streams.processing.normalize import Normalizer
 from streams.processing.table_rows import TABLES
 from streams.processing.track_calls import CallTracker
+from streams.runtime.pages import keep_token, new_token
+from streams.runtime.run_file import RunFile
 
 log = telemetry.get(__name__)
 
@@ -68,7 +71,11 @@ class Worker:
         )
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
         self.leader = Leader(self, on_fault=partial(self._fail, "leader"))
-        self.app: Any = application.build(settings, opening=self.open, draining=self.drain, closing=self.close)
+        given = settings.web_token
+        self._token = given.get_secret_value() if given else new_token()
+        self._kept: RunFile | None = None
+        guard = PageGuard(self._token, settings.web_names).middleware
+        self.app: Any = application.build(settings, guard, opening=self.open, draining=self.drain, closing=self.close)
         self._wire()
         self.store: Store | None = None
         self.sink: Sink | None = None
@@ -134,6 +141,7 @@ class Worker:
         """Open everything before the first event: topics, store, connections. Ends the process with one clear line."""
         settings = self.settings
         try:
+            self._kept = keep_token(settings, self._token)
             await ensure_topics(settings.bootstrap, topics.SPECS)
             self.store = await self._open_store()
             await migrate(self.store)
@@ -237,6 +245,8 @@ class Worker:
             await self.transport.close()
         if self.store:
             await self.store.close()
+        if self._kept:
+            self._kept.release()
         if self._failure:
             # everything is stored and closed; Faust's own way out hangs when its stop raises (tried)
             sys.stderr.write(printable(f"tapestream: {self._failure}\n"))

@@ -24,7 +24,8 @@ DOCKER_IMAGE = "apache/kafka:4.1.0"
 def pytest_configure(config):
     # a test never calls a real provider with somebody's keys, nor writes into somebody's store
     for name in list(os.environ):
-        if name.endswith(("_KEYS", "_KEY", "_LIMITS")) or name in {"CLICKHOUSE_URL", "DATA_DIR", "WEB_PORT"}:
+        ours = name in {"CLICKHOUSE_URL", "DATA_DIR"} or name.startswith("WEB_")
+        if ours or name.endswith(("_KEYS", "_KEY", "_LIMITS")):
             del os.environ[name]
 
 

@@ -29,7 +29,6 @@ from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, OwnerCommand, new_id
 from streams.messaging.producer import Outbox
 from streams.runtime import discovery
-from streams.runtime.process_tree import ask_status
 
 Told = Mapping[str, dict[str, Any]]
 """By provider: its keys, breaker and budget, as `streams.accounts.views.provider` gives them."""
@@ -160,7 +159,7 @@ async def _told(settings: Settings, names: tuple[str, ...]) -> Told:
     wanted = names or tuple(connectors())
     live: dict[str, dict[str, Any]] = {}
     try:
-        status = await ask_status(discovery.find(settings).web_url)
+        status = await discovery.find(settings).pages.status()
         live = {name: one for name, one in status["providers"].items() if name in status["owned"]}
     except (aiohttp.ClientError, TimeoutError, OSError, KeyError):
         pass  # no worker runs here: the store remembers

@@ -24,7 +24,6 @@ from streams.messaging.requester import Requester
 from streams.planning import routing
 from streams.runtime import discovery
 from streams.runtime.discovery import PipelineLocation
-from streams.runtime.process_tree import ask_status
 from streams.runtime.query import answer
 
 
@@ -70,7 +69,7 @@ def _keys(keys: list[dict[str, Any]]) -> str:
 async def _status(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {"worker": "not running"}
     try:
-        found["live"] = await ask_status(discovery.find(settings).web_url)
+        found["live"] = await discovery.find(settings).pages.status()
         found["worker"] = "ready" if found["live"]["ready"] else "starting"
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass

@@ -22,7 +22,8 @@ from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollDone
 from streams.messaging.requester import Requester
 from streams.runtime.discovery import usable
-from streams.runtime.process_tree import Stack, ask_query
+from streams.runtime.pages import Pages
+from streams.runtime.process_tree import Stack
 
 SHARES = ("AAPL", "GOOG", "IBM", "MSFT", "FB")
 HISTORY = ("2000-03-01", "2013-03-02")
@@ -255,38 +256,38 @@ async def _settled(stack: Stack) -> None:
 
 async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> None:
     assert stack.address
-    url = stack.address.web_url
+    pages = stack.address.pages
     rows = []
     for name in sorted(tally.requests):
         done = [report for report in job.done.values() if report.provider == name]
-        bars = await _number(url, f"SELECT count() FROM bars WHERE source = '{name}'")  # noqa: S608  (names of our own)
-        calls = await _number(url, f"SELECT count() FROM api_calls WHERE provider = '{name}'")  # noqa: S608
+        bars = await _number(pages, f"SELECT count() FROM bars WHERE source = '{name}'")  # noqa: S608  (names of our own)
+        calls = await _number(pages, f"SELECT count() FROM api_calls WHERE provider = '{name}'")  # noqa: S608
         records, rejects = (sum(getattr(report, what) for report in done) for what in ("records", "rejects"))
         rows.append((name, len(done), calls, records, bars, rejects, round(tally.ended[name], 1)))
     titles = ("provider", "requests", "calls in store", "records", "bars in store", "rejects", "seconds")
     show(titles, rows, title="What was collected")
-    show(*await _matrix(url, sorted(tally.requests)), title="Rows in the store, by dataset and provider")
+    show(*await _matrix(pages, sorted(tally.requests)), title="Rows in the store, by dataset and provider")
     for failure in job.failures:
         what = f"{failure.provider} {failure.dataset} {' '.join(failure.symbols)}"
         say(f"unserved: {what}: {failure.outcome} {failure.reason}")
     for title, sql in QUESTIONS:
         say(f"\n{title}\n  {sql}")
-        found = await ask_query(url, sql)
+        found = await pages.query(sql)
         if "error" in found:
             fail(found["error"])
         show(found["columns"], found["rows"])
 
 
-async def _matrix(url: str, names: list[str]) -> tuple[list[str], list[list[Any]]]:
+async def _matrix(pages: Pages, names: list[str]) -> tuple[list[str], list[list[Any]]]:
     """Rows of every dataset's table by provider; nothing where there are none."""
     rows: list[list[Any]] = []
     for dataset, table in DATASET_TABLES.items():
-        found = await ask_query(url, f"SELECT source, count() FROM {table} GROUP BY source")  # noqa: S608
+        found = await pages.query(f"SELECT source, count() FROM {table} GROUP BY source")  # noqa: S608
         counts = {source: int(count) for source, count in found["rows"]}
         rows.append([dataset, *(counts.get(name) for name in names)])
     return ["dataset", *names], rows
 
 
-async def _number(url: str, sql: str) -> int:
-    found = await ask_query(url, sql)
+async def _number(pages: Pages, sql: str) -> int:
+    found = await pages.query(sql)
     return int(found["rows"][0][0])

@@ -69,7 +69,7 @@ def worker() -> None:
     """Run one worker against KAFKA_URL and CLICKHOUSE_URL (the same as `faust -A streams worker`)."""
     settings = load_settings()
     try:
-        require_free(settings.web_port)
+        require_free(settings.web_port, settings.web_host)
     except PortBusy as error:
         fail(f"{error} (WEB_PORT)")
     level = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}[settings.log_level]

@@ -20,9 +20,7 @@ from infra.clock import now_ms
 from infra.settings import Settings
 from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.commands.plan import parts, symbols_of
-from streams.errors import (
-    CheckpointRefused,
-)
+from streams.errors import CheckpointRefused
 from streams.sessions import options, units
 from streams.sessions.export import FORMATS, export_to
 from streams.sessions.folder import LAST, Folder, SessionCommand, SessionManifest, adopt, every

@@ -15,7 +15,8 @@ from infra.clickhouse import Store, StoreError
 from infra.settings import Settings
 from streams.errors import PipelineAway, PipelineGone
 from streams.runtime import discovery
-from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack, ask_query, ask_status
+from streams.runtime.pages import Pages
+from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack
 from streams.runtime.stored import settled
 
 LOOK_S = 1.0  # a pipeline that ends is noticed within a second
@@ -36,7 +37,7 @@ class Pipeline:
         self._store: Store | None = None
         self._closing = AsyncExitStack()
         self.bootstrap = ""
-        self.web_url = ""
+        self.pages = Pages("")
         self.providers: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Self:
@@ -51,12 +52,12 @@ class Pipeline:
         settings = self._settings
         self._tree = ProcessTreeAddress.find(settings.data_dir)
         where = discovery.find(settings)
-        if self._tree is None and not await _is_there(where.web_url):
+        if self._tree is None and not await _is_there(where.pages):
             self._stack = await self._closing.enter_async_context(Stack(settings, sandbox=self._sandbox))
             where = discovery.find(settings)
         elif self._sandbox and not (self._tree and self._tree.sandbox_url):
             raise PipelineGone("a pipeline without a sandbox runs already: stop it, or leave out --sandbox")
-        self.bootstrap, self.web_url, self.providers = where.bootstrap, where.web_url, where.providers
+        self.bootstrap, self.pages, self.providers = where.bootstrap, where.pages, where.providers
         if not settings.embedded_store:  # then it is there whatever becomes of a worker
             self._store = await self._closing.enter_async_context(await Store.open(settings.store_url, readonly=True))
 
@@ -94,7 +95,7 @@ class Pipeline:
             except StoreError as error:
                 raise PipelineAway(f"the store did not answer: {error}") from None
         try:
-            found = await ask_query(self.web_url, sql)
+            found = await self.pages.query(sql)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
         if "error" in found:
@@ -104,13 +105,13 @@ class Pipeline:
     async def told_of(self, provider: str) -> dict[str, Any]:
         """The worker's view of a provider: keys and their use, breaker, budget. Raises `PipelineAway`."""
         try:
-            found: dict[str, Any] = (await ask_status(self.web_url))["providers"][provider]
+            found: dict[str, Any] = (await self.pages.status())["providers"][provider]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise PipelineAway(f"the worker does not answer: {type(error).__name__}") from None
         return found
 
 
-async def _is_there(web_url: str) -> bool:
+async def _is_there(pages: Pages) -> bool:
     """Return whether a worker runs there; one that starts, or shares work with others anew, is waited for.
 
     Raises `PipelineGone` when that lasts too long.
@@ -119,9 +120,9 @@ async def _is_there(web_url: str) -> bool:
     patience = clock() + READY_S
     while clock() < patience:
         try:
-            if (await ask_status(web_url))["ready"]:
+            if (await pages.status())["ready"]:
                 return True
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
         await asyncio.sleep(LOOK_S / 4)
-    raise PipelineGone(f"the worker at {web_url} has not become ready within {READY_S:g} s: see its log")
+    raise PipelineGone(f"the worker at {pages.url} has not become ready within {READY_S:g} s: see its log")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from contextlib import AsyncExitStack
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-import psutil
 
 from connectors import connectors
 from infra import telemetry
@@ -23,9 +21,12 @@ from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
 from infra.settings import Settings
-from streams.errors import AlreadyRunning, PartEnded
+from streams.errors import PartEnded
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
+from streams.runtime import run_file
+from streams.runtime.pages import Pages, new_token
+from streams.runtime.run_file import RunFile
 
 log = telemetry.get(__name__)
 
@@ -33,14 +34,24 @@ READY_S = 60.0  # a start takes 6 to 7 s on a quick machine; machines differ by 
 STOP_S = 14.0  # within the 15 s that systemd and Docker are given, with a second to spare
 WATCH_S = 5.0  # the broker's memory grows slowly; a look every 5 s costs nothing
 
+RUN_FILE = "run.json"
+RUN_SHAPE: run_file.Shape = {
+    **dict.fromkeys(("kafka_url", "web_url", "token"), str),
+    **{"pid": int, "sandbox_url": (str, type(None))},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessTreeAddress:
     """Where a running tree is reached, as its `run.json` says."""
 
     pid: int
+    """Of the process that started it."""
     kafka_url: str
     web_url: str
+    """Of its worker's pages."""
+    token: str = field(repr=False)
+    """What these pages demand."""
     sandbox_url: str | None = None
 
     @property
@@ -48,14 +59,16 @@ class ProcessTreeAddress:
         """The broker as `host:port`."""
         return bootstrap_servers(self.kafka_url)
 
+    @property
+    def pages(self) -> Pages:
+        """The pages of its worker."""
+        return Pages(self.web_url, self.token)
+
     @classmethod
     def find(cls, data_dir: Path) -> ProcessTreeAddress | None:
-        """Return the address of the live tree that owns `data_dir`, or None."""
-        try:
-            found = cls(**json.loads((data_dir / "run.json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-        return found if psutil.pid_exists(found.pid) else None
+        """Return the address of the tree that runs in `data_dir`, or None. Raises `RunFileInvalid`."""
+        found = run_file.read(data_dir / RUN_FILE, RUN_SHAPE)
+        return cls(**found) if found else None
 
 
 @dataclass
@@ -74,7 +87,13 @@ class Stack:
     _parts: dict[str, Any] = field(default_factory=dict)
     _sandbox: Child | None = None
     _environment: dict[str, str] = field(default_factory=dict)
+    _run_file: RunFile | None = None
+    _pages: Pages = field(init=False)
     _exit: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        given = self.settings.web_token
+        self._pages = Pages(self.settings.web_url, given.get_secret_value() if given else new_token())
 
     @property
     def data_dir(self) -> Path:
@@ -82,11 +101,9 @@ class Stack:
         return self.settings.data_dir
 
     async def __aenter__(self) -> Self:
-        if running := ProcessTreeAddress.find(self.data_dir):
-            raise AlreadyRunning(f"{self.data_dir} is in use by process {running.pid}: stop it, or set DATA_DIR")
-        require_free(self.settings.web_port)
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._run_file = await asyncio.to_thread(RunFile(self.data_dir / RUN_FILE).acquire)
         try:
+            require_free(self.settings.web_port, self.settings.web_host)
             sandbox_url = await self._start_sandbox() if self.sandbox else None
             await self._start_pipeline(sandbox_url)
         except BaseException:
@@ -113,7 +130,7 @@ class Stack:
     async def status(self) -> dict[str, Any]:
         """The worker's own account of itself."""
         assert self.address
-        return await ask_status(self.address.web_url)
+        return await self.address.pages.status()
 
     def _running(self) -> dict[str, Any]:
         return {**self._parts, **({"sandbox": self._sandbox} if self._sandbox else {})}
@@ -122,8 +139,9 @@ class Stack:
         self._port = free_port()
         broker = self._parts["broker"] = await EmbeddedBroker(self._port, log=self._log("broker")).start()
         await self._start_worker()
-        self.address = ProcessTreeAddress(os.getpid(), broker.url, self._web_url, sandbox_url)
-        (self.data_dir / "run.json").write_text(json.dumps(asdict(self.address)))
+        assert self._run_file
+        self.address = ProcessTreeAddress(os.getpid(), broker.url, self._pages.url, self._pages.token, sandbox_url)
+        self._run_file.publish(asdict(self.address))
 
     async def _start_worker(self) -> None:
         environment = {
@@ -133,6 +151,8 @@ class Stack:
             "CLICKHOUSE_URL": self.settings.store_url,
             "DATA_DIR": str(self.data_dir),
             "WEB_PORT": str(self.settings.web_port),
+            "WEB_HOST": self.settings.web_host,
+            "WEB_TOKEN": self._pages.token,
             "SCHEDULES": self.settings.schedules,
         }
         worker = await Child.start(
@@ -142,7 +162,7 @@ class Stack:
             env=environment,
         )
         self._parts["worker"] = worker
-        await worker.until_ready(lambda: is_ready(self._web_url), READY_S)
+        await worker.until_ready(self._pages.ready, READY_S)
 
     async def _start_sandbox(self) -> str:
         port = free_port()
@@ -191,11 +211,8 @@ class Stack:
             await broker.stop()
         if self._sandbox:
             await self._sandbox.stop(3.0)
-        (self.data_dir / "run.json").unlink(missing_ok=True)
-
-    @property
-    def _web_url(self) -> str:
-        return f"http://127.0.0.1:{self.settings.web_port}"
+        if self._run_file:
+            self._run_file.release()
 
     def _log(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -211,34 +228,6 @@ def sandbox_environment(url: str) -> dict[str, str]:
         if not connector.auth.keyless:
             found[f"{prefix}_KEYS"] = f"demo-{name}-1" + (":demo-secret" if connector.auth.paired else "")
     return found
-
-
-async def ask_status(web_url: str) -> dict[str, Any]:
-    """Ask a worker for its status. Raises `aiohttp.ClientError`, `TimeoutError`."""
-    timeout = aiohttp.ClientTimeout(total=5)
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{web_url}/status/") as response:
-        response.raise_for_status()
-        found: dict[str, Any] = await response.json()
-        return found
-
-
-async def ask_query(web_url: str, sql: str) -> dict[str, Any]:
-    """Let the worker answer a read-only query: `columns` and `rows`, or `error`. Raises as `ask_status`."""
-    timeout = aiohttp.ClientTimeout(total=120)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(f"{web_url}/query/", data=sql) as response,
-    ):
-        found: dict[str, Any] = await response.json()
-        return found
-
-
-async def is_ready(web_url: str) -> bool:
-    """Return whether the worker says that it is ready."""
-    try:
-        return bool((await ask_status(web_url))["ready"])
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
 
 
 async def answers(url: str) -> bool:

@@ -12,7 +12,6 @@ import aiohttp
 from infra.clickhouse import QueryRefused, Store, StoreError
 from infra.settings import Settings
 from streams.runtime import discovery
-from streams.runtime.process_tree import ask_query
 
 LOOKS, LOOK_S = 40, 0.25
 Ask = Callable[[str], Awaitable[list[Any]]]
@@ -23,7 +22,7 @@ async def answer(settings: Settings, sql: str) -> dict[str, Any]:
     """Answer a read-only query: `columns` and `rows`, and `empty` where there is no store yet. Raises `StoreError`."""
     if settings.embedded_store:
         try:
-            found = await ask_query(discovery.find(settings).web_url, sql)
+            found = await discovery.find(settings).pages.query(sql)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             pass
         else:

@@ -11,17 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-import aiohttp
-
-from infra.clickhouse import DATASET_TABLES, QueryRefused, Store, StoreError, StoreUnavailable
+from infra.clickhouse import DATASET_TABLES, Store, StoreError
 from infra.clickhouse.queries import text
 from infra.settings import Settings
 from streams.runtime import discovery
-from streams.runtime.process_tree import is_ready
 
 FORMATS = {"parquet": "Parquet", "csv": "CSVWithNames", "json": "JSONEachRow"}
 """The ending of a file, and what the engine calls its format; `json` is one object a line."""
-TIMEOUT_S = 600.0  # an export reads a whole session, not a page
 SOURCE = re.compile(r"[a-z0-9_]+")
 """A provider's name; nothing else of an answer becomes part of a path."""
 
@@ -57,30 +53,9 @@ async def export_to(folder: Path, session_id: str, form: str, settings: Settings
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Exports]:
     """The store itself, or the worker that owns an embedded one."""
-    web_url = discovery.find(settings).web_url
-    if settings.embedded_store and await is_ready(web_url):
-        yield _Page(web_url)
+    pages = discovery.find(settings).pages
+    if settings.embedded_store and await pages.ready():
+        yield pages
         return
     async with await Store.open(settings.store_url, readonly=True) as store:
         yield store
-
-
-class _Page:
-    """The page of the worker that owns the store."""
-
-    def __init__(self, web_url: str) -> None:
-        self._url = f"{web_url}/export/"
-
-    async def export(self, sql: str, form: str) -> bytes:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.post(self._url, params={"format": form}, data=sql) as answer,
-            ):
-                found = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise StoreUnavailable(f"the worker does not answer: {type(error).__name__}") from None
-        if answer.status != 200:
-            raise QueryRefused(found.decode("utf-8", "replace"))
-        return found

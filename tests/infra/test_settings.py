@@ -90,6 +90,9 @@ def test_a_malformed_line_is_named_and_not_shown(env_file, text, line):
         ("WEB_PORT", "0", "greater than or equal to 1"),
         ("WEB_PORT", "65536", "less than or equal to 65535"),
         ("WEB_PORT", "http", "valid integer"),
+        ("WEB_HOST", "worker.example", "write an address of this machine, such as 127.0.0.1 or 0.0.0.0"),
+        ("WEB_TOKEN", "a token with blanks in it", "write at least 16 letters"),
+        ("WEB_TOKEN", "fifteen-letters", "write at least 16 letters"),
         ("LOG_LEVEL", "loud", "write debug, info, warning or error"),
         ("POLLER_WINDOW", "0", "greater than or equal to 1"),
         ("HTTP_BODY_LIMIT", "14680065", "less than or equal to 14680064"),
@@ -183,18 +186,36 @@ def test_a_providers_url_is_http():
         from_env(POLYGON_URL="api.polygon.io").base_url("polygon")
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("", "http://127.0.0.1:6066"),
+        ("localhost", "http://127.0.0.1:6066"),
+        ("0.0.0.0", "http://127.0.0.1:6066"),
+        ("::", "http://[::1]:6066"),
+        ("[::1]", "http://[::1]:6066"),
+        ("10.0.0.7", "http://10.0.0.7:6066"),
+    ],
+)
+def test_the_pages_are_called_where_they_listen(host, url):
+    assert from_env(WEB_HOST=host).web_url == url
+
+
 def test_secrets_show_neither_in_the_settings_nor_in_complaints():
     secrets = {
         "POLYGON_KEYS": "sesame-one,sesame-two",
         "FMP_KEY": "sesame-three",
         "CLICKHOUSE_URL": "http://writer:sesame-four@store:8123/market",
+        "WEB_TOKEN": "sesame-five-sesame",
     }
     found = from_env(**secrets)
 
     assert found.store_url.endswith("store:8123/market")  # computed values must not show either
     assert "sesame" not in repr(found) + str(found) + repr(found.provider_values)
     with pytest.raises(SettingsInvalid) as caught:
-        from_env(**{**secrets, "CLICKHOUSE_URL": "writer:sesame-four@store", "WEB_PORT": "sesame"})
+        from_env(
+            **{**secrets, "CLICKHOUSE_URL": "writer:sesame-four@store", "WEB_PORT": "sesame", "WEB_TOKEN": "sesame"}
+        )
     assert "sesame" not in str(caught.value)
 
 

@@ -15,7 +15,8 @@ from infra.ports import free_port
 from sandbox import Sandbox, SandboxSettings
 from sandbox.server.provider import providers
 from streams.client import Client, requests_for
-from streams.runtime.process_tree import ask_query, ask_status, is_ready, sandbox_environment
+from streams.runtime.pages import Pages, new_token
+from streams.runtime.process_tree import sandbox_environment
 
 READY_S = 90
 
@@ -27,7 +28,7 @@ class Pipeline:
         self.bootstrap = bootstrap
         self.sandbox = sandbox
         self.folder = folder
-        self.web = f"http://127.0.0.1:{free_port()}"
+        self.pages = Pages(f"http://127.0.0.1:{free_port()}", new_token())
         self.worker = None
         self.environment = {
             **os.environ,
@@ -35,7 +36,8 @@ class Pipeline:
             "KAFKA_URL": f"kafka://{bootstrap}",
             "CLICKHOUSE_URL": f"chdb://{folder}/store",
             "DATA_DIR": str(folder),
-            "WEB_PORT": self.web.rpartition(":")[2],
+            "WEB_PORT": self.pages.url.rpartition(":")[2],
+            "WEB_TOKEN": self.pages.token,
             **environment,
         }
 
@@ -46,7 +48,7 @@ class Pipeline:
             log=self.folder / "worker.log",
             env=self.environment,
         )
-        await self.worker.until_ready(lambda: is_ready(self.web), READY_S)
+        await self.worker.until_ready(self.pages.ready, READY_S)
 
     async def kill(self):
         os.kill(self.worker.pid, signal.SIGKILL)
@@ -61,11 +63,11 @@ class Pipeline:
 
     async def settled(self):
         async with asyncio.timeout(60):
-            while not (await ask_status(self.web))["settled"]:
+            while not (await self.pages.status())["settled"]:
                 await asyncio.sleep(0.05)
 
     async def rows(self, sql):
-        found = await ask_query(self.web, sql)
+        found = await self.pages.query(sql)
         assert "error" not in found, found
         return [tuple(row) for row in found["rows"]]
 
@@ -96,7 +98,9 @@ def another_worker():
     """Makes a worker beside that of a pipeline, of the same cluster and on the same store; it is started by itself."""
 
     def make(pipeline, folder):
-        shared = {name: pipeline.environment[name] for name in pipeline.environment if name != "WEB_PORT"}
+        shared = {
+            name: pipeline.environment[name] for name in pipeline.environment if name not in {"WEB_PORT", "WEB_TOKEN"}
+        }
         found = Pipeline(pipeline.bootstrap, pipeline.sandbox, folder, **{**shared, "DATA_DIR": str(folder)})
         folder.mkdir()
         return found

@@ -83,7 +83,8 @@ def calls(pipeline, provider):
 
 
 def command(pipeline, *arguments):
-    environment = {name: pipeline.environment[name] for name in ("KAFKA_URL", "CLICKHOUSE_URL", "DATA_DIR", "WEB_PORT")}
+    names = ("KAFKA_URL", "CLICKHOUSE_URL", "DATA_DIR", "WEB_PORT", "WEB_TOKEN")
+    environment = {name: pipeline.environment[name] for name in names}
     return CliRunner().invoke(main, arguments, env={**environment, "TAPESTREAM_ENV": "none.env"})
 
 

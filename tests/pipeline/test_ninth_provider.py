@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from infra import settings
 from infra.child_process import Child
 from infra.ports import free_port
-from streams.runtime.process_tree import ask_query, ask_status, is_ready
+from streams.runtime.pages import pages_of_worker
 
 pytestmark = pytest.mark.pipeline
 
@@ -108,7 +109,6 @@ def test_it_is_listed_beside_the_others(tree):
 
 async def test_it_is_polled_into_the_store(tree, ninth, embedded_broker):
     url, keys = ninth
-    port = free_port()
     environment = {
         **os.environ,
         "NINTH_URL": url,
@@ -116,8 +116,9 @@ async def test_it_is_polled_into_the_store(tree, ninth, embedded_broker):
         "KAFKA_URL": f"kafka://{embedded_broker}",
         "CLICKHOUSE_URL": f"chdb://{tree}/store",
         "DATA_DIR": str(tree / "data"),
-        "WEB_PORT": str(port),
+        "WEB_PORT": str(free_port()),
     }
+    configured = settings.load(tree / "no.env", environment)
     worker = await Child.start(
         "worker",
         [sys.executable, "-m", "faust", "-A", "streams", "worker", "--loglevel", "warn"],
@@ -126,18 +127,18 @@ async def test_it_is_polled_into_the_store(tree, ninth, embedded_broker):
         cwd=tree,
     )
     try:
-        await worker.until_ready(lambda: is_ready(f"http://127.0.0.1:{port}"), 90)
+        await worker.until_ready(lambda: pages_of_worker(configured).ready(), 90)
+        await _run([sys.executable, "-m", "infra.healthcheck"], tree, environment)
         polled = await _run(
             [sys.executable, "-m", "streams", "poll", "bars", "ABC", "--interval", "1d", "--provider", "ninth"],
             tree,
             environment,
         )
         assert "3 records, 0 rejected" in polled
-        while not (await ask_status(f"http://127.0.0.1:{port}"))["settled"]:
+        pages = pages_of_worker(configured)
+        while not (await pages.status())["settled"]:
             pass
-        found = await ask_query(
-            f"http://127.0.0.1:{port}", "SELECT symbol, source, toString(toDate(ts)), close FROM bars ORDER BY ts"
-        )
+        found = await pages.query("SELECT symbol, source, toString(toDate(ts)), close FROM bars ORDER BY ts")
     finally:
         await worker.stop(15)
 

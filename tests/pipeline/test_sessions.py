@@ -40,7 +40,6 @@ class Rehearsal:
 
     def __init__(self, folder, rate, fmp_a_day=250):
         self.folder, self.rate, self.fmp_a_day = folder, rate, fmp_a_day
-        self.web = f"http://127.0.0.1:{free_port()}"
         real = time.time_ns() // 1_000_000
         self.anchor = round((real * rate - BEGIN_MS) / (rate - 1))  # so that the fast clock shows BEGIN_MS now
         keys = {"fmp": {"demo-fmp-1": [Limit(fmp_a_day, "day")]}}
@@ -56,7 +55,7 @@ class Rehearsal:
             **{name: value for name, value in pointed.items() if not name.endswith("_LIMITS")},
             "FMP_LIMITS": f"{self.fmp_a_day}/day",
             "DATA_DIR": str(self.folder / "data"),
-            "WEB_PORT": self.web.rpartition(":")[2],
+            "WEB_PORT": str(free_port()),
             "CLOCK_RATE": str(self.rate),
             "CLOCK_ANCHOR": str(self.anchor),
             "HTTP_TIMEOUT_S": str(HTTP_TIMEOUT_S),

@@ -12,7 +12,7 @@ from infra.kafka.lag import lag
 from infra.ports import free_port
 from streams.errors import PipelineGone
 from streams.messaging import topics
-from streams.runtime.process_tree import Stack, ask_query, ask_status
+from streams.runtime.process_tree import Stack
 from streams.sessions.folder import Folder, SessionCommand, SessionManifest
 from streams.sessions.log import SessionLog
 from streams.sessions.runner import conduct
@@ -32,7 +32,9 @@ async def conducted(folder, configured):
 def planned(pipeline, folder, hours, sources, datasets):
     """A session in `folder`, and settings that mean the pipeline."""
     names = [name for name in pipeline.environment if name.endswith("_KEYS")]
-    given = {name: pipeline.environment[name] for name in ("KAFKA_URL", "CLICKHOUSE_URL", "WEB_PORT", *names)}
+    given = {
+        name: pipeline.environment[name] for name in ("KAFKA_URL", "CLICKHOUSE_URL", "WEB_PORT", "WEB_TOKEN", *names)
+    }
     configured = settings.load(folder / "no.env", {**given, "DATA_DIR": str(folder / "data")})
     spec = Spec("s-1", "custom", hours * HOUR_MS, preset("focused", "p").symbols, sources, datasets)
     return Folder.create(configured.data_dir, SessionManifest(spec)), configured
@@ -100,7 +102,7 @@ async def test_a_session_outlives_the_worker_that_it_found_where_others_go_on(
         served = set()
 
         async def each_serves_some():
-            owned = [set((await ask_status(worker.web))["owned"]) for worker in (first, second)]
+            owned = [set((await worker.pages.status())["owned"]) for worker in (first, second)]
             served.clear()
             served.update(owned[0])
             return all(own & set(sources) for own in owned) and not owned[0] & owned[1]
@@ -143,7 +145,7 @@ async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started
         await until(lambda: some_are_done(folder))
         await stack.renew()
         session = await asyncio.wait_for(running, 90)
-        counted = await ask_query(stack.address.web_url, "SELECT count(), countIf(outcome = 'Reserved') FROM api_calls")
+        counted = await stack.address.pages.query("SELECT count(), countIf(outcome = 'Reserved') FROM api_calls")
 
     assert session.state == "completed"
     assert len(session.done) == session.planned == 60

@@ -1,9 +1,11 @@
 """What was reported is stored once it has settled, and can be had as a file."""
 
-import aiohttp
+import json
+
 import pytest
 
 from connectors import Call
+from infra.clickhouse import QueryRefused
 from streams.client import Client, requests_for
 from streams.runtime.stored import settled
 
@@ -12,10 +14,7 @@ pytestmark = pytest.mark.pipeline
 
 async def test_after_settling_everything_that_was_reported_is_stored(start_pipeline, embedded_broker, tmp_path):
     calls = [(Call(dataset="bars", symbols=(symbol,), interval="1d"), ("yahoo",)) for symbol in ("AAPL", "IBM", "MSFT")]
-    async with (
-        start_pipeline(embedded_broker, tmp_path, SINK_BATCH_AGE_S="3") as pipeline,
-        aiohttp.ClientSession() as web,
-    ):
+    async with start_pipeline(embedded_broker, tmp_path, SINK_BATCH_AGE_S="3") as pipeline:
         async with Client(pipeline.bootstrap) as client:
             job = await client.run(requests_for(calls))
         before = await pipeline.value("SELECT count() FROM bars")
@@ -26,11 +25,7 @@ async def test_after_settling_everything_that_was_reported_is_stored(start_pipel
         assert sum(kept[0]) == sum(report.records for report in job.done.values()) > 0
         assert await pipeline.value("SELECT count() FROM api_calls WHERE outcome = 'records'") == 3
 
-        export = {
-            "data": "SELECT symbol, close FROM bars ORDER BY ts, symbol LIMIT 1",
-            "params": {"format": "JSONEachRow"},
-        }
-        async with web.post(f"{pipeline.web}/export/", **export) as answer:
-            assert (await answer.json(content_type=None))["symbol"] in {"AAPL", "IBM", "MSFT"}
-        async with web.post(f"{pipeline.web}/export/", data="SELECT nothing FROM bars") as answer:
-            assert answer.status == 400
+        file = await pipeline.pages.export("SELECT symbol FROM bars ORDER BY ts, symbol LIMIT 1", "JSONEachRow")
+        assert json.loads(file)["symbol"] in {"AAPL", "IBM", "MSFT"}
+        with pytest.raises(QueryRefused, match="nothing"):
+            await pipeline.pages.export("SELECT nothing FROM bars", "JSONEachRow")

@@ -1,10 +1,9 @@
 """What a program gets: results made of reports and records in any order, ranges, shares, frames, errors."""
 
 import json
-import os
 import re
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from streams.messaging.bars import Bar
 from streams.messaging.messages import Child, Hop, PollDone
 from streams.processing import replay
 from streams.runtime import discovery
+from streams.runtime.process_tree import ProcessTreeAddress
+from streams.runtime.run_file import RunFile
 
 DAY = 86_400_000
 NOW = 1_717_406_123_000  # 2024-06-03 09:15:23 UTC
@@ -485,18 +486,19 @@ def test_without_a_tree_it_is_the_broker_of_the_settings_and_whoever_has_a_key(t
     found = discovery.find(settings.load(Path("none"), given))
 
     assert (found.bootstrap, found.providers) == ("there:1234", {"fmp", "yahoo"})
-    assert found.web_url == "http://127.0.0.1:6066"
+    assert found.pages.url == "http://127.0.0.1:6066"
 
 
 @pytest.mark.parametrize(("sandbox_url", "providers"), [(None, {"yahoo"}), ("http://127.0.0.1:3", set(EVERYBODY))])
 def test_a_tree_that_runs_comes_before_the_broker_of_the_settings(tmp_path, sandbox_url, providers):
-    pid = os.getpid()
-    run = {"pid": pid, "kafka_url": "kafka://127.0.0.1:1", "web_url": "http://127.0.0.1:2", "sandbox_url": sandbox_url}
-    (tmp_path / "run.json").write_text(json.dumps(run))
+    run = ProcessTreeAddress(1, "kafka://127.0.0.1:1", "http://127.0.0.1:2", "t", sandbox_url)
+    held = RunFile(tmp_path / "run.json").acquire()
+    held.publish(asdict(run))
 
     found = discovery.find(settings.load(Path("none"), {"DATA_DIR": str(tmp_path), "KAFKA_URL": "kafka://there:1"}))
 
-    assert (found.bootstrap, found.web_url, found.providers) == ("127.0.0.1:1", "http://127.0.0.1:2", providers)
+    assert (found.bootstrap, found.pages, found.providers) == ("127.0.0.1:1", run.pages, providers)
+    held.release()
 
 
 @pytest.mark.pipeline

@@ -2,8 +2,6 @@
 # ruff: noqa: RUF001  (formulas are told as a person writes them)
 
 import asyncio
-import json
-import os
 from dataclasses import asdict
 
 import orjson
@@ -15,6 +13,7 @@ from infra.clickhouse import Store, migrate
 from infra.ports import free_port
 from streams.commands.plan import capacity, in_words, plan
 from streams.runtime.process_tree import ProcessTreeAddress
+from streams.runtime.run_file import RunFile
 
 DAY = 86_400_000
 MONDAY = 1_717_372_800_000  # 2024-06-03
@@ -200,12 +199,13 @@ def test_a_store_from_before_polls_were_kept_covers_nothing(tmp_path, monkeypatc
 
 
 def test_beside_a_sandboxed_tree_every_provider_has_a_key(tmp_path):
-    (tmp_path / "data").mkdir()
-    address = ProcessTreeAddress(os.getpid(), "kafka://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:2")
-    (tmp_path / "data" / "run.json").write_text(json.dumps(asdict(address)))
+    address = ProcessTreeAddress(1, "kafka://127.0.0.1:1", "http://127.0.0.1:1", "t", "http://127.0.0.1:2")
+    held = RunFile(tmp_path / "data" / "run.json").acquire()
+    held.publish(asdict(address))
 
     assert told(*ONE_DAY, "--symbols", "AAPL")["without_key"] == []
     assert {name: entry["keys"] for name, entry in allowed()["providers"].items()} == dict.fromkeys(connectors(), 1)
+    held.release()
 
 
 def test_no_key_is_ever_printed():

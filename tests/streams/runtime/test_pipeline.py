@@ -8,6 +8,7 @@ from aiohttp import web
 from infra import settings
 from streams.errors import PipelineGone
 from streams.runtime import pipeline
+from streams.runtime.pages import keep_token
 from streams.runtime.pipeline import Pipeline
 
 
@@ -25,7 +26,10 @@ async def worker(tmp_path):
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     environ = {"DATA_DIR": str(tmp_path), "WEB_PORT": str(runner.addresses[0][1])}
-    yield settings.load(tmp_path / "no.env", environ), answers
+    configured = settings.load(tmp_path / "no.env", environ)
+    kept = keep_token(configured, "a token of the worker")
+    yield configured, answers
+    kept.release()
     await runner.cleanup()
 
 
@@ -36,7 +40,7 @@ async def test_a_worker_that_is_not_ready_just_now_is_waited_for_and_none_is_sta
     async with Pipeline(configured) as found:
         assert not found.own
         assert answers == []
-        assert found.web_url.endswith(f":{configured.web_port}")
+        assert found.pages.url.endswith(f":{configured.web_port}")
 
 
 async def test_a_worker_that_never_becomes_ready_is_told_in_one_line(worker, monkeypatch):

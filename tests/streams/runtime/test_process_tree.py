@@ -1,6 +1,9 @@
 """The embedded tree: everything starts, a renewed broker loses no request, nothing outlives a stop."""
 
 import asyncio
+import os
+import socket
+import stat
 from pathlib import Path
 
 import aiohttp
@@ -9,10 +12,11 @@ import pytest
 
 from connectors import Call
 from infra import settings
-from infra.ports import free_port
+from infra.ports import PortBusy, free_port
 from streams.client import Client, requests_for
 from streams.errors import AlreadyRunning
-from streams.runtime.process_tree import ProcessTreeAddress, Stack, ask_query
+from streams.runtime.process_tree import ProcessTreeAddress, Stack
+from streams.runtime.run_file import RunFile
 
 DAY = 86_400_000
 pytestmark = pytest.mark.pipeline
@@ -22,6 +26,13 @@ pytestmark = pytest.mark.pipeline
 def configured(tmp_path):
     environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port()), "POLLER_WINDOW": "2"}
     return settings.load(Path("no.env"), environ)
+
+
+async def test_a_port_that_is_taken_leaves_the_folder_free(configured):
+    with socket.create_server(("127.0.0.1", configured.web_port)), pytest.raises(PortBusy):
+        await Stack(configured).__aenter__()
+    assert not (configured.data_dir / "run.json").exists()
+    RunFile(configured.data_dir / "run.json").acquire().release()
 
 
 async def test_a_renewed_broker_loses_no_request(configured):
@@ -49,7 +60,7 @@ async def test_a_renewed_broker_loses_no_request(configured):
         async with asyncio.timeout(60):
             while not (await stack.status())["settled"]:
                 await asyncio.sleep(0.05)
-        found = await ask_query(stack.address.web_url, "SELECT source, count() FROM bars GROUP BY source ORDER BY 1")
+        found = await stack.address.pages.query("SELECT source, count() FROM bars GROUP BY source ORDER BY 1")
         counts = dict(found["rows"])
         # Yahoo's records are more than its bars: splits and dividends ride in the same answers
         asked = sum(report.records for report in job.done.values() if report.provider == "polygon")
@@ -61,9 +72,15 @@ async def test_a_folder_has_one_tree_and_nothing_outlives_it(configured):
     async with Stack(configured) as stack:
         children = set(psutil.Process().children(recursive=True)) - others
         assert len(children) == 2
-        with pytest.raises(AlreadyRunning, match="is in use by process"):
-            await Stack(configured).__aenter__()
+        for _ in range(2):
+            with pytest.raises(AlreadyRunning, match=f"is in use by process {os.getpid()}"):
+                await Stack(configured).__aenter__()
         assert stack.address == ProcessTreeAddress.find(configured.data_dir)
+        assert (await stack.status())["ready"]
+        assert stat.S_IMODE((configured.data_dir / "run.json").stat().st_mode) == 0o600
+        assert stack.address.token not in repr(stack.address)
+        log = (configured.data_dir / "logs" / "worker.log").read_text()
+        assert stack.address.token not in log
 
     assert psutil.wait_procs(children, timeout=5)[1] == []
     assert ProcessTreeAddress.find(configured.data_dir) is None

@@ -8,6 +8,7 @@ from aiohttp import web
 from infra import settings
 from infra.clickhouse import QueryRefused, Store, StoreError
 from infra.ports import free_port
+from streams.runtime.pages import keep_token
 from streams.runtime.query import answer, rows
 
 
@@ -23,6 +24,7 @@ async def worker(configured):
 
     async def query(request):
         assert await request.text() == "SELECT 1"
+        assert request.headers["Authorization"] == "Bearer a token of the worker"
         return web.json_response(told)
 
     app = web.Application()
@@ -30,7 +32,9 @@ async def worker(configured):
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", configured.web_port).start()
+    kept = keep_token(configured, "a token of the worker")
     yield told
+    kept.release()
     await runner.cleanup()
 
 
