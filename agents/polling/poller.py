@@ -39,6 +39,7 @@ STAND_BACK_S = 0.05  # how long bulk leaves the next free call to a request that
 PENDING_MS = 10_000  # how long to leave a provider in peace that is still working
 RETRY_BASE_MS = 500
 RETRY_CAP_MS = 30_000
+REDIRECTS = 3  # followed also without retries: a signed file is one move away
 Sleep = Callable[[float], Any]
 Clock = Callable[[], int]
 Ready = Callable[[str], Awaitable[None]]
@@ -254,14 +255,14 @@ class Poller:
 
     def _may_retry(self, pool: KeyPool, request: PollRequest, refusal: Refusal, calls: int) -> bool:
         """Tell whether it is called again, after `calls` in vain: with another key, or when it may have recovered."""
+        if isinstance(refusal, errors.Redirected):
+            return refusal.target is not None and calls < max(self._retries, REDIRECTS)
         if calls >= self._retries:
             return False
         if isinstance(refusal, errors.KeyRejected) and pool.connector.auth.keyless:
             return calls == 0  # a session is renewed once
         if isinstance(refusal, errors.ProviderUnavailable):
             return not (request.urgent and len(request.slip) > 1)  # a person is better served by the next provider
-        if isinstance(refusal, errors.Redirected):
-            return refusal.target is not None
         return isinstance(refusal, errors.KeyRejected | errors.NotEntitled | errors.RateLimited | errors.QuotaExhausted)
 
     def _without_key(self, pool: KeyPool, request: PollRequest, error: NoKey) -> Step:

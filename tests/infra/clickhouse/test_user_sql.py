@@ -222,7 +222,7 @@ HONEST = (
 )
 OURS = (
     *(queries.ROW_COUNTS, queries.HAS_POLLS, queries.calls_sql({}), queries.calls_sql({"polygon": 0, "fmp": 1})),
-    *(queries.not_sold_sql(0), queries.answered_sql("bars", "equity", "1d", "raw", [None, "x"], final=1)),
+    *(queries.refused_sql(0), queries.answered_sql("bars", "equity", "1d", "raw", [None, "x"], final=1)),
     *(queries.answered_sql("quote", "equity", None, None, ["x'y\\"], period="q", since=5),),
     *(runs.LAST_RUNS, runs.FIRES, runs.run_sql("a"), runs.calls_of_sql("a", 0), runs.spending_sql(0, 1)),
     *(runs.quality_sql(0, 1), universe.listed_sql("equity"), universe.active_sql(["equity", "crypto"])),
