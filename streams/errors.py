@@ -11,6 +11,7 @@ TapestreamError                     root: one line that says what was wrong, whe
 │   ├── ChangeInvalid               no symbol, or of no known asset class
 │   └── UnknownCollector            nothing of this name is declared
 ├── Unroutable                      no provider can serve the call: ask for something else, or add a key
+├── LastPage                        a following page is not requested: repeated, or one too many
 ├── PartlySold                      a plan sells a part of a range only: the planner asks others for the rest
 ├── PipelineError                   there is no pipeline to work with
 │   ├── BrokerUnreachable           no broker answers: start it, or try again

@@ -12,13 +12,14 @@ from hashlib import blake2b
 import orjson
 
 from connectors import Request
+from infra.errors import TapestreamError
 from streams.messaging.messages import Page
 
 REMEMBERED = 64
 """Marks that travel, 1.2 kB: the longest way around that is known as one. `most` ends a longer one."""
 
 
-class LastPage(Exception):
+class LastPage(TapestreamError):
     """The following page is not asked; the message says why."""
 
 
