@@ -106,7 +106,7 @@ class Normalizer:
     async def handle(self, event: Any) -> None:
         """Handle one event of raw.responses: what it became is acknowledged by the broker on return.
 
-        The end of the request is reported behind its records: whoever reads the report finds them.
+        The end of the request is reported behind its records: a reader of the report finds them.
         """
         message = event.message
         try:
