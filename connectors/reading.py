@@ -295,7 +295,8 @@ def broken_rule(error: Exception) -> tuple[str, str]:
 def first_fault(error: ValidationError) -> str:
     """Say of a record or message that is no valid one which field is at fault, and what it was."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "the value"
+    # pydantic names the alternatives of a type beside the field: period, then literal['FY', ...]
+    where = ".".join(part for part in map(str, first["loc"]) if "[" not in part) or "the value"
     if first["type"] == "json_invalid":
         return f"{where} is no JSON"
     absent = first["input"] is None or first["type"] == "missing"

@@ -151,3 +151,21 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def recordings():
     return list(recorded())
+
+
+PYTHON = re.compile(
+    r"\b\w+(Error|Exception)\b|\b(None|NoneType|True|False|str|int|float|dict|bytes|tuple|tz\w+)\b|object has no|"
+    r"subscriptable|iterable|unhashable|unpack|positional|operand|fromisoformat|could not convert|literal|pydantic"
+)
+
+
+def _of_python(reason):
+    """What a reason says in words about Python rather than about the data, whose texts it quotes."""
+    quoted = r'"[^"]*("|…|$)|HTTP \d+: .*'
+    return PYTHON.search(re.sub(quoted, "", reason, flags=re.DOTALL))
+
+
+@pytest.fixture(scope="session")
+def of_python():
+    """Finds in a reason the words that are about Python."""
+    return _of_python

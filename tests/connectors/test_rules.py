@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from connectors.errors import FieldError, MalformedPayload
 from connectors.reading import broken_rule
-from connectors.records import Quote
+from connectors.records import Metrics, Quote
 from streams.processing import validate
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +87,14 @@ def test_field_that_a_record_cannot_have_is_named_with_its_value(fields, reason)
         Quote(**{**good, **fields})
 
     assert broken_rule(caught.value) == ("field", reason)
+
+
+def test_field_of_several_types_is_named_without_them():
+    good = {"symbol": "ABC", "asset_class": "equity", "source": "x", "observed_at": 1, "request_id": "r"}
+    with pytest.raises(ValidationError) as caught:
+        Metrics(**good, kind="ratios", period=None, as_of="2024-01-02", values={"pe": 1.0})
+
+    assert broken_rule(caught.value) == ("field", "period is absent")
 
 
 def test_rule_of_an_unreadable_value_is_its_own():
