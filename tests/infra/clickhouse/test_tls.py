@@ -60,18 +60,23 @@ async def over_tls(files, port):
         yield listener.sockets[0].getsockname()[1]
 
 
-def url(port, options, login=f"{USER}:{PASSWORD.replace('/', '%2F')}"):
+LOGIN = f"{USER}:{PASSWORD.replace('/', '%2F')}"
+
+
+def url(port, options, login=LOGIN):
     return f"https://{login}@127.0.0.1:{port}/tapestream?{options}"
 
 
 @pytest.mark.parametrize("apart", [False, True])
 async def test_the_store_works_over_tls_with_a_certificate_and_a_password(clickhouse_server, files, apart):
     own = {"client_cert": files.cert, "client_cert_key": files.key} if apart else {"client_cert": files.client}
-    async with over_tls(files, clickhouse_server.port) as port:
-        async with await Store.open(url(port, files.options(**own))) as store:
-            await migrate(store)
-            assert (await store.query_user("SELECT count() FROM bars")).rows == [(0,)]
-            assert "ca_cert" not in repr(store)
+    async with (
+        over_tls(files, clickhouse_server.port) as port,
+        await Store.open(url(port, files.options(**own))) as store,
+    ):
+        await migrate(store)
+        assert (await store.query_user("SELECT count() FROM bars")).rows == [(0,)]
+        assert "ca_cert" not in repr(store)
 
 
 async def test_who_is_not_known_on_either_side_is_refused(clickhouse_server, files):
