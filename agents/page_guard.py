@@ -1,8 +1,8 @@
-"""Who may call the worker's pages: whoever shows its token, from a program, by a name that is the worker's.
+"""Who may call the worker's pages: a program that shows the token and names the worker's own host.
 
-The token alone keeps other users of the machine out. A web browser is a door of its own, for it sends what any page of
-the web tells it to, also to 127.0.0.1, and a name of the attacker's may resolve to us (DNS rebinding). So a request has
-to name a host that is ours, come from no other origin, and POST a type that no web page sends without asking first.
+The token alone keeps other users of the machine out. A web browser needs more: it sends requests of any web page, to
+127.0.0.1 as well, and an attacker's name may resolve to this host (DNS rebinding). A request therefore names a host of
+ours, comes from no other origin, and posts a type that no web page sends without asking first.
 """
 
 from __future__ import annotations

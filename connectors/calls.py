@@ -87,7 +87,7 @@ class Request:
 
 
 def is_path(text: str) -> bool:
-    """Tell whether a text is a path that every reader of URLs takes for the same path.
+    """Return whether a text is a path that every reader of URLs takes for the same path.
 
     It is one of RFC 3986 (and the caret of `^GSPC`) that begins with one slash. No segment of it is empty or of dots,
     and none hides a backslash or a control character, also not behind percent signs.

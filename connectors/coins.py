@@ -1,7 +1,7 @@
 """Coins whose ticker another coin bears too. Data only.
 
-On exchanges `UNI` is Uniswap; in a list of every coin an older one, Unicorn Token, has that ticker. Such a list tells
-them apart by CoinMarketCap's number: at Yahoo `UNI7083-USD` is Uniswap and `UNI-USD` the other. The canonical
+On exchanges `UNI` is Uniswap; in a list of every coin an older one, Unicorn Token, has that ticker. Such a list
+distinguishes them by CoinMarketCap's number: at Yahoo `UNI7083-USD` is Uniswap and `UNI-USD` the other. The canonical
 `UNI-USD` is the coin that exchanges trade under that ticker.
 """
 

@@ -94,7 +94,7 @@ Hook = Callable[[Reading], errors.Refusal | NoRecords | None]
 
 
 def nothing_hidden(_: Reading) -> errors.Refusal | None:
-    """Refusal hook of a provider whose status tells the truth."""
+    """Refusal hook of a provider whose status is always right."""
     return None
 
 
@@ -113,7 +113,7 @@ class Connector:
     """A provider, declared: where it is, how it is asked, what it sells, how it refuses.
 
     `statuses` overrides the default status table. `refusal` is asked first about every answer of the provider, for
-    what hides in a 200 or needs the body to be told apart; `zone` is where its days end.
+    what hides in a 200 or needs the body to be distinguished; `zone` is where its days end.
     """
 
     name: str
@@ -240,7 +240,7 @@ class Connector:
         return self.admit(asked)
 
     def admit(self, request: Request, known: str = "") -> Request:
-        """Give back a request that asks an endpoint at its own path, or at the `known` path of the request before.
+        """Return back a request that asks an endpoint at its own path, or at the `known` path of the request before.
 
         Raises `UnsupportedCall` for any other: what a provider names as the next page travels with a key.
         """

@@ -50,7 +50,7 @@ def asset_class_of(symbol: str) -> AssetClass:
 
 
 def is_canonical(symbol: str, asset_class: AssetClass) -> bool:
-    """Tell whether `symbol` has the canonical form of its asset class; whether any provider has it is not told."""
+    """Return whether `symbol` has the canonical form of its asset class; a provider need not have it."""
     match asset_class:
         case "crypto":
             pair = PAIR.fullmatch(symbol)

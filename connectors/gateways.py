@@ -1,4 +1,4 @@
-"""Tells an answer that is not the provider's: a page, nothing, or the words of a gateway on the way to it. Pure.
+"""Recognises an answer that is not the provider's: a page, nothing, or the words of a gateway on the way to it. Pure.
 
 Firewalls, load balancers and maintenance pages answer under the statuses by which providers refuse. None of them knows
 a key, a plan or a symbol. So nobody but the provider itself may be believed about these, and its own refusals are

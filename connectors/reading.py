@@ -160,7 +160,7 @@ class Reading:
     def rows(self, items: Any, read: Callable[[Any], Item | Iterator[Item] | None]) -> Iterator[Item]:
         """Read each element of a list with `read`; one that cannot be read becomes a `Reject`, its siblings go on.
 
-        `read` gives one item, several, or None for nothing. Raises `MalformedPayload` when `items` is no list.
+        `read` returns one item, several, or None for nothing. Raises `MalformedPayload` when `items` is no list.
         """
         if not isinstance(items, list):
             raise errors.MalformedPayload(f"expected a list of rows, was {kind(items)}")

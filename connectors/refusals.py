@@ -121,7 +121,7 @@ def span_ms(words: str) -> int | None:
 
 
 def scoped(refusal: R, reading: Reading) -> R:
-    """Give a refusal with its scope: of what is not sold always, of a wrong request where its words name a range."""
+    """Return a refusal with its scope: of what is not sold always, of a wrong request where its words name a range."""
     if isinstance(refusal, errors.NotEntitled) and refusal.scope is None:
         refusal.scope = scope_of(refusal.reason, reading)
     elif isinstance(refusal, errors.InvalidRequest) and refusal.scope is None:

@@ -104,7 +104,7 @@ class Scope(BaseModel):
         return [words.format(_span(ms)) for words, ms in said if ms is not None]
 
     def concerns(self, endpoint: str, call: Call, given: Mapping[str, str]) -> bool:
-        """Tell whether such a request of `endpoint` may be refused; `given` are its parameters and path fields."""
+        """Return whether such a request of `endpoint` may be refused; `given` are its parameters and path fields."""
         return (
             self.endpoint in {None, endpoint}
             and (not self.asset_classes or call.asset_class in self.asset_classes)
@@ -113,7 +113,7 @@ class Scope(BaseModel):
         )
 
     def split(self, call: Call, now: int) -> tuple[Call | None, tuple[Call, ...]]:
-        """Give (what of a call that the scope `concerns` is refused, what is not). `now` is in ms UTC."""
+        """Return (what of a call that the scope `concerns` is refused, what is not). `now` is in ms UTC."""
         if self.symbols or self.exchange:
             return self._split_symbols(call)
         if self.longer_ms is not None:
@@ -146,7 +146,7 @@ def sold_together(asset_class: AssetClass) -> tuple[AssetClass, ...]:
 
 
 def asks_whole_history(call: Call) -> bool:
-    """Tell whether a call without a start asks for all there is."""
+    """Return whether a call without a start asks for all there is."""
     return call.start is None and call.dataset in WHOLE_HISTORY
 
 

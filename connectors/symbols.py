@@ -101,7 +101,7 @@ def us_share(text: str) -> str | None:
 
 
 def is_us(symbol: str) -> bool:
-    """Tell whether `symbol` is the canonical one of a share listed in the US."""
+    """Return whether `symbol` is the canonical one of a share listed in the US."""
     try:
         return us_share(symbol) == symbol
     except OutOfScope:

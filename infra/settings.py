@@ -312,7 +312,7 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
 
 
 def _is_base(url: str) -> bool:
-    """Tell whether paths can be put behind a URL."""
+    """Return whether paths can be put behind a URL."""
     try:
         parts = urlsplit(url)
         return bool(

@@ -1,6 +1,6 @@
 """The sandbox: the providers' APIs on loopback, for the demo and for tests.
 
-It speaks their paths, keys, paging, errors and limits, and tells one seeded market (`market`: real daily bars
+It speaks their paths, keys, paging, errors and limits, and renders one seeded market (`market`: real daily bars
 of five shares, the rest invented) in each provider's own format. It is shaped after the providers'
 documentation and shares no code with the connectors, so that it cannot share their mistakes.
 

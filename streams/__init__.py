@@ -1,7 +1,7 @@
 """How messages flow: the Faust application. `faust -A streams worker` runs it.
 
 Reading order: `topics`, `messages`, `normalize` -> `validate`, `rows`, `mailbox`, then `topology`, which wires the
-actors of `agents` together. `client` is the door for programs, `commands` the one for operators.
+actors of `agents` together. `client` is for programs, `commands` is for operators.
 """
 
 from __future__ import annotations

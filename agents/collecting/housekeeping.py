@@ -32,7 +32,7 @@ def hooks(store: Store, quotes: Quotes) -> Mapping[str, Hook]:
 
 
 async def check_quality(store: Store, at: int) -> None:
-    """Keep and tell what the day before `at` brought of each dataset: rows, dead letters, the newest observation."""
+    """Store and log the day before `at` for each dataset: rows, dead letters, the newest observation."""
     found = await patiently(lambda: store.query(quality_sql(at - DAY_MS, at)))
     names = ("dataset", "rows", "dead_letters", "newest")
     columns = {name: list(column) for name, column in zip(names, zip(*found.rows, strict=True), strict=True)}
@@ -44,7 +44,7 @@ async def check_quality(store: Store, at: int) -> None:
 
 
 async def tell_spending(store: Store, at: int) -> None:
-    """Tell what the day before `at` cost: calls and dollars of each provider."""
+    """Log the cost of the day before `at`: calls and dollars of each provider."""
     found = await patiently(lambda: store.query(spending_sql(at - DAY_MS, at)))
     log.info(
         "budget.day",

@@ -45,7 +45,7 @@ class RunQueue:
         return readiness
 
     async def ended(self, name: str, ending: Ending | None) -> None:
-        """Note how a run ended; None when it was cut off, which tells nothing."""
+        """Note how a run ended; None when it was cut off, which says nothing."""
         async with self._changed:
             self._running.discard(name)
             if ending is not None:

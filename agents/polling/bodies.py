@@ -1,4 +1,4 @@
-"""Undoes the content encoding of a body (RFC 9110 section 8.4) within a limit on what comes of it. Pure.
+"""Undoes the content encoding of a body (RFC 9110 section 8.4) within a limit on the decoded size. Pure.
 
 A kilobyte can hold gigabytes: deflate reaches a thousand to one, brotli a million to one, a chain of encodings the
 product. So every decoder gives its output in pieces and is asked for the next only below the limit. A chain is refused,

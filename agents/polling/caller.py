@@ -1,6 +1,6 @@
 """Makes the calls: each is counted before it is sent, reported when it has ended, and its answer kept as received.
 
-Every HTTP call is told twice in `api.calls`; when the provider answered, there is one `raw.responses` record.
+Every HTTP call is published twice to `api.calls`; when the provider answered, there is one `raw.responses` record.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Timeout(errors.Refusal):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What came of one HTTP call; `body` and `meta` are those of its raw response, None where no answer came."""
+    """The result of one HTTP call; `body` and `meta` are those of its raw response, None where no answer came."""
 
     refusal: Refusal | None
     body: bytes = b""
@@ -114,7 +114,7 @@ class Caller:
         return CallResult(verdict.refusal, fetched.answer.body, _meta(report, call, http, fetched))
 
     def _learn(self, pool: KeyPool, call: Call, http: Request, refusal: Refusal | None, report: ApiCall) -> None:
-        """Tell the pool how its key fared."""
+        """Let the pool learn the outcome of a call with its key."""
         label = report.key_label
         if told := accounts.ended(report):
             pool.end(told)
@@ -164,7 +164,7 @@ class Caller:
 
 
 def _tell_changes(pool: KeyPool, before: Account) -> None:
-    """Log what a call changed in the account that somebody may want to know: breaker and budget."""
+    """Log the changes of breaker and budget that a call made."""
     name, account, allowance = pool.connector.name, pool.account, pool.terms.allowance
     if account.breaker.state != before.breaker.state:
         level = log.warning if account.breaker.state == "OPEN" else log.info
@@ -181,7 +181,7 @@ def _told(
     fetched: Fetched | None = None,
     scope: Scope | None = None,
 ) -> ApiCall:
-    """The call as it is told: before it is sent, and with its outcome when it has ended."""
+    """The call as it is published: before it is sent, and with its outcome when it has ended."""
     call, began = underway.call, underway.began
     begun = ApiCall(
         call_id=began.call_id,

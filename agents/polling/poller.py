@@ -254,7 +254,7 @@ class Poller:
         return self._unserved(request, refusal.name, refusal.reason)
 
     def _may_retry(self, pool: KeyPool, request: PollRequest, refusal: Refusal, calls: int) -> bool:
-        """Tell whether it is called again, after `calls` in vain: with another key, or when it may have recovered."""
+        """Return whether it is called again, after `calls` in vain: with another key, or when it may have recovered."""
         if isinstance(refusal, errors.Redirected):
             return refusal.target is not None and calls < max(self._retries, REDIRECTS)
         if calls >= self._retries:
@@ -285,7 +285,7 @@ class Poller:
 
 
 def _ends_before(request: PollRequest, at: int) -> bool:
-    """Tell whether its deadline leaves nothing to be done at `at`."""
+    """Return whether its deadline leaves nothing to be done at `at`."""
     return request.deadline is not None and at >= request.deadline
 
 

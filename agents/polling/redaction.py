@@ -64,7 +64,7 @@ class Redactor:
         return self.body(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def finds(self, text: str) -> bool:
-        """Tell whether any secret is in the text."""
+        """Return whether any secret is in the text."""
         return next(self._spans(text.encode("utf-8", "surrogatepass")), None) is not None
 
     def _spans(self, body: bytes) -> Iterator[tuple[int, int]]:

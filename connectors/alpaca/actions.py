@@ -1,7 +1,7 @@
 """What Alpaca says of corporate actions: lists by kind, each with fields of its own.
 
-A row of another region than the US (`cas_region`, since June 2026) is a listing that its symbol does not tell, and is
-left out; so is an instrument without a ticker, which goes by its CUSIP. Mergers, rights and the like are none of ours.
+A row of another region than the US (`cas_region`, since June 2026) is a listing that its symbol does not name, and
+is left out; so is an instrument without a ticker, which goes by its CUSIP. Mergers, rights and the like are not read.
 Documentation: https://docs.alpaca.markets/reference/corporateactions-1.
 """
 

@@ -77,7 +77,7 @@ TIMES_OF_DAY: Mapping[str | None, Literal["bmo", "amc"]] = MappingProxyType({"pr
 
 
 def is_csv(reading: Reading) -> bool:
-    """Tell CSV from JSON: a refusal is JSON even where CSV was asked."""
+    """Distinguish CSV from JSON: a refusal is JSON even where CSV was asked."""
     return reading.answer.body.lstrip()[:1] not in (b"{", b"[")
 
 

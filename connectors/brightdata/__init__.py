@@ -2,7 +2,7 @@
 
 Quotes are Bloomberg's quote pages through the Web Unlocker: delayed about 15 minutes, the JSON sits in a script tag,
 the time is a text of epoch seconds. Profiles (Yahoo Finance) and news (Google News) are scraper jobs: trigger, poll,
-snapshot. The outer status is 200 even when unlocking failed: the envelope and the `x-brd-*` headers tell.
+snapshot. The outer status is 200 even when unlocking failed: the envelope and the `x-brd-*` headers show it.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
 def _spell_share(symbol: str) -> str | None:
     """Tickers of London have three letters at least, shorter ones end in a dot, which is a slash here: `BP/:LN`.
 
-    In the north a class runs together with the ticker (`NOVOB:DC`) and cannot be told from it again.
+    In the north a class runs together with the ticker (`NOVOB:DC`) and cannot be separated again.
     """
     if listed := split_listing(symbol):
         ticker, venue = listed

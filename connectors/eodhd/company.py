@@ -250,7 +250,7 @@ def parse_insider(reading: Reading) -> Iterator[Item]:
 
 
 def _filing(envelope: Envelope, filing: Row) -> Iterator[Item]:
-    """A filing lists its transactions in two tables; only their place in it tells them apart."""
+    """A filing lists its transactions in two tables; only their place in it distinguishes them."""
     accession, filed = field.text(filing["accession_number"]), field.iso_date(filing.get("filed_at"))
     for table in ("non_derivative", "derivative"):
         for position, row in enumerate(filing.get(table) or []):

@@ -23,7 +23,7 @@ def page(reading: Reading, name: str, offset: int) -> Next:
 
 
 def table(reading: Reading, *needed: str) -> list[Any]:
-    """The rows of a JSON or CSV answer, CSV names in lower case; `needed` tells our tables from foreign ones.
+    """The rows of a JSON or CSV answer, CSV names in lower case; `needed` distinguishes our tables from foreign ones.
 
     A CSV ends in its byte count, a line of one number; on the free plan rows beyond a year are withheld, which only
     a `warning` says: `NotEntitled` when nothing else came, see `withheld`. Raises `MalformedPayload` too.

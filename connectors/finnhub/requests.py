@@ -101,7 +101,7 @@ def base(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def refusal(reading: Reading) -> errors.Refusal | None:
-    """The text of an error tells the key from the plan."""
+    """The text of an error distinguishes the key from the plan."""
     answer = reading.answer
     if answer.status == 429:
         return errors.RateLimited(f"HTTP 429: {reading.text[:200]}", retry_after=_wait(answer))
@@ -126,7 +126,7 @@ def _wait(answer: Answer) -> float | None:
 
 
 def _abroad(reading: Reading) -> Scope | None:
-    """The exchange, where listings abroad were asked: the words do not tell whether it is refused or the endpoint.
+    """The exchange, where listings abroad were asked: the words leave open whether it or the endpoint is refused.
 
     So US listings are asked until they are refused too.
     """

@@ -129,7 +129,7 @@ def metrics(kind: MetricsKind, *, ttm: bool = False) -> Parse:
 
 
 def estimates(reading: Reading, row: dict[str, Any]) -> Metrics:
-    """Read analysts' estimates; only the request tells years from quarters, and nothing tells which quarter."""
+    """Read analysts' estimates; only the request distinguishes years from quarters, and nothing names the quarter."""
     return Metrics(
         **reading.of(row["symbol"] or ""),
         kind="estimates",

@@ -41,7 +41,7 @@ def _major(envelope: Envelope, spelling: Any) -> float:
 
 
 def _eastern(stamps: list[Any]) -> list[int | None]:
-    """The hour that the clock repeats in autumn is told by the order of the rows: its second pass is the newer."""
+    """The hour that the clock repeats in autumn follows from the order of the rows: its second pass is the newer."""
     ts = wall_times(stamps, NEW_YORK)
     before = None
     for i in reversed(range(len(ts))):
@@ -94,7 +94,7 @@ def _frame(
 
 
 def daily(adjustment: Adjustment, names: tuple[str, ...] = PLAIN) -> Parse:
-    """Daily bars of one symbol; the endpoint tells their adjustment, `names` its words for open, high, low, close."""
+    """Daily bars of one symbol; the endpoint fixes their adjustment, `names` its words for open, high, low, close."""
 
     def parse(reading: Reading) -> Iterator[Item]:
         rows, strays = objects(reading.json)

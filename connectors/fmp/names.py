@@ -68,7 +68,7 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
 
 
 def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
-    """Invert `spell`; only the asset class asked for tells `BTCUSD` from `EURUSD` and `GCUSD`. Raises `FieldError`."""
+    """Invert `spell`; the asset class asked for separates `BTCUSD`, `EURUSD` and `GCUSD`. Raises `FieldError`."""
     base, quote = spelling[:-3], spelling[-3:]
     found: str | None = None
     if asset_class == "crypto":

@@ -79,7 +79,7 @@ def search(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def screen(call: Call, _: tuple[str, ...]) -> Mapping[str, str]:
-    """Send what tells shares, ETFs and funds apart, and an exchange by FMP's code."""
+    """Send what distinguishes shares, ETFs and funds, and an exchange by FMP's code."""
     kind = {"isEtf": str(call.asset_class == "etf").lower(), "isFund": str(call.asset_class == "fund").lower()}
     exchange = {"exchange": call.exchange} if call.exchange else {}
     return {**kind, **exchange, "limit": str(call.limit or 10_000)}

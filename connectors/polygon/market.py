@@ -91,7 +91,7 @@ def parse_open_close(reading: Reading) -> Iterator[Item]:
 
 
 def _since_epoch(value: Any) -> int | None:
-    """Shares say ns, crypto and forex ms, in the same field: told apart by size."""
+    """Shares say ns, crypto and forex ms, in the same field: distinguished by size."""
     return read.millis(value, "ns" if isinstance(value, int) and abs(value) > 10**15 else "ms") or None
 
 
@@ -245,7 +245,7 @@ def parse_ticker_events(reading: Reading) -> Iterator[Item]:
 
 
 def _symbol_change(reading: Reading, before: Row, after: Row) -> Action | None:
-    """None where the ticker stays: an event can tell of a listing, too."""
+    """None where the ticker stays: an event can be a listing, too."""
     old, new = (row["ticker_change"]["ticker"] for row in (before, after))
     if old == new:
         return None

@@ -122,7 +122,7 @@ def spell(symbol: str, asset_class: AssetClass) -> str:
 
 
 def canonical(spelling: str, asset_class: AssetClass) -> tuple[str, AssetClass]:
-    """Invert `spell`; the form tells the asset class, and of shares the one asked for. Raises `FieldError`."""
+    """Invert `spell`; the form decides the asset class, and of shares the request does. Raises `FieldError`."""
     if match := re.fullmatch(r"([A-Z]{3})?([A-Z]{3})=X", spelling):
         return f"{match[1] or 'USD'}/{match[2]}", "forex"
     if match := re.fullmatch(r"([A-Z0-9]{1,5})=F", spelling):

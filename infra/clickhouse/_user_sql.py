@@ -3,7 +3,7 @@
 Text cannot be judged by patterns (`INTO/**/OUTFILE`), so the engine writes the query anew (`formatQuerySingleLine`:
 one statement, no comments, its own quotes) and prints its syntax tree (`EXPLAIN AST`). What is judged here, and then
 run, is that text. Only nodes, functions and tables that are listed pass: a clause of a newer engine is refused until
-somebody has looked at it.
+it has been reviewed.
 
 The tree is lines, one node each, indented by depth: `Function max (alias m) (children 1)`. A line says the kind, then
 names as they are, so that a name with a line break could pretend to be a node: such names are refused first.
@@ -175,7 +175,7 @@ def _require_table(name: str, database: str) -> None:
 
 
 def _allowed(name: str) -> bool:
-    """Tell whether a function may be called: itself, or what remains of an aggregate without its combinators."""
+    """Return whether a function may be called: itself, or what remains of an aggregate without its combinators."""
     allowed = _functions()[0]
     while name not in allowed:
         base = _COMBINATORS.sub("", name)

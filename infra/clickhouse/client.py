@@ -270,7 +270,7 @@ class Store:
     def _for_user(
         self, sql: str, timeout_s: float, memory: int, bounds: Mapping[str, int]
     ) -> Iterator[tuple[Client, str]]:
-        """A handle of its own: a failed query would leave traces in a shared one. Gives the SQL as it was judged."""
+        """A handle of its own: a failed query would leave traces in a shared one. Returns the SQL as it was judged."""
         settings = {
             "max_execution_time": timeout_s,
             "max_memory_usage": memory,

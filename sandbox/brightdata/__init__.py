@@ -1,7 +1,7 @@
 """Bright Data: a Web Unlocker and scraper jobs, Bloomberg through the first. Documentation: https://docs.brightdata.com.
 
 Oddities played on purpose: the target's own status goes through (`format: raw`) or stands in an envelope inside a
-200 (`json`); a robot's page with a 200; what Bright Data itself could not do is told by headers; errors in plain
+200 (`json`); a robot's page with a 200; headers report what Bright Data itself could not do; errors in plain
 text; a job hands out an id, then 202 until its records are ready, each with its input and perhaps an error.
 What a job or a background request was asked stands in its id, so that the sandbox has nothing to remember.
 """

@@ -69,7 +69,7 @@ class Officer:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A listed company. `shares` are those at its listing; `statements.shares_at` tells them of any day.
+    """A listed company. `shares` are those at its listing; `statements.shares_at` returns them for any day.
 
     `cik` has ten digits, `isin` and `cusip` carry their check digits, `country` is ISO 3166-1 alpha-2,
     `fiscal_year_end` the month (1 to 12) on whose last day a fiscal year ends.

@@ -173,7 +173,7 @@ def _recorded() -> list[Instrument]:
 
 
 def _shares() -> list[Instrument]:
-    """US shares; what tells them apart follows from the place in the list and needs no seed."""
+    """US shares; their differences follow from the place in the list and need no seed."""
     thin = set(_THIN.split())
     shares = []
     for place, symbol in enumerate([*_EQUITIES.split(), *_further]):

@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a key has left of one limit: so many `calls` until its window ends at `resets`."""
+    """What a key has left of one limit: `calls` until its window ends at `resets`."""
 
     limit: Limit
     calls: int

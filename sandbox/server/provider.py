@@ -133,8 +133,8 @@ class Provider:
     `key` finds the key in a call (None: none sent), `refuse` words the server's refusals, `plans` are the real
     ones by name, the first being what a key gets by default. `symbols` are the symbols a call names, as the
     provider spells them, for faults on a symbol. `guard` may turn a call away before its key is looked at.
-    `any_key` accepts every key: for a provider that tells its clients apart by their address. `quota` gives the
-    headers by which every accepted answer tells what is left of the key's calls a minute.
+    `any_key` accepts every key: for a provider that distinguishes clients by their address. `quota` returns the
+    headers by which every accepted answer reports the rest of the key's calls a minute.
     """
 
     name: str

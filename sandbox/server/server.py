@@ -35,7 +35,7 @@ LARGEST_BODY = 16 * 1024**2
 class SandboxSettings:
     """What a sandbox is like.
 
-    `keys` gives, by provider, each accepted key its plan: a plan's name, a list of `Limit`, or None for no
+    `keys` holds, by provider, the plan of each accepted key: a plan's name, a list of `Limit`, or None for no
     limits. A provider left out accepts `demo-<provider>-1` on its first plan. `seed` decides every price.
     """
 

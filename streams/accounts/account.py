@@ -60,7 +60,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer told of the quota.
+    """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer reported of the quota.
 
     `scope` is what the answer refuses, and `reason` the provider's words; beside `records` it is the part of the range
     that the answer lacks.
@@ -132,7 +132,7 @@ def began(call: _Told) -> Began:
 
 
 def _reserved(call: _Told) -> int:
-    """What was reserved, in millionths of a dollar; calls of before it was told cost all of it."""
+    """What was reserved, in millionths of a dollar; calls of before it was published cost all of it."""
     return round(max(call.reserved_usd, call.cost_usd) * MICROS)
 
 
@@ -235,7 +235,7 @@ def settled(account: Account, terms: ProviderPolicy, now: int) -> Account:
 
 
 def after_takeover(account: Account, terms: ProviderPolicy, now: int) -> Account:
-    """The account as its next owner finds it, who tells no end of the calls under way: see `without_in_flight`.
+    """The account as its next owner finds it, with no recorded end of the calls in flight: see `without_in_flight`.
 
     Rejected keys are asked anew: the key behind the label may have changed. What a key is not sold stays known.
     """

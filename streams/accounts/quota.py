@@ -107,8 +107,8 @@ def end(
     crossed = {
         window.per
         for window in windows
-        if window.per not in ROLLING_MS and window_start(window, now) > max(started, _since(usage, window))
-    }
+        if window.per not in ROLLING_MS and window_start(window, now) > started
+    }  # also where others have been counted in the new window: this one was not
     counted = tuple(
         _count(usage, window, weight, now) if window.per in crossed else _counted(usage, window)
         for window in windows

@@ -1,4 +1,4 @@
-"""What a program wishes becomes calls with their slips, or is told to be nobody's business. Pure."""
+"""Turns a program's request into calls with their slips, or says why no provider serves it. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def call_for(**terms: Any) -> Call:
 
 
 def span(days: int, start: When | None, end: When | None, now: int) -> tuple[int, int]:
-    """The range [from, to) in ms UTC: up to now, and of so many days before, where `start` and `end` are None.
+    """The range [from, to) in ms UTC: up to now, and from `days` days before, where `start` and `end` are None.
 
     A `start` or `end` that is a day is included. Raises `ValueError`.
     """

@@ -57,7 +57,7 @@ async def get_quotes(
 
 
 class Client:
-    """Asks a running pipeline and hears what becomes of it. One connection serves many calls, also at the same time.
+    """Sends requests to a running pipeline and returns their results. One connection serves many calls at once.
 
     Use as `async with Client() as client`. Without `bootstrap` it is the pipeline that the settings mean: the tree that
     owns DATA_DIR, else the broker of KAFKA_URL; with it, the worker alone knows which providers have a key. As text,
@@ -167,7 +167,7 @@ class Client:
         refused: Callable[[str, str], ResultT],
         force_fresh: bool = False,
     ) -> dict[str, ResultT]:
-        """Ask for what can be served, and tell for every symbol what was found, or why nobody was asked."""
+        """Request what can be served, and return for every symbol its result, or why no provider was asked."""
         if isinstance(symbols, str):
             raise TypeError(f"symbols was the text {symbols!r}: give a list of symbols")
         wished = list(symbols)

@@ -61,7 +61,7 @@ class Gathering:
         return self.job.finished and all(map(self._has_arrived, self.job.done.values()))
 
     def bars(self, symbol: str, within_s: float) -> FetchResult:
-        """What became of a symbol whose bars were asked for; `within_s` is how long that was waited for."""
+        """The result of a symbol whose bars were requested; `within_s` is how long that was waited for."""
         reports = self._about(symbol)
         candles = self._candles(symbol)
         served = dict.fromkeys(bar.source for bar in candles)
@@ -77,7 +77,7 @@ class Gathering:
         return FetchResult(symbol, ", ".join(served), candles, others)
 
     def quote(self, symbol: str, within_s: float) -> QuoteResult:
-        """What became of a symbol whose quote was asked for."""
+        """The result of a symbol whose quote was requested."""
         reports = self._about(symbol)
         tried = _tried(reports)
         if quotes := self._of(symbol, "quote"):

@@ -1,4 +1,4 @@
-"""The door for programs to the pipeline's collectors and schedules, as `tapestream collect`, `schedule` and `symbols`.
+"""The pipeline's collectors and schedules for programs, as `tapestream collect`, `schedule` and `symbols`.
 
 with SchedulerClient() as scheduler:
     scheduler.add_symbol("AMD")
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class SchedulerClient:
-    """Changes the universe, asks for runs of collectors, and tells how they and their schedules stand.
+    """Changes the universe, requests runs of collectors, and reports their state and that of their schedules.
 
     The clock of the schedules is kept by the worker (`agents.collecting.scheduler`); this class asks it.
     It uses the pipeline that runs already, and that one keeps running; else it starts an embedded one, whose schedules
@@ -139,7 +139,7 @@ class SchedulerClient:
         return asked.run_id
 
     def statistics(self) -> dict[str, Any]:
-        """Tell how everything stands: `collectors` and `schedules`, by their names.
+        """Return the state of everything: `collectors` and `schedules`, by their names.
 
         Of a collector `last_state`, `last_reason`, `last_started`, `last_ended`, `units`, `calls`, `records`, `rejects`
         of its last run (None: it never ran); of a schedule `last_fired`, its `next` three times, and whether it is

@@ -97,7 +97,7 @@ def _reader(symbols: frozenset[str]) -> Callable[[Any], list[Any]]:
 
 
 class _Position(ConsumerRebalanceListener):  # type: ignore[misc]
-    """How far the reader of a group has come; `commit` tells Kafka. Does nothing unless the position is `kept`."""
+    """The position of a group's reader; `commit` writes it to Kafka. Does nothing unless the position is `kept`."""
 
     def __init__(self, consumer: Any, *, kept: bool) -> None:
         self._consumer = consumer

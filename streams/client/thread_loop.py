@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Background(Generic[P]):
     """Keeps `pipeline` from `start` until `stop`, or until the program ends without one. Use it once.
 
-    Threads may share it. When the pipeline ends by itself, whoever waits and whoever comes later is told why.
+    Threads may share it. When the pipeline ends by itself, every waiting and every later call raises the reason.
     """
 
     def __init__(self, pipeline: P, name: str) -> None:
@@ -53,7 +53,7 @@ class Background(Generic[P]):
             raise
 
     def do(self, work: Callable[[P], Coroutine[Any, Any, T]]) -> T:
-        """Do `work` with the pipeline, in its loop, and give what comes of it.
+        """Do `work` with the pipeline, in its loop, and return its result.
 
         Raises what `work` does, what ended the pipeline, and `NotRunning` once it is stopped.
         """
@@ -68,7 +68,7 @@ class Background(Generic[P]):
             raise
 
     def stop(self) -> None:
-        """Leave the pipeline and return when that is done. Raises what ended it too early, if nobody was told."""
+        """Leave the pipeline. Raises what ended it too early, unless a call has raised it before."""
         self._leave()
         fault, self._untold = self._untold, None
         if fault:

@@ -33,7 +33,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 
 def say(text: str, *, err: bool = False, end: str = "\n") -> None:
-    """Print a text, whoever wrote parts of it: what a terminal would obey is shown."""
+    """Print a text of any origin: what a terminal would obey is shown."""
     click.echo(printable(text) + end, err=err, nl=False)
 
 

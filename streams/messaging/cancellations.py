@@ -28,7 +28,7 @@ def work_of(job_id: str) -> str:
 async def cancel(outbox: Outbox, work: str, providers: Iterable[str], kept: str = "") -> None:
     """Take back, from these providers, what is left of the work's jobs, but for the job `kept`.
 
-    It goes where bulk requests go, behind those that it means: so whoever reads them again reads it again, too.
+    It goes where bulk requests go, behind those that it means: so a worker that reads them again also reads it again.
     """
     value = Cancellation(work=work, kept=kept).encode()
     await asyncio.gather(

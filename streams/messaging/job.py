@@ -1,4 +1,4 @@
-"""A submission of polls and what became of it: its requests, their children, how each ended."""
+"""A submission of polls and its results: its requests, their children, how each ended."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def requests_for(
     urgent: bool = False,
     force_fresh: bool = False,
 ) -> list[PollRequest]:
-    """Make one poll request per (call, slip), all of one new job; `urgent` when somebody waits for it."""
+    """Make one poll request per (call, slip), all of one new job; `urgent` when a person or program waits for it."""
     job_id = new_id()
     return [
         PollRequest(

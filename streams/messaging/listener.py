@@ -1,4 +1,4 @@
-"""Listens to a topic for whoever expects records of it: each record goes to those who listen for one of its names.
+"""Listens to a topic for components that expect records: each record goes to the listeners of one of its names.
 
 A record's names stand outside its value, in its key or its headers, and match exactly or not at all. So of the records
 that nobody listens for nothing is decoded.
@@ -101,7 +101,7 @@ class TopicListener(Generic[T]):
 
     @property
     def skipped(self) -> int:
-        """Records that somebody listened for, and that could not be read."""
+        """Expected records that could not be read."""
         return self._reader.skipped
 
     async def _listen(self, consumer: Any) -> None:

@@ -51,7 +51,7 @@ class Mailbox:
 
     An event that is parked takes no place in the window. `work` must not raise; what it raises all the same leaves the
     event unacknowledged, so that it comes again after a restart, and stops the mailbox: nothing behind it is
-    acknowledged either. `on_fault` is told.
+    acknowledged either. `on_fault` is called with it.
     """
 
     work: Work

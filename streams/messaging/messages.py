@@ -82,9 +82,9 @@ class PollRequest(Message):
     """Ask a provider. `slip` lists the providers that may serve it, best first; its head owns this mailbox.
 
     `job_id` ties together all requests of one submission.
-    `deadline` (ms UTC) ends its life unserved. `urgent` says that somebody waits for it: it goes before those of bulk.
-    `force_fresh` asks the provider for a quote even where a young one is known. It waits in the mailbox until
-    `not_before` (ms UTC).
+    `deadline` (ms UTC) ends its life unserved. `urgent` says that a person or program waits for it: it goes before
+    those of bulk. `force_fresh` asks the provider for a quote even where a young one is known. It waits in the mailbox
+    until `not_before` (ms UTC).
     """
 
     request_id: str
@@ -201,7 +201,7 @@ class PollDone(Message):
 class ApiCall(Message):
     """Report one HTTP call: what it costs, before it is sent, and once more how it ended. Keys go by their labels.
 
-    `said_*` is what the answer told of the key's quota, `resets_at` (ms UTC) what a refusal told.
+    `said_*` is what the answer reported of the key's quota, `resets_at` (ms UTC) what a refusal reported.
     """
 
     call_id: str
@@ -233,7 +233,7 @@ class ApiCall(Message):
 
 
 class OwnerCommand(Message):
-    """An order to whoever owns a provider, among its `api.calls`: so it takes effect at one place in their sequence.
+    """An order to the owner of a provider, among its `api.calls`: so it takes effect at one place in their sequence.
 
     `takeover` changes nothing: who reads it back knows that everything before it is folded.
     """
@@ -330,7 +330,7 @@ class CollectorRun(Message):
 
 
 class UniverseChange(Message):
-    """Tell that a user added a symbol to the universe or removed it."""
+    """Report that a user added a symbol to the universe or removed it."""
 
     symbol: str
     asset_class: AssetClass

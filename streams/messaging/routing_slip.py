@@ -1,4 +1,4 @@
-"""What becomes of a request that a provider does not serve. Pure; times in ms UTC.
+"""The next step of a request that a provider does not serve. Pure; times in ms UTC.
 
 A routing slip is asked from its front. A provider that does not serve leaves a hop: its reason and, where it only had
 no room, the moment from which it may be asked again. The request goes on to the next provider of the slip. Behind the
@@ -25,7 +25,7 @@ longer waits for the end of a day or month."""
 def decide(request: PollRequest, hop: Hop, now: int) -> End | Wait:
     """Decide about a request that the provider at the front of its slip does not serve, as `hop` says.
 
-    Only a request of bulk waits where it is: a person's is ended and asked anew, so that its report tells the wait.
+    Only a request of bulk waits where it is: a person's is ended and asked anew, so that its report shows the wait.
     """
     first = None if len(request.slip) > 1 else _with_room_first(after(request, hop))
     if first is None or first.provider != request.provider or request.urgent or _too_late(request, first, now):
@@ -85,7 +85,7 @@ def _with_room_first(tried: Sequence[Hop]) -> Hop | None:
 
 
 def _too_late(request: PollRequest, hop: Hop, now: int) -> bool:
-    """Tell whether the provider has room only when nobody waits any more."""
+    """Return whether the provider has room only when nobody waits any more."""
     at = _free_at(hop)
     if request.urgent and at - now > PATIENCE_MS:
         return True

@@ -262,7 +262,7 @@ def _room(candidate: Candidate, loads: Mapping[str, Load], now: int, within: int
 
 
 def _refused(entitlements: Entitlements, call: Call, gaps: Sequence[Range], symbols: Sequence[str]) -> dict[str, str]:
-    """Those of the symbols that are not sold in one of the gaps, and why: only a refusal that names them can tell."""
+    """Those of the symbols that are not sold in one of the gaps, and why: only a refusal names them."""
     found: dict[str, str] = {}
     for symbol in entitlements.named(symbols):
         for gap in gaps:

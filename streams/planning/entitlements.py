@@ -52,8 +52,8 @@ class Entitlements:
     def split(self, call: Call) -> Parts:
         """Cut a call into calls that each fit one request and are sold or refused whole.
 
-        Pieces of a bar series keep one adjustment, whoever serves them. Raises `UnsupportedCall`, also where nothing
-        of it is sold: see `why`.
+        Pieces of a bar series keep one adjustment, whichever provider serves them. Raises `UnsupportedCall`, also
+        where nothing of it is sold: see `why`.
         """
         skip = self.skip(call)
         try:
@@ -100,7 +100,7 @@ class Entitlements:
         return [symbol for symbol in symbols if symbol in refused or symbol.endswith(ends)] if scopes else []
 
     def why(self, call: Call) -> Refused | None:
-        """The refusal to tell of where no endpoint is sold any part of `call`; None where one may be asked."""
+        """The refusal to report where no endpoint is sold any part of `call`; None where one may be asked."""
         serving = [self._parts(endpoint, call) for endpoint in self.connector.endpoints if endpoint.serves(call)]
         if not serving or any(parts.sold for parts in serving):
             return None

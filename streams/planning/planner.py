@@ -154,7 +154,7 @@ class _Planner:
     ) -> None:
         """Plan a range in two where a key's plan ends: nobody who is free and sold the whole of it is there.
 
-        Where somebody is, one call brings all, and two would take twice the quota.
+        Where one is, one call brings all, and two would take twice the quota.
         """
         one = replace(requirement, adjustment=requirement.adjustment or cut.adjustment)
         for piece in cut.pieces:

@@ -24,7 +24,7 @@ from connectors import (
     UnsupportedCall,
     connector,
 )
-from connectors.errors import MalformedPayload, NotEntitled
+from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
 from infra import clock, telemetry
 from streams.messaging import dead_letters, endings, market, routing_slip, topics
@@ -87,10 +87,8 @@ class Understood:
     """The request for the following page."""
     cut_off: str = ""
     """Why a following page that the answer names is not asked; empty otherwise."""
-    withheld: NotEntitled | None = None
-    """The plan's refusal of a part of the range, beside the records."""
     rest: Call | None = None
-    """That part, to be asked of other providers."""
+    """The part of the range that the plan withholds, to be asked as a request of its own."""
 
     @property
     def rows(self) -> int:
@@ -108,7 +106,7 @@ class Normalizer:
     async def handle(self, event: Any) -> None:
         """Handle one event of raw.responses: what it became is acknowledged by the broker on return.
 
-        The end of the request is reported behind its records: whoever reads the report finds them.
+        The end of the request is reported behind its records: a reader of the report finds them.
         """
         message = event.message
         try:
@@ -167,7 +165,6 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         outcome.missing,
         outcome.next,
         outcome.cut_off,
-        withheld=outcome.withheld,
         rest=_withheld(meta.call, outcome, meta.received_at),
     )
 
@@ -184,7 +181,7 @@ def _withheld(call: Call, outcome: Outcome, now: int) -> Call | None:
 
 
 PAGE, LACKING, WITHHELD = 0, 1, 2
-"""Numbers of the children of a served request: its next page, and the symbols and the range left to other providers."""
+"""Numbers of the children of a served request: its next page, the symbols it lacks, the range that is withheld."""
 
 
 def end_of(request: PollRequest, asked: Page, found: Understood, now: int) -> End:
@@ -205,8 +202,9 @@ def end_of(request: PollRequest, asked: Page, found: Understood, now: int) -> En
     if lacking:
         call = request.call.model_copy(update={"symbols": lacking})
         children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
-    if found.rest and found.withheld and not found.next:
-        children += routing_slip.part(request, _hop(request, found.withheld), found.rest, WITHHELD)
+    if found.rest and not found.next:
+        # asked of the same provider, whose account knows the refusal: so the part goes on, or ends, with its reason
+        children.append(request.child(WITHHELD, call=found.rest, page=None))
     if lacking == request.call.symbols != () and not (children or found.records):
         return routing_slip.refused(request, _hop(request, found.missing[lacking[0]]), now)
     outcome = PollOutcome.TRUNCATED if cut_off else PollOutcome.RECORDS

@@ -145,7 +145,7 @@ def _off_grid(columns: BarColumns) -> NDArray[np.bool_]:
 def _ascending(
     columns: BarColumns, order: NDArray[np.intp], ts: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Sort by time; of bars with the same time the first stays. Gives (order, indexes of differing repeats)."""
+    """Sort by time; of bars with the same time the first stays. Returns (order, indexes of differing repeats)."""
     ranked = np.argsort(ts, kind="stable")
     order, ts = order[ranked], ts[ranked]
     first = np.concatenate(([True], ts[1:] != ts[:-1]))

@@ -94,7 +94,7 @@ def worker_file(settings: Settings) -> Path:
 
 
 def keep_token(settings: Settings, token: str) -> RunFile | None:
-    """Write a worker's token down for the commands of this machine; None where WEB_TOKEN tells them. Raises OSError."""
+    """Write a worker's token down for the commands of this machine; None where WEB_TOKEN has it. Raises OSError."""
     if settings.web_token:
         return None
     kept = RunFile(worker_file(settings)).acquire()

@@ -37,7 +37,7 @@ _SESSION = TypeAdapter(Session)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a folder's checkpoints say. `refused` tells what was wrong with the current one; "" when it was used."""
+    """What a folder's checkpoints say. `refused` is the fault of the current one; "" when it was used."""
 
     session: Session
     """The session of the checkpoint."""

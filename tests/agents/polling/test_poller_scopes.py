@@ -196,6 +196,17 @@ async def test_an_answer_with_a_warning_is_stored_and_the_withheld_part_asked_el
     assert len(stage.providers.asked) == 2
 
 
+async def test_a_withheld_part_that_nobody_else_may_serve_ends_with_the_reason(stage):
+    row = dict.fromkeys(("open", "high", "low", "close", "adjusted_close", "volume"), 1)
+    row |= {"date": day(TODAY - 9 * DAY_MS), "warning": "Data is limited by one year as you have free subscription"}
+    stage.providers.answer = lambda *_: (200, [row])
+    reports, elsewhere = await stage.ask(bars(), "eodhd")
+
+    assert [report.outcome for report in reports] == ["records", "NotEntitled"]
+    assert "limited by one year" in reports[-1].reason
+    assert (elsewhere, len(stage.providers.asked)) == ([], 1)
+
+
 async def test_a_listing_abroad_takes_no_us_listing_off(stage):
     access = {"error": "You don't have access to this resource."}
     stage.providers.answer = lambda _, query: (403, access) if "." in query["symbol"] else None

@@ -209,6 +209,17 @@ def test_a_day_of_new_york_has_23_hours_in_march_and_25_in_november(day, hours):
     assert quota.window_start(window, noon) == at(f"{day}T00:00", "America/New_York")
 
 
+def test_a_call_across_midnight_counts_in_a_day_in_which_others_were_counted_before():
+    window, midnight = Window(4, "day"), at("2026-03-08T00:00", "UTC")
+    usage = quota.begin(KeyUsage(), [window], "late", 1, midnight - 1_000)
+    usage = quota.begin(usage, [window], "early", 3, midnight)
+    for call_id in ("late", "early"):
+        usage = quota.end(usage, [window], call_id, midnight + 1_000)
+
+    assert quota.used(usage, window, midnight + 1_000) == 4
+    assert quota.wait_ms(usage, [window], 1, midnight + 1_000) == 86_399_000
+
+
 def test_a_spent_day_waits_for_the_zones_midnight_and_is_whole_again():
     window = Window(2, "day", "America/New_York")
     now = at("2026-03-08T22:00", "America/New_York")
