@@ -105,9 +105,7 @@ def end(
     usage = replace(usage, in_flight=tuple(other for other in usage.in_flight if other[0] != call_id))
     usage = settle(usage, windows, now)
     crossed = {
-        window.per
-        for window in windows
-        if window.per not in ROLLING_MS and window_start(window, now) > started
+        window.per for window in windows if window.per not in ROLLING_MS and window_start(window, now) > started
     }  # also where others have been counted in the new window: this one was not
     counted = tuple(
         _count(usage, window, weight, now) if window.per in crossed else _counted(usage, window)
