@@ -75,11 +75,11 @@ class Replication:
     """Copies that acknowledge; None for all but one of those that a topic has, so that one broker may be away."""
 
     def copies(self, brokers: int) -> int:
-        """Copies of a new topic in a cluster of so many brokers."""
+        """Copies of a new topic in a cluster of `brokers` brokers."""
         return self.factor or min(MOST_COPIES, max(1, brokers))
 
     def configs(self, topic: str, copies: int) -> dict[str, str]:
-        """What it sets of a topic that has so many copies. Raises `TopicRefused` where they are too few."""
+        """Configs of a topic that has `copies` copies. Raises `TopicRefused` where they are too few."""
         if self.min_insync is None:
             return {"min.insync.replicas": str(copies - 1)} if copies > 1 else {}
         if self.min_insync > copies:
