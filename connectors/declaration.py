@@ -351,7 +351,7 @@ class Connector:
         endpoint = self.endpoint(reading.request.endpoint)
         found = _sorted(endpoint.parse(reading))
         if found.withheld is not None:
-            found = replace(found, withheld=scoped(found.withheld, reading))
+            found = replace(found, withheld=_partly(scoped(found.withheld, reading), reading))
         found = self._unknown(reading.call, found) if endpoint.latest else found
         return replace(found, rejects=(*found.rejects, *reading.doubts.values())) if reading.doubts else found
 
@@ -385,6 +385,15 @@ class Connector:
         if cls is errors.RateLimited:
             return errors.RateLimited(said, retry_after=retry_after(answer))
         return cls(said)
+
+
+def _partly(refusal: errors.NotEntitled, reading: Reading) -> errors.NotEntitled | None:
+    """The refusal of a part of the range; None where it would cover all of it, which the records beside it disprove.
+
+    A provider may warn of its limit beside an answer that lies within the limit: that tells nothing new.
+    """
+    within = refusal.scope and refusal.scope.split(reading.call, reading.answer.observed_at)[1]
+    return refusal if within else None
 
 
 def _sorted(items: Iterator[Item]) -> Outcome:

@@ -54,6 +54,10 @@ def brought_by(job):
     return f"startsWith(request_id, '{job.job_id}')"
 
 
+async def letters_of(pipeline):
+    return await pipeline.rows("SELECT provider, rule, count(), any(reason) FROM dead_letters GROUP BY ALL ORDER BY ALL")
+
+
 async def daily_counts(pipeline):
     rows = await pipeline.rows("SELECT source, symbol, count() FROM daily_bars GROUP BY source, symbol")
     return {(provider, symbol): int(count) for provider, symbol, count in rows}
@@ -61,7 +65,7 @@ async def daily_counts(pipeline):
 
 async def test_daily_history_equals_its_source(pipeline):
     expected = {(provider, symbol): len(source(symbol)) for provider in PROVIDERS for symbol in SHARES}
-    letters = await pipeline.value("SELECT count() FROM dead_letters")
+    letters = await letters_of(pipeline)
 
     job = await pipeline.poll(*every_daily_history())
 
@@ -75,7 +79,7 @@ async def test_daily_history_equals_its_source(pipeline):
         for provider, day, close in rows:
             adjusted = truth[day][0] / divisor(symbol, day)
             assert close == pytest.approx(adjusted, abs=ROUNDING), (provider, symbol, day)
-    assert await pipeline.value("SELECT count() FROM dead_letters") == letters
+    assert await letters_of(pipeline) == letters
 
     await pipeline.poll(*every_daily_history())
 

@@ -53,7 +53,7 @@ async def main(url, path):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n"
 LINE = b"X-Brd-Filler: " + b"x" * 1_000 + b"\r\n"
 
 
