@@ -228,9 +228,9 @@ def start(folder: Path, port: int, foreground: bool) -> None:
     """Start it, and leave it running unless --foreground is given."""
     running = _recorded(folder)
     if running is not None and (foreground or running[1] != port):
-        raise click.ClickException(f"Apache Kafka {_told(running)} already: stop it first")
+        raise click.ClickException(f"Apache Kafka {_described(running)} already: stop it first")
     if running is not None:
-        click.echo(f"Apache Kafka {_told(running)} already")
+        click.echo(f"Apache Kafka {_described(running)} already")
         return
     kafka = ApacheKafka(data_dir=folder, port=port)
     try:
@@ -266,7 +266,7 @@ def stop(folder: Path) -> None:
 def status(folder: Path) -> None:
     """Return whether one is running; exits with 3 when none is."""
     running = _recorded(folder)
-    click.echo(f"Apache Kafka {_told(running)}" if running else "Apache Kafka is not running")
+    click.echo(f"Apache Kafka {_described(running)}" if running else "Apache Kafka is not running")
     if running is None:
         raise click.exceptions.Exit(3)
 
@@ -317,7 +317,7 @@ def _recorded(folder: Path) -> tuple[psutil.Process, int] | None:
     return (process, record["port"]) if same else None
 
 
-def _told(running: tuple[psutil.Process, int]) -> str:
+def _described(running: tuple[psutil.Process, int]) -> str:
     process, port = running
     return f"runs at kafka://{LOOPBACK}:{port} (pid {process.pid})"
 

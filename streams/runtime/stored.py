@@ -19,7 +19,7 @@ log = telemetry.get(__name__)
 LOOKS, LOOK_S = 25, 0.08
 
 
-async def settled(bootstrap: Brokers) -> None:
+async def until_stored(bootstrap: Brokers) -> None:
     """Return when every answer received before, all that was made of it, and every report is stored.
 
     A broker or a store that is away is waited for. Where the embedded broker was started afresh meanwhile, what the old

@@ -161,13 +161,13 @@ class Scene:
         allowance=None,
     ):
         self.time, self.outbox = Time(), Recorder(refuse)
-        terms = ProviderPolicy(windows=windows, policy=policy, allowance=allowance)
+        agreed = ProviderPolicy(windows=windows, breaker=policy, allowance=allowance)
         self.pools = {
-            "polygon": KeyPool(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, terms),
-            "yahoo": KeyPool(connector("yahoo"), {"yahoo#1": ""}, replace(terms, keyless=True)),
+            "polygon": KeyPool(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, agreed),
+            "yahoo": KeyPool(connector("yahoo"), {"yahoo#1": ""}, replace(agreed, keyless=True)),
             **{
                 other.name: KeyPool(
-                    other, {f"{other.name}#1": ""}, ProviderPolicy(policy=policy, keyless=other.auth.keyless)
+                    other, {f"{other.name}#1": ""}, ProviderPolicy(breaker=policy, keyless=other.auth.keyless)
                 )
                 for other in extra
             },
@@ -382,13 +382,13 @@ class Stage:
             self.pollers,
             self.store,
             self.pollers,
-            self.settled,
+            self.until_stored,
             sleep=self.time.sleep,
             now=self.time,
             chance=lambda: 0.5,
         )
 
-    async def settled(self):
+    async def until_stored(self):
         pass
 
     def event(self, collector, run_id="run-1", **differing):
