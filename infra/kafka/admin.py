@@ -124,9 +124,12 @@ async def ensure_topics(
         if missing:
             await _create(client, missing, replication.copies(len(client.cluster.brokers())), within_s)
             await _until_led(client, wanted, within_s)
-        copies = await _copies(client)
+        node = client.get_random_node()
+        copies = await _copies(client, node, wanted, within_s)
         await _configure(
-            client, {name: spec.configs | replication.configs(name, copies[name]) for name, spec in wanted.items()}
+            client,
+            node,
+            {name: spec.configs | replication.configs(name, copies[name]) for name, spec in wanted.items()},
         )
         if few := sorted(name for name in wanted if copies[name] < (replication.factor or 1)):
             log.warning("topics.few_copies", topics=few, wanted=replication.factor)
@@ -161,13 +164,24 @@ def _check(found: Mapping[str, int], wanted: Mapping[str, TopicSpec]) -> None:
         )
 
 
-async def _copies(client: AIOKafkaClient) -> dict[str, int]:
-    """The number of copies of every topic, of the partition that has the fewest."""
-    answer = await client.send(client.get_random_node(), MetadataRequest(None, allow_auto_topic_creation=False))
-    return {
-        topic: min((len(replicas) for _, _, _, replicas, *_ in partitions), default=0)
-        for _, topic, *_, partitions in answer.topics
-    }
+async def _copies(client: AIOKafkaClient, node: int, wanted: Iterable[str], within_s: float) -> dict[str, int]:
+    """The number of copies of every topic, of the partition that has the fewest.
+
+    Brokers hear of a new topic one after the other: `node` is asked until it knows all that are wanted.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                answer = await client.send(node, MetadataRequest(None, allow_auto_topic_creation=False))
+                found = {
+                    topic: min((len(replicas) for _, _, _, replicas, *_ in partitions), default=0)
+                    for _, topic, *_, partitions in answer.topics
+                }
+                if set(wanted) <= found.keys():
+                    return found
+                await asyncio.sleep(RETRY_S)
+    except TimeoutError:
+        raise TopicRefused(f"a broker does not know every topic after {within_s:g} s: look at its log") from None
 
 
 async def _create(client: AIOKafkaClient, specs: Sequence[TopicSpec], copies: int, within_s: float) -> None:
@@ -196,8 +210,8 @@ async def _until_led(client: AIOKafkaClient, wanted: Mapping[str, TopicSpec], wi
     _check(found, wanted)
 
 
-async def _configure(client: AIOKafkaClient, wanted: Mapping[str, Mapping[str, str]]) -> None:
-    actual = await _configs(client, list(wanted))
+async def _configure(client: AIOKafkaClient, node: int, wanted: Mapping[str, Mapping[str, str]]) -> None:
+    actual = await _configs(client, node, list(wanted))
     differing = {
         name: changes
         for name, configs in wanted.items()
@@ -205,14 +219,14 @@ async def _configure(client: AIOKafkaClient, wanted: Mapping[str, Mapping[str, s
     }
     if not differing:
         return
-    answer = await client.send(client.get_random_node(), SetTopicConfigs(differing))
+    answer = await client.send(node, SetTopicConfigs(differing))
     for code, message, _, topic in answer.responses:
         _require(code, f"set {differing[topic]} on topic {topic}", message)
 
 
-async def _configs(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _configs(client: AIOKafkaClient, node: int, topics: Sequence[str]) -> dict[str, dict[str, str]]:
     request = DescribeConfigsRequest([(TOPIC, topic, None) for topic in topics])
-    answer = await client.send(client.get_random_node(), request)
+    answer = await client.send(node, request)
     configs: dict[str, dict[str, str]] = {}
     for code, message, _, topic, entries in answer.resources:
         _require(code, f"read the configuration of topic {topic}", message)
