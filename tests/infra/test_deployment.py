@@ -155,7 +155,7 @@ def test_who_works_gets_settings_that_exist_and_are_valid(service):
 
     assert set(environment) <= {name.upper() for name in Settings.model_fields}
     settings = load(Path("none"), environment)
-    assert settings.bootstrap in re.findall(
+    assert settings.bootstrap.servers in re.findall(
         r"//(kafka:\d+)", SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     )
 
