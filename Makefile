@@ -24,11 +24,12 @@ test: setup        ## the whole test suite, in PROCESSES processes; ends with py
 fuzz: setup        ## a million altered answers through the connectors, each read, refused or rejected
 	FUZZ_EXAMPLES=1000000 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --timeout 0 tests/connectors/test_fuzz.py
 
-check: setup       ## lint, format, types, import contracts
+check: setup       ## lint, format, types, import contracts, known vulnerabilities of what is pinned
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
 
 format: setup      ## mend what a machine can mend
 	$(BIN)/ruff check --fix .

@@ -24,7 +24,7 @@ from connectors.records import AssetClass, Envelope
 from connectors.symbols import QUOTE_COINS, Symbols
 
 
-class Source(TypedDict):
+class RecordSource(TypedDict):
     """The fields of every record, whatever it is about."""
 
     source: str
@@ -144,7 +144,7 @@ class Reading:
         except errors.FieldError:
             return None
 
-    def source(self) -> Source:
+    def source(self) -> RecordSource:
         """Return the common fields of a record that is not about one symbol (news)."""
         return {
             "source": self.provider,
@@ -215,10 +215,10 @@ def unrecognised(
     known: Collection[str] = (),
     like: Callable[[Any], bool] = holds_more,
 ) -> Iterator[Reject]:
-    """Tell a renamed member of an object from one that does not apply: yield a `Reject` for the former.
+    """Yield a `Reject` where an object has a renamed member, and nothing where a member does not apply.
 
-    A member that is `optional` may be absent. Where one is, a further member that is not documented (`known`), with a
-    value `like` that of the absent one, is what the documentation does not explain: its rows are lost.
+    An `optional` member may be absent. Where one is, a member outside `optional` and `known` whose value is `like` that
+    of the absent one has lost its name: what it holds is not read.
     """
     lacking = [name for name in optional if name not in found]
     strange = [name for name, value in found.items() if name not in optional and name not in known and like(value)]

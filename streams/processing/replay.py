@@ -31,7 +31,7 @@ class Case:
 
     @classmethod
     def from_recording(cls, recording: Mapping[str, Any], asked: Mapping[str, Any]) -> Case:
-        """Make a case of a recording (`request status headers body`) and what had been asked, in canonical terms.
+        """Make a case of a recording (`request status headers body`) and what had been asked, in canonical words.
 
         Raises `pydantic.ValidationError` and, for an unknown provider, `UnsupportedCall`.
         """
@@ -120,10 +120,10 @@ def readers_of(case: Case) -> list[str]:
 
 def _reads(provider: Connector, endpoint: Endpoint, case: Case) -> bool:
     """Whether an endpoint finds records in the answer."""
-    interval = case.call.interval or next(iter(endpoint.intervals), None)
-    call = case.call.model_copy(update={"dataset": endpoint.dataset, "interval": interval, "kind": None})
-    if not endpoint.batch:
-        call = call.model_copy(update={"symbols": ()})
+    first = next(iter(endpoint.intervals), None)
+    asked = {"dataset": endpoint.dataset, "interval": case.call.interval or first}
+    symbols = case.call.symbols if endpoint.batch else ()
+    call = case.call.model_copy(update={**asked, "kind": None, "symbols": symbols})
     try:
         request = provider.request_of(endpoint, call)
     except (UnsupportedCall, *UNREADABLE):  # a symbol or a range that it takes and the call lacks
@@ -132,7 +132,7 @@ def _reads(provider: Connector, endpoint: Endpoint, case: Case) -> bool:
 
 
 def call_from(asked: Mapping[str, Any]) -> Call:
-    """Read a call from canonical terms as a user writes them: `symbol` or `symbols`, `date` for one day.
+    """Read a call from canonical words as a user writes them: `symbol` or `symbols`, `date` for one day.
 
     Unknown names are ignored. Raises `pydantic.ValidationError`.
     """

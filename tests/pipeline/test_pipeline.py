@@ -55,7 +55,8 @@ def brought_by(job):
 
 
 async def letters_of(pipeline):
-    return await pipeline.rows("SELECT provider, rule, count(), any(reason) FROM dead_letters GROUP BY ALL ORDER BY ALL")
+    counted = "SELECT provider, rule, count(), any(reason) FROM dead_letters GROUP BY ALL ORDER BY ALL"
+    return await pipeline.rows(counted)
 
 
 async def daily_counts(pipeline):
