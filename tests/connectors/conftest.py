@@ -11,7 +11,8 @@ import pytest
 
 from connectors import connectors
 from streams.processing import replay
-from streams.processing.normalize import judge, rows_of
+from streams.processing.conclude import rows_of
+from streams.processing.normalize import judge
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CORPUS = next(filter(Path.is_dir, (above / "shared" / "corpus" for above in Path(__file__).parents)), None)
