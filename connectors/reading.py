@@ -93,7 +93,7 @@ class Reading:
     def object(self) -> Mapping[str, Any]:
         """The members of the body, if it is a JSON object, and none when it is anything else: for refusal hooks."""
         with suppress(ValueError):
-            return Members(self.answer.body)
+            return Members(self.answer.body, _member)
         with suppress(errors.MalformedPayload):
             return self.json if isinstance(self.json, dict) else {}
         return {}
@@ -244,6 +244,14 @@ def read_json(body: bytes) -> Any:
             raise errors.MalformedPayload(
                 f"body is not JSON from line {strict.lineno}, column {strict.colno}"
             ) from None
+
+
+def _member(text: bytes) -> Any:
+    """A member of an object as `read_json` reads it; null where it cannot be read, which reading the whole finds."""
+    try:
+        return read_json(text)
+    except errors.MalformedPayload:
+        return None
 
 
 def _number(digits: str) -> float | int | None:

@@ -144,3 +144,14 @@ def test_an_altered_answer_is_read_refused_or_rejected(provider, known, of_pytho
     assert [reason for reason in said if of_python(reason)] == []
     if isinstance(body, (dict, list)) and [change for _, change, _ in steps] == [renamed]:
         assert before.silent_loss(after) == ""
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1e999"])
+def test_a_number_that_no_double_holds_fails_no_verdict(recordings, number):
+    for recording in recordings:
+        if isinstance(recording.body, dict):
+            for name in recording.body:
+                text = orjson.dumps({**recording.body, name: "HUGE"}).decode().replace('"HUGE"', number)
+                case = recording.with_bytes(text.encode()).case
+                verdict = connectors()[recording.provider].verdict(case.call, case.request, case.answer)
+                assert verdict.name in {"records", *REFUSALS}
