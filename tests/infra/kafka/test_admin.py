@@ -15,6 +15,7 @@ from infra.kafka.connection import BrokerUnreachable, connected
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import lag
 from infra.ports import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -107,11 +108,11 @@ async def test_differing_configuration_is_set_and_the_rest_left_alone(bootstrap)
 
     await ensure_topics(bootstrap, [TopicSpec("changed", 1, compacted=True)])
 
-    async with asyncio.timeout(10):  # Kafka applies it a moment after it has said yes
-        while True:
-            found = await configs(bootstrap, "changed")
-            if found["cleanup.policy"] == "compact":
-                break
+    async def applied():  # Kafka applies it a moment after it has said yes
+        return (await configs(bootstrap, "changed"))["cleanup.policy"] == "compact"
+
+    await until(applied, "the changed clean-up policy")
+    found = await configs(bootstrap, "changed")
     assert found["max.message.bytes"] == str(16 * 2**20)
     assert found["retention.ms"] == "60000"
 

@@ -14,6 +14,7 @@ from infra.kafka.lag import commits
 from streams.client import subscribe
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
+from tests.waiting import ending, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -103,10 +104,13 @@ async def test_a_reader_killed_at_record_10_of_1000_loses_none(bootstrap, group,
     killed = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", READER, f"kafka://{bootstrap}", dataset, group, "12"), stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(60):
-        handed_over = [int(await killed.stdout.readline()) for _ in range(12)]
-        while dataset == "quote" and await committed(bootstrap, dataset, group) == before:
-            await asyncio.sleep(0.1)
+    handed_over = [int(await ending(killed.stdout.readline(), "a record in the reader")) for _ in range(12)]
+
+    async def has_committed():
+        return await committed(bootstrap, dataset, group) > before
+
+    if dataset == "quote":  # all twelve bars are of the first frame or the second, which is not passed yet
+        await until(has_committed, "a commit of the reader")
     killed.kill()
     await killed.wait()
 
@@ -143,8 +147,11 @@ async def test_what_was_handled_is_committed_when_the_reader_waits_for_more(boot
         assert [(await anext(bars)).ts for _ in range(10)] == list(range(10))
         assert await committed(bootstrap, "bars", group) - before < 2, "the last bar may not have been handled"
         waiting = asyncio.ensure_future(anext(bars))
-        while await committed(bootstrap, "bars", group) != before + 2:
-            await asyncio.sleep(0.05)
+
+        async def both_are():
+            return await committed(bootstrap, "bars", group) == before + 2
+
+        await until(both_are, "the commit of both frames")
         await fill(bootstrap, "bars", frame(10, 1))
         assert (await waiting).ts == 10
 
