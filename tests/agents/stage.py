@@ -88,6 +88,7 @@ class Recorder:
         self._refuse = refuse
 
     async def send(self, topic, value, *, key=None, partition=None, headers=None):
+        """Keep a record; raises `MessageSizeTooLargeError` for the topic `refuse`."""
         if topic == self._refuse:
             raise MessageSizeTooLargeError
         self.sent.append(SimpleNamespace(topic=topic, value=value, key=key, partition=partition, headers=headers))

@@ -14,7 +14,7 @@ from infra.kafka.lag import commits
 from streams.client import subscribe
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
-from tests.waiting import ending, until
+from tests.waiting import LIMIT_S, ending, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -59,7 +59,7 @@ async def fill(bootstrap, dataset, *records):
 async def read(bootstrap, dataset, count, **options):
     """The times of the next records; the subscription ends in the middle of the last."""
     found = []
-    async with asyncio.timeout(60), aclosing(subscribe(bootstrap, dataset, **options)) as records:
+    async with asyncio.timeout(LIMIT_S), aclosing(subscribe(bootstrap, dataset, **options)) as records:
         async for record in records:
             found.append(record["ts"] if isinstance(record, dict) else record.ts)
             if len(found) == count:
@@ -143,7 +143,7 @@ async def test_an_exception_commits_nothing_on_its_way_out(bootstrap, group):
 async def test_what_was_handled_is_committed_when_the_reader_waits_for_more(bootstrap, group):
     before = await committed(bootstrap, "bars", group)
     await fill(bootstrap, "bars", frame(0, 5), frame(5, 5))
-    async with asyncio.timeout(60), aclosing(subscribe(bootstrap, "bars", group=group)) as bars:
+    async with asyncio.timeout(LIMIT_S), aclosing(subscribe(bootstrap, "bars", group=group)) as bars:
         assert [(await anext(bars)).ts for _ in range(10)] == list(range(10))
         assert await committed(bootstrap, "bars", group) - before < 2, "the last bar may not have been handled"
         waiting = asyncio.ensure_future(anext(bars))
@@ -196,19 +196,21 @@ async def test_readers_of_a_group_share_the_work_and_leave_nothing_out(bootstrap
         for n in range(160):
             value = orjson.dumps(quote(n))
             await outbox.send(topics.MARKET["quote"], value, key="AAPL", partition=n % topics.SYMBOL_PARTITIONS)
-    seen, everything = [], asyncio.Event()
+    seen, everything, both_read = {"one": [], "two": []}, asyncio.Event(), asyncio.Event()
 
-    async def reader():
+    async def reader(name):
         async with aclosing(subscribe(bootstrap, "quote", group=group)) as records:
             async for record in records:
-                seen.append(record["ts"])
-                if set(seen) == set(range(160)):
+                seen[name].append(record["ts"])
+                if all(seen.values()):
+                    both_read.set()
+                if {*seen["one"], *seen["two"]} == set(range(160)):
                     everything.set()
-                await asyncio.sleep(0.02)
+                await both_read.wait()  # handles its first record until the other reader has one, too
 
-    readers = [asyncio.create_task(reader()) for _ in range(2)]
+    readers = [asyncio.create_task(reader(name)) for name in seen]
     try:
-        await asyncio.wait_for(everything.wait(), 120)
+        await ending(everything.wait(), "all records in the readers")
     finally:
         for task in readers:
             task.cancel()
