@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents.polling.key_pool import KeyPool
-    from agents.polling.ownership import Ownership
+    from agents.polling.ownership import AccountOwnership
     from agents.polling.quote_cache import Quotes
     from agents.sink import Sink
 
@@ -37,7 +37,7 @@ class Observed(Protocol):
 
     app: Any
     pools: Mapping[str, KeyPool]
-    ownership: Ownership
+    ownership: AccountOwnership
     quotes: Quotes
     store: Store | None
     sink: Sink | None
@@ -130,7 +130,7 @@ class Monitor:
                 "unreadable": worker.quotes.unreadable,
             },
             "providers": {
-                name: views.provider(name, pool.account, pool.terms, now) for name, pool in worker.pools.items()
+                name: views.provider(name, pool.account, pool.policy, now) for name, pool in worker.pools.items()
             },
         }
 

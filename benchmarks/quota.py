@@ -299,7 +299,7 @@ def _poller(case: Case, settings: Settings, transport: Transport, requests: Any,
     pool = KeyPool(
         connected,
         policy.labels(settings, connected),
-        policy.terms(settings)[case.provider],
+        policy.policies(settings)[case.provider],
         settings.price(case.provider),
     )
     caller = Caller(transport, requests, Ledger(requests), now=skipping.now)

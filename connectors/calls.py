@@ -21,7 +21,7 @@ _MISLEADING = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{1,2}(?:/|$)")
 
 
 class Call(BaseModel):
-    """What is asked, in canonical terms, for one dataset and one asset class.
+    """What is asked, in canonical words, for one dataset and one asset class.
 
     `symbols` empty asks for a whole market (`exchange`, `kind` and the range narrow it). `start` (inclusive) and `end`
     (exclusive) are ms since the epoch, UTC, compared with a record's `ts`. `adjustment` None takes what

@@ -390,7 +390,7 @@ class Connector:
 def _partly(refusal: errors.NotEntitled, reading: Reading) -> errors.NotEntitled | None:
     """The refusal of a part of the range; None where it would cover all of it, which the records beside it disprove.
 
-    A provider may warn of its limit beside an answer that lies within the limit: that tells nothing new.
+    A provider may warn of its limit beside an answer that lies within the limit, which is no news.
     """
     within = refusal.scope and refusal.scope.split(reading.call, reading.answer.observed_at)[1]
     return refusal if within else None

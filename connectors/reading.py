@@ -24,7 +24,7 @@ from connectors.records import AssetClass, Envelope
 from connectors.symbols import QUOTE_COINS, Symbols
 
 
-class Source(TypedDict):
+class RecordSource(TypedDict):
     """The fields of every record, whatever it is about."""
 
     source: str
@@ -144,7 +144,7 @@ class Reading:
         except errors.FieldError:
             return None
 
-    def source(self) -> Source:
+    def source(self) -> RecordSource:
         """Return the common fields of a record that is not about one symbol (news)."""
         return {
             "source": self.provider,

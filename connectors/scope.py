@@ -84,7 +84,7 @@ class Scope(BaseModel):
         """Say it to a person: `aggregates (equity etf, 1d): ranges that begin 730 days ago or earlier`."""
         if self.kind == "key":
             return "everything"
-        terms = ", ".join(filter(None, (" ".join(self.asset_classes), self.interval)))
+        market = ", ".join(filter(None, (" ".join(self.asset_classes), self.interval)))
         what = {
             "parameter": f"{self.parameter}={self.value}",
             "symbol": " ".join(self.symbols),
@@ -92,7 +92,7 @@ class Scope(BaseModel):
             "range": " and ".join(self._ranges()),
         }.get(self.kind)
         name = self.endpoint or "every endpoint"
-        where = f"{name} ({terms})" if terms else name
+        where = f"{name} ({market})" if market else name
         return f"{where}: {what}" if what else where
 
     def _ranges(self) -> list[str]:

@@ -14,7 +14,7 @@ Reading order: `server/provider.py` (the vocabulary), `polygon/`, `market/`, `se
 To add a provider, write one module or folder here that defines `PROVIDER = Provider(…)`; being here registers it:
 
 1. One function `Call → Reply` for each endpoint. Take prices from `call.market` (raw, as of `call.now`), pass
-   bars through `call.told(…)` before you render them, so that faults on values work, and adjust them with
+   bars through `call.with_faults(…)` before you render them, so that faults on values work, and adjust them with
    `actions.split_divisors` and `actions.dividend_factors` where the provider does.
 2. `routes`: a `Route(path, handler, name, cost=…)` each; paths come after `/<provider>`.
 3. `key` (where the key stands in a call), `refuse` (a `Refusal` in the provider's words: status, body,

@@ -20,7 +20,7 @@ from agents.page_guard import PageGuard
 from agents.polling.caller import Caller
 from agents.polling.key_pool import open_key_pools
 from agents.polling.ledger import Ledger
-from agents.polling.ownership import Ownership
+from agents.polling.ownership import AccountOwnership
 from agents.polling.poller import Poller
 from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
@@ -66,7 +66,7 @@ class Worker:
         self.pools = open_key_pools(settings)
         self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
-        self.ownership = Ownership(
+        self.ownership = AccountOwnership(
             self.pools, self.outbox, counted=settings.embedded_store, on_fault=partial(self._fail, "owner")
         )
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
@@ -108,7 +108,7 @@ class Worker:
 
     def _follow_calls(self) -> None:
         tables = {name: self.app.Table(name, partitions=topics.MAILBOXES) for name in topics.TABLES}
-        self.tracker = CallTracker(tables, {name: pool.terms for name, pool in self.pools.items()}, self._obey)
+        self.tracker = CallTracker(tables, {name: pool.policy for name, pool in self.pools.items()}, self._obey)
 
         @self.app.agent(self._topic(topics.API_CALLS, topics.MAILBOXES), name="track_calls")  # type: ignore[untyped-decorator]
         async def track_calls(stream: Any) -> None:
@@ -142,7 +142,7 @@ class Worker:
         settings = self.settings
         try:
             self._kept = keep_token(settings, self._token)
-            await ensure_topics(settings.bootstrap, topics.SPECS)
+            await ensure_topics(settings.bootstrap, topics.SPECS, replication=settings.replication)
             self.store = await self._open_store()
             await migrate(self.store)
             await self._replay_calls(self.store)
@@ -204,7 +204,7 @@ class Worker:
             calls.setdefault(call.provider, []).append(call)
         refused = entitlement.replayed(await refused_since(store, now - entitlement.REMEMBERED_MS))
         for name, pool in self.pools.items():
-            known = accounts.after_takeover(accounts.replayed(calls.get(name, ()), pool.terms), pool.terms, now)
+            known = accounts.after_takeover(accounts.replayed(calls.get(name, ()), pool.policy), pool.policy, now)
             pool.adopt(replace(known, refusals=refused.get(name, {})))
 
     async def _open_store(self) -> Store:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from agents.collecting.resource_gauge import ResourceGauge
 from agents.collecting.run_planner import RunPlanner, patiently
 from agents.collecting.run_queue import RunQueue
-from agents.collecting.run_submitter import RunSubmitter, Tally
+from agents.collecting.run_submitter import JobCounts, RunSubmitter
 from connectors import connectors
 from infra import clock, tasks, telemetry
 from infra.clickhouse import Store, StoreError
@@ -46,7 +46,7 @@ class Overdue(Exception):
 
 
 class CollectorRunner:
-    """Serves `collect.requests`. `settled()` returns when what was received is in the store."""
+    """Serves `collect.requests`. `until_stored()` returns when what was received is in the store."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class CollectorRunner:
         outbox: Outbox,
         store: Store,
         reports: TopicListener[PollDone],
-        settled: Callable[[], Awaitable[None]],
+        until_stored: Callable[[], Awaitable[None]],
         *,
         sleep: Sleep = clock.sleep,
         now: Callable[[], int] = clock.now_ms,
@@ -66,7 +66,7 @@ class CollectorRunner:
         self._outbox = outbox
         self._store = store
         self._reports = reports
-        self._settled = settled
+        self._until_stored = until_stored
         self._sleep = sleep
         self._now = now
         self._chance = chance
@@ -98,7 +98,7 @@ class CollectorRunner:
         declared = self._declared.get(request.collector)
         if declared is None:
             reason = f"unknown collector {request.collector!r}; known: {', '.join(self._declared)}"
-            await self._tell(self._report(request, request.refresh or "incremental", "failed", reason))
+            await self._publish(self._report(request, request.refresh or "incremental", "failed", reason))
         elif not (await patiently(lambda: self._store.query(run_sql(request.run_id)))).rows:
             await self._once(request, declared, request.refresh or declared.refresh)
 
@@ -108,12 +108,12 @@ class CollectorRunner:
         if shared is not None and not request.at_once:
             run = await asyncio.shield(shared)
             told = {"run_id": request.run_id, "cause": request.cause, "due_at": request.due_at}
-            await self._tell(run.model_copy(update={**told, "reason": f"shared the run {run.run_id}. {run.reason}"}))
+            await self._publish(run.model_copy(update={**told, "reason": f"shared the run {run.run_id}. {run.reason}"}))
             return
         ending = self._under_way[request.run_id] = asyncio.get_running_loop().create_future()
         try:
             run = await self._in_turn(request, declared, refresh, ending)
-            await self._tell(run)
+            await self._publish(run)
             ending.set_result(run)
         finally:
             ending.cancel()
@@ -160,13 +160,13 @@ class CollectorRunner:
                 await self._outbox.send(topics.COLLECT_REQUESTS, wanted.encode(), key=name, partition=0)
 
     async def _run(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> CollectorRun:
-        started, tally, job_id = self._now(), Tally(), next_job_id(request.run_id)
+        started, tally, job_id = self._now(), JobCounts(), next_job_id(request.run_id)
         log.info("collector.begun", collector=declared.name, run_id=request.run_id, refresh=refresh)
         calls = 0
         async with ResourceGauge() as gauge:
             try:
                 await self._collect(request, declared, refresh, tally, job_id)
-                await self._settled()
+                await self._until_stored()
                 found = await patiently(lambda: self._store.query(calls_of_sql(job_id, started)))
                 calls = found.rows[0][0]
             except (StoreError, Overdue) as error:
@@ -187,7 +187,7 @@ class CollectorRunner:
         )
 
     async def _collect(
-        self, request: CollectRequest, declared: Declared, refresh: Refresh, tally: Tally, job_id: str
+        self, request: CollectRequest, declared: Declared, refresh: Refresh, tally: JobCounts, job_id: str
     ) -> None:
         """Plan, and submit as often as the collector's policy allows what failed for a reason that may pass."""
         if request.asked_at < self._since:  # whoever led before may have begun it
@@ -215,7 +215,7 @@ class CollectorRunner:
             finally:
                 await tasks.end(overdue)
 
-    async def _again(self, declared: Declared, tally: Tally, deadline: int) -> list[Any]:
+    async def _again(self, declared: Declared, tally: JobCounts, deadline: int) -> list[Any]:
         """Wait before the next attempt and return its requests; none when there is no next attempt."""
         failed, tally.retry = tally.retry, []
         delay_s = retry_delay_s(declared.retry, tally.attempts, self._chance())
@@ -237,7 +237,7 @@ class CollectorRunner:
         now = self._now()
         return CollectorRun(**told, refresh=refresh, state=state, reason=reason[:2000], started_at=now, ended_at=now)
 
-    async def _tell(self, run: CollectorRun) -> None:
+    async def _publish(self, run: CollectorRun) -> None:
         level = log.info if run.state == "done" else log.warning
         level(
             "collector.ended", **run.model_dump(include={"run_id", "collector", "state", "reason", "calls", "records"})
@@ -245,7 +245,7 @@ class CollectorRunner:
         await self._outbox.send(topics.COLLECT_DONE, run.encode(), key=run.collector)
 
 
-def verdict(tally: Tally) -> tuple[Ending, str]:
+def verdict(tally: JobCounts) -> tuple[Ending, str]:
     """How a run ended: it failed when nothing came of it, or when more stayed unserved for now than is bearable."""
     if tally.fault:
         return "failed", tally.fault

@@ -23,7 +23,7 @@ def hooks(store: Store, quotes: Quotes) -> Mapping[str, Hook]:
         await check_quality(store, at)
 
     async def budget_reset(at: int) -> None:
-        await tell_spending(store, at)
+        await report_spending(store, at)
 
     async def cache_cleanup(at: int) -> None:
         log.info("quotes.forgotten", quotes=quotes.forget_old(at))
@@ -43,7 +43,7 @@ async def check_quality(store: Store, at: int) -> None:
     level("quality.checked", rows={dataset: rows for dataset, rows, *_ in found.rows if rows}, dead_letters=rejected)
 
 
-async def tell_spending(store: Store, at: int) -> None:
+async def report_spending(store: Store, at: int) -> None:
     """Log the cost of the day before `at`: calls and dollars of each provider."""
     found = await patiently(lambda: store.query(spending_sql(at - DAY_MS, at)))
     log.info(

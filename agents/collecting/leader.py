@@ -18,13 +18,13 @@ from streams.collecting.model import Declarations
 from streams.messaging import topics
 from streams.messaging.mailbox import Mailboxes
 from streams.messaging.requester import poll_reports
-from streams.runtime.stored import settled
+from streams.runtime.stored import until_stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents.polling.key_pool import KeyPool
-    from agents.polling.ownership import Ownership
+    from agents.polling.ownership import AccountOwnership
     from agents.polling.quote_cache import Quotes
     from infra.clickhouse import Store
     from infra.settings import Settings
@@ -43,7 +43,7 @@ class Led(Protocol):
     settings: Settings
     pools: Mapping[str, KeyPool]
     outbox: Outbox
-    ownership: Ownership
+    ownership: AccountOwnership
     quotes: Quotes
 
 
@@ -65,7 +65,7 @@ class Leader:
         reports = await self._open.enter_async_context(poll_reports(bootstrap, patient=True))
         planning = RunPlanner(store, worker.settings, worker.pools, worker.ownership.owned)
         self._collector = CollectorRunner(
-            declared.collectors, planning, worker.outbox, store, reports, partial(settled, bootstrap)
+            declared.collectors, planning, worker.outbox, store, reports, partial(until_stored, bootstrap)
         )
         if scheduled(worker.settings):
             self._scheduler = Scheduler(declared, hooks(store, worker.quotes), worker.outbox, store)

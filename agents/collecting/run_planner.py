@@ -106,12 +106,12 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 def availability(pool: KeyPool, now: int) -> Availability:
     """What a key pool's keys still allow."""
-    account, allowance = accounts.settled(pool.account, pool.terms, now), pool.terms.allowance
+    account, allowance = accounts.advanced(pool.account, pool.policy, now), pool.policy.allowance
     left = None
     if allowance:
         left = max(0, allowance.micros - budget.today(account.budget, allowance, now).micros) / budget.MICROS
     usages = {label: key.usage for label, key in account.keys.items()}
-    return Availability(pool.connector, pool.terms.windows, usages, left, pool.price, refusals=account.refusals)
+    return Availability(pool.connector, pool.policy.windows, usages, left, pool.price, refusals=account.refusals)
 
 
 def _open(target: Target, covered: Covered) -> Requirement | None:

@@ -23,7 +23,7 @@ Asked = tuple[Call, Slip]
 
 
 @dataclass(slots=True)
-class Tally:
+class JobCounts:
     """The result of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
 
     `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up: as
@@ -78,7 +78,7 @@ class RunSubmitter:
         self._queues: dict[str, deque[Asked]] = {}
         self._under_way: dict[str, tuple[Job, Slip]] = {}
 
-    async def run(self, asked: Iterable[Asked], inbox: Inbox[PollDone], tally: Tally) -> None:
+    async def run(self, asked: Iterable[Asked], inbox: Inbox[PollDone], tally: JobCounts) -> None:
         """Submit, and return when all has ended. Raises the fault of `inbox`."""
         for call, slip in asked:
             self._queues.setdefault(slip[0], deque()).append((call, slip))

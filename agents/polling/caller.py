@@ -20,7 +20,7 @@ from connectors.scope import Scope
 from infra import clock, telemetry
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
-from streams.accounts.account import Account, Began
+from streams.accounts.account import Account, CallBegan
 from streams.messaging import topics
 from streams.messaging.messages import WORKER, ApiCall, Page, PollRequest, RawMeta, new_id
 from streams.messaging.producer import Outbox
@@ -54,7 +54,7 @@ class _Underway:
     request: PollRequest
     call: Call
     http: Request
-    began: Began
+    began: CallBegan
     weight: float
     usd: float
 
@@ -87,10 +87,10 @@ class Caller:
         """
         before = pool.account
         began = pool.begin(label, new_id(), http.endpoint, weight, self._now())
-        _tell_changes(pool, before)
+        _log_changes(pool, before)
         underway = _Underway(request, call, http, began, weight, pool.usd(http.endpoint))
         try:
-            await self._ledger.reserve(_told(underway), pool.connector.mailbox)
+            await self._ledger.reserve(_report(underway), pool.connector.mailbox)
             verdict, fetched = await self._exchange(pool, underway, within_s)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())
@@ -103,11 +103,11 @@ class Caller:
         """Let the pool learn from the end of a call, and publish it."""
         call, http, ended_at = underway.call, underway.http, self._now()
         scope = pool.covered(_scope_of(verdict), call, http, underway.began.label, ended_at)
-        report = _told(underway, ended_at=ended_at, verdict=verdict, fetched=fetched, scope=scope)
+        report = _report(underway, ended_at=ended_at, verdict=verdict, fetched=fetched, scope=scope)
         before = pool.account
         self._learn(pool, call, http, verdict.refusal, report)
-        _tell_changes(pool, before)
-        await self._ledger.tell(report, topics.mailbox(report.provider))
+        _log_changes(pool, before)
+        await self._ledger.publish(report, topics.mailbox(report.provider))
         if fetched is None:
             return CallResult(verdict.refusal)
         self._heed(pool.connector.name, http.endpoint, fetched)
@@ -163,9 +163,9 @@ class Caller:
         await self._outbox.send(topics.RAW_RESPONSES, result.body, key=key, headers={"meta": meta.encode()})
 
 
-def _tell_changes(pool: KeyPool, before: Account) -> None:
+def _log_changes(pool: KeyPool, before: Account) -> None:
     """Log the changes of breaker and budget that a call made."""
-    name, account, allowance = pool.connector.name, pool.account, pool.terms.allowance
+    name, account, allowance = pool.connector.name, pool.account, pool.policy.allowance
     if account.breaker.state != before.breaker.state:
         level = log.warning if account.breaker.state == "OPEN" else log.info
         level("breaker.changed", provider=name, state=account.breaker.state, failures=account.breaker.failures)
@@ -173,7 +173,7 @@ def _tell_changes(pool: KeyPool, before: Account) -> None:
         log.warning("budget.nearly_spent", provider=name, spent_usd=account.budget.micros / budgets.MICROS)
 
 
-def _told(
+def _report(
     underway: _Underway,
     *,
     ended_at: int | None = None,

@@ -14,9 +14,9 @@ from streams.accounts import account as accounts
 from streams.accounts import breaker as breakers
 from streams.accounts import budget as budgets
 from streams.accounts import quota
-from streams.accounts.account import Account, Began, ProviderPolicy
+from streams.accounts.account import Account, CallBegan, ProviderPolicy
 from streams.accounts.entitlement import REMEMBERED_MS
-from streams.accounts.policy import labels, options, terms
+from streams.accounts.policy import labels, options, policies
 from streams.accounts.quota import Window
 from streams.messaging.outcomes import PollOutcome
 from streams.planning.entitlements import Entitlements
@@ -45,14 +45,14 @@ class Permit:
 
 @dataclass(slots=True)
 class KeyPool:
-    """The keys (label to secret) of one provider, on which terms it is called, and its account so far.
+    """The keys (label to secret) of one provider, the policy it is called by, and its account so far.
 
     `price` in dollars replaces what the connector declares a call to cost.
     """
 
     connector: Connector
     keys: Mapping[str, str]
-    terms: ProviderPolicy = field(default_factory=ProviderPolicy)
+    policy: ProviderPolicy = field(default_factory=ProviderPolicy)
     price: float | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the settings add to requests whose endpoint takes them."""
@@ -66,7 +66,7 @@ class KeyPool:
     """When a key was last answered (ms UTC), by label, endpoint, market and interval."""
 
     def __post_init__(self) -> None:
-        self._paced = paced(self.terms.windows)
+        self._paced = paced(self.policy.windows)
         self.adopt(self.account)
 
     def adopt(self, account: Account) -> None:
@@ -87,22 +87,22 @@ class KeyPool:
         Calls of bulk are spread out, no more than twice as fast as the limit in the long run.
         Raises `NoKey` when there is none: no key configured, all rejected, or none entitled.
         """
-        self.account = accounts.settled(self.account, self.terms, now)
+        self.account = accounts.advanced(self.account, self.policy, now)
         if self._foreign:
-            self.account = accounts.without_in_flight(self.account, self.terms, self._foreign, now)
+            self.account = accounts.without_in_flight(self.account, self.policy, self._foreign, now)
             self._foreign &= accounts.in_flight(self.account)
-        windows = self.terms.windows if urgent else (*self.terms.windows, *self._paced)
+        windows = self.policy.windows if urgent else (*self.policy.windows, *self._paced)
         waits = self._waits(windows, self._entitled(call, http, now), weight, now)
         soonest = min(waits.values())
         label = self._next([label for label, wait in waits.items() if wait == soonest], now)
         permit = Permit(label, soonest, *self._lack(soonest, now))
-        pause = breakers.wait_ms(self.account.breaker, self.terms.policy, now)
+        pause = breakers.wait_ms(self.account.breaker, self.policy.breaker, now)
         pause = PROBE_MS if pause is None else pause
         if pause > soonest:
             permit = Permit(
                 label, pause, PollOutcome.OPEN, f"{self.connector.name} rests after failures for {pause / 1000:.3g} s"
             )
-        allowance, micros = self.terms.allowance, round(self.usd(http.endpoint) * budgets.MICROS)
+        allowance, micros = self.policy.allowance, round(self.usd(http.endpoint) * budgets.MICROS)
         if allowance and not budgets.affords(self.account.budget, allowance, micros, now):
             spent = budgets.exhausted(self.account.budget, allowance, self.connector.name, now)
             permit = Permit(label, max(permit.wait_ms, spent.resets_at - now), PollOutcome.BUDGET_EXHAUSTED, str(spent))
@@ -134,28 +134,28 @@ class KeyPool:
     def _place(label: str, call: Call, http: Request) -> tuple[str, ...]:
         return label, http.endpoint, call.interval or "", *sold_together(call.asset_class)
 
-    def begin(self, label: str, call_id: str, endpoint: str, weight: float, now: int) -> Began:
+    def begin(self, label: str, call_id: str, endpoint: str, weight: float, now: int) -> CallBegan:
         """Record that a call with this key starts."""
         micros = round(self.usd(endpoint) * budgets.MICROS)
-        began = Began(call_id, label, weight, micros, now)
-        self.account = accounts.fold(self.account, began, self.terms)
+        began = CallBegan(call_id, label, weight, micros, now)
+        self.account = accounts.fold(self.account, began, self.policy)
         return began
 
-    def end(self, ended: accounts.Ended) -> None:
+    def end(self, ended: accounts.CallEnded) -> None:
         """Record how the call ended: what it says of the key, and of the provider's health."""
-        self.account = accounts.fold(self.account, ended, self.terms)
+        self.account = accounts.fold(self.account, ended, self.policy)
 
-    def abandon(self, began: Began, now: int) -> None:
+    def abandon(self, began: CallBegan, now: int) -> None:
         """Record that the call will never end."""
-        self.account = accounts.abandoned(self.account, self.terms, began, now)
+        self.account = accounts.abandoned(self.account, self.policy, began, now)
 
     def reset_breaker(self) -> None:
         """Close the breaker by hand."""
-        self.account = accounts.fold(self.account, accounts.BreakerReset(), self.terms)
+        self.account = accounts.fold(self.account, accounts.BreakerReset(), self.policy)
 
     def horizon(self, now: int) -> int:
         """Ms UTC since which calls still count in some window, or toward the day's money."""
-        windows = [*self.terms.windows, *([self.terms.allowance.day] if self.terms.allowance else [])]
+        windows = [*self.policy.windows, *([self.policy.allowance.day] if self.policy.allowance else [])]
         starts = (
             now - quota.ROLLING_MS[window.per] if window.per in quota.ROLLING_MS else quota.window_start(window, now)
             for window in windows
@@ -195,7 +195,7 @@ class KeyPool:
 
         def place(label: str) -> tuple[float, int]:
             key = self.account.keys[label]
-            return -round(quota.left(key.usage, self.terms.windows, now), 6), key.statistics.calls
+            return -round(quota.left(key.usage, self.policy.windows, now), 6), key.statistics.calls
 
         return min(labels, key=place)
 
@@ -206,14 +206,14 @@ class KeyPool:
             return f"no key for {name}: set {name.upper()}_KEYS"
         if all(key.usage.rejected for key in keys.values()):
             return f"{name} rejected every key: {', '.join(keys)}"
-        heavy = next(window for window in self.terms.windows if window.amount(1, weight) > window.calls)
+        heavy = next(window for window in self.policy.windows if window.amount(1, weight) > window.calls)
         limit = f"{heavy.calls:g}/{heavy.per}"
         return f"a call of {name} costs {weight:g} calls, more than {limit}: raise {name.upper()}_LIMITS"
 
 
 def open_key_pools(settings: Settings) -> Mapping[str, KeyPool]:
-    """One key pool per provider, with the keys and on the terms that the settings give it."""
-    agreed = terms(settings)
+    """One key pool per provider, with the keys and the policy that the settings give it."""
+    agreed = policies(settings)
     return {
         name: KeyPool(
             connector, labels(settings, connector), agreed[name], settings.price(name), options(settings, connector)

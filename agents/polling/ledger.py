@@ -35,9 +35,9 @@ class Ledger:
         """Return when it is safe that this call counts. A broker or store that is away is waited for."""
         if self._store is not None:
             await self._kept(call)  # first: so nothing is ever told that a start does not count
-        await self.tell(call, partition)
+        await self.publish(call, partition)
 
-    async def tell(self, call: ApiCall, partition: int) -> None:
+    async def publish(self, call: ApiCall, partition: int) -> None:
         """Publish a call to the components that fold the provider's account."""
         await self._outbox.send(topics.API_CALLS, call.encode(), key=call.provider, partition=partition)
 
@@ -59,9 +59,9 @@ class Ledger:
             try:
                 await self._insert([call for call, _ in batch])
             except Exception as error:  # noqa: BLE001  (whatever it is, every call that waits is told, and none starts)
-                _settle(batch, error)
+                _release(batch, error)
             else:
-                _settle(batch)
+                _release(batch)
             await asyncio.sleep(GAP_S)
         self._writing = None
 
@@ -80,7 +80,7 @@ class Ledger:
                 return
 
 
-def _settle(batch: list[tuple[ApiCall, asyncio.Future[None]]], error: Exception | None = None) -> None:
+def _release(batch: list[tuple[ApiCall, asyncio.Future[None]]], error: Exception | None = None) -> None:
     for _, kept in batch:
         if kept.done():
             continue  # its request was cancelled meanwhile

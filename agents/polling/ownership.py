@@ -22,7 +22,7 @@ from streams.messaging.producer import Outbox
 log = telemetry.get(__name__)
 
 
-class Ownership:
+class AccountOwnership:
     """The providers whose mailboxes are assigned to this worker.
 
     With `counted` the desks know all there is to know from the start: this worker is the only one there can be.

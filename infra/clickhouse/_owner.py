@@ -11,7 +11,7 @@ from infra.clickhouse._errors import StoreOwned, StoreUrlInvalid
 LOCK_FILE = "owner.lock"
 
 
-class Ownership:
+class StoreLock:
     """The exclusive right to open a chDB folder, held until `release()` or the end of the process.
 
     Raises:

@@ -36,7 +36,7 @@ from infra.clickhouse._errors import (
     translated,
 )
 from infra.clickhouse._literal import text
-from infra.clickhouse._owner import Ownership
+from infra.clickhouse._owner import StoreLock
 from infra.clickhouse._url import StoreUrl, parse
 from infra.clickhouse._user_sql import require_reading, require_text
 
@@ -74,7 +74,7 @@ class Store:
     def __init__(self, url: StoreUrl, *, readonly: bool) -> None:
         self._url = url
         self._readonly = readonly
-        self._owner: Ownership | None = None
+        self._owner: StoreLock | None = None
         self._client: Client | None = None
         self._column_types: dict[tuple[str, ...], Sequence[ClickHouseType]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -179,7 +179,7 @@ class Store:
 
     def _connect(self) -> None:
         if self._url.folder:
-            self._owner = Ownership(self._url.folder, create=not self._readonly)
+            self._owner = StoreLock(self._url.folder, create=not self._readonly)
         database = self._url.database
         self._client = self._new_client(database=None)
         with translated(str(self._url)):

@@ -103,7 +103,7 @@ def _bars(call: Call, known: Mapping[str, Instrument], names: Sequence[str]) -> 
             continue
         span = _span(call, known[name])
         bars, more = _some(call, known[name], span.after(stamp) if name == reached else span, left)
-        if rows := [_row(known[name], bar) for bar in call.told(bars)]:
+        if rows := [_row(known[name], bar) for bar in call.with_faults(bars)]:
             found[name] = rows[::-1] if span.backward else rows
             left -= len(rows)
         if more or left <= 0:
@@ -195,10 +195,10 @@ def crypto_snapshots(call: Call) -> Reply:
 
 
 def _latest(
-    call: Call, known: Mapping[str, Instrument], name: str, told: Callable[[Instrument, Quote], Row | None]
+    call: Call, known: Mapping[str, Instrument], name: str, reported: Callable[[Instrument, Quote], Row | None]
 ) -> Row | None:
     quote = call.quote(known[name].symbol) if name in known else None
-    return told(known[name], quote) if quote else None
+    return reported(known[name], quote) if quote else None
 
 
 def _snapshot(instrument: Instrument, quote: Quote) -> Row:
@@ -240,12 +240,12 @@ def _sides(instrument: Instrument, quote: Quote) -> Row:
 
 
 def _latest_of(
-    known: Callable[[], dict[str, Instrument]], word: str, told: Callable[[Instrument, Quote], Row | None]
+    known: Callable[[], dict[str, Instrument]], word: str, reported: Callable[[Instrument, Quote], Row | None]
 ) -> Callable[[Call], Reply]:
     """The handler of `…/latest/trades`, `quotes` or `bars`."""
 
     def latest(call: Call) -> Reply:
-        found = ((name, _latest(call, known(), name, told)) for name in asked_symbols(call))
+        found = ((name, _latest(call, known(), name, reported)) for name in asked_symbols(call))
         return Reply({word: {name: row for name, row in found if row}})
 
     return latest

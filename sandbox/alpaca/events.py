@@ -86,11 +86,11 @@ def _reorganizations_of(call: Call, name: str) -> Iterable[tuple[str, Row]]:
         yield "spin_off", {"id": row_id(name, "spin"), **rates, **days}
 
 
-def _action(name: str, kind: str, when: Mapping[str, date], told: Row) -> Row:
+def _action(name: str, kind: str, when: Mapping[str, date], reported: Row) -> Row:
     number = f"{sum(map(ord, name)) * 7919 % 10**9:09}"
     named = {"old_cusip": number, "new_cusip": number[::-1]} if kind == "reverse_split" else {"cusip": number}
     days = {field: day.isoformat() for field, day in when.items()}
-    return {"id": row_id(name, kind, days["ex_date"]), "symbol": name, **named, **told, **days}
+    return {"id": row_id(name, kind, days["ex_date"]), "symbol": name, **named, **reported, **days}
 
 
 def news(call: Call) -> Reply:

@@ -72,8 +72,8 @@ def global_quote(call: Call) -> Reply:
         values += [row["previous close"], row["change"], row["change percent"]]
         return table(call, (*columns, "changePercent"), [values], "global_quote")
     order = ("symbol", "open", "high", "low", "price", "volume", "latest trading day", "previous close", "change")
-    told = {f"{at:02}. {name}": row[name] for at, name in enumerate((*order, "change percent"), 1)}
-    return Reply({"Global Quote": told})
+    reported = {f"{at:02}. {name}": row[name] for at, name in enumerate((*order, "change percent"), 1)}
+    return Reply({"Global Quote": reported})
 
 
 def _quoted(quote: Quote, unit: float) -> Row:
@@ -100,10 +100,10 @@ def bulk_quotes(call: Call) -> Reply:
         if instrument and (quote := call.quote(instrument.symbol)):
             rows.append(_bulk_row(symbol, quote, 1.7 if sample else pence(instrument)))
     message = "This is an ARTIFICIAL sample response. Please subscribe to a premium plan to unlock the real data."
-    told = {"endpoint": "Realtime Bulk Quotes", "message": message if sample else "success", "data": rows}
+    reported = {"endpoint": "Realtime Bulk Quotes", "message": message if sample else "success", "data": rows}
     if wants_csv(call) and not sample:
         return table(call, list(rows[0]) if rows else ["symbol"], (list(row.values()) for row in rows), "bulk_quotes")
-    return Reply(told)
+    return Reply(reported)
 
 
 def _bulk_row(symbol: str, quote: Quote, unit: float) -> Row:
@@ -140,9 +140,9 @@ def exchange_rate(call: Call) -> Reply:
     named = ("From_Currency Code", "From_Currency Name", "To_Currency Code", "To_Currency Name", "Exchange Rate")
     values = (one, currency_name(one), other, currency_name(other), f"{rates[0]:.8f}", f"{at:%Y-%m-%d %H:%M:%S}", "UTC")
     names = (*named, "Last Refreshed", "Time Zone", "Bid Price", "Ask Price")
-    told = zip(names, (*values, f"{rates[1]:.8f}", f"{rates[2]:.8f}"), strict=True)
+    reported = zip(names, (*values, f"{rates[1]:.8f}", f"{rates[2]:.8f}"), strict=True)
     return Reply(
-        {"Realtime Currency Exchange Rate": {f"{at}. {name}": value for at, (name, value) in enumerate(told, 1)}}
+        {"Realtime Currency Exchange Rate": {f"{at}. {name}": value for at, (name, value) in enumerate(reported, 1)}}
     )
 
 
@@ -193,7 +193,7 @@ def commodity(call: Call) -> Reply:
     step = {"daily": "D", "monthly": "M"}.get(interval)
     if step is None:
         raise invalid_call(call.query["function"])
-    bars = call.told(call.market.daily(symbol, instrument.listed, call.now.date(), call.now))
+    bars = call.with_faults(call.market.daily(symbol, instrument.listed, call.now.date(), call.now))
     values: dict[str, list[float]] = {}
     for bar in bars:
         values.setdefault(str(bar.day) if step == "D" else f"{bar.day:%Y-%m}-01", []).append(bar.close)
@@ -232,27 +232,27 @@ def _symbols_of(ticker: str) -> set[str]:
     return {shares()[ticker].symbol} if ticker in shares() else set()
 
 
-def _article(told: Article) -> Row:
-    label = next((name for bound, name in LABELS if told.sentiment <= bound), "Bullish")
-    tickers = [ticker for symbol in told.symbols for ticker in _tickers_of(symbol)]
+def _article(reported: Article) -> Row:
+    label = next((name for bound, name in LABELS if reported.sentiment <= bound), "Bullish")
+    tickers = [ticker for symbol in reported.symbols for ticker in _tickers_of(symbol)]
     return {
-        "title": told.title,
-        "url": told.url,
-        "time_published": f"{told.at:%Y%m%dT%H%M%S}",
-        "authors": [told.author],
-        "summary": told.summary,
-        "banner_image": told.image,
-        "source": told.publisher,
+        "title": reported.title,
+        "url": reported.url,
+        "time_published": f"{reported.at:%Y%m%dT%H%M%S}",
+        "authors": [reported.author],
+        "summary": reported.summary,
+        "banner_image": reported.image,
+        "source": reported.publisher,
         "category_within_source": "General",
-        "source_domain": told.publisher,
+        "source_domain": reported.publisher,
         "topics": [{"topic": "financial_markets", "relevance_score": "0.846949"}],
-        "overall_sentiment_score": told.sentiment,
+        "overall_sentiment_score": reported.sentiment,
         "overall_sentiment_label": label,
         "ticker_sentiment": [
             {
                 "ticker": ticker,
                 "relevance_score": "1.000000",
-                "ticker_sentiment_score": f"{told.sentiment:.6f}",
+                "ticker_sentiment_score": f"{reported.sentiment:.6f}",
                 "ticker_sentiment_label": label,
             }
             for ticker in tickers

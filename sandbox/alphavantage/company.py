@@ -106,7 +106,7 @@ def _said(call: Call, instrument: Instrument) -> Row:
 def statement(items: Callable[[Period], Row]) -> Callable[[Call], Reply]:
     """`INCOME_STATEMENT`, `BALANCE_SHEET`, `CASH_FLOW`: years and quarters, newest first; `{}` for no company."""
 
-    def told(call: Call) -> Reply:
+    def reported(call: Call) -> Reply:
         instrument = company_of(call)
         if instrument is None:
             return Reply({})
@@ -126,7 +126,7 @@ def statement(items: Callable[[Period], Row]) -> Callable[[Call], Reply]:
             }
         )
 
-    return told
+    return reported
 
 
 def _income(period: Period) -> Row:
@@ -262,9 +262,9 @@ def earnings(call: Call) -> Reply:
     instrument = company_of(call)
     if instrument is None:
         return Reply({})
-    told = [each for each in reports(call.market, instrument.symbol, call.now) if each.eps_actual is not None]
+    reported = [each for each in reports(call.market, instrument.symbol, call.now) if each.eps_actual is not None]
     by_year: dict[int, list[Report]] = {}
-    for each in told:
+    for each in reported:
         by_year.setdefault(each.fiscal_year, []).append(each)
     annual = [
         {
@@ -283,7 +283,7 @@ def earnings(call: Call) -> Reply:
             "surprisePercentage": _text(each.surprise_pct),
             "reportTime": TIMES[each.time_of_day],
         }
-        for each in told
+        for each in reported
     ]
     return Reply({"symbol": call.query["symbol"], "annualEarnings": annual[::-1], "quarterlyEarnings": quarterly[::-1]})
 
@@ -293,29 +293,31 @@ def earnings_estimates(call: Call) -> Reply:
     instrument = company_of(call)
     if instrument is None:
         return Reply({})
-    told = sorted(estimates(call.market, instrument.symbol, call.now), key=lambda each: each.fiscal_date, reverse=True)
-    return Reply({"symbol": call.query["symbol"], "estimates": [_estimate(each) for each in told]})
+    reported = sorted(
+        estimates(call.market, instrument.symbol, call.now), key=lambda each: each.fiscal_date, reverse=True
+    )
+    return Reply({"symbol": call.query["symbol"], "estimates": [_estimate(each) for each in reported]})
 
 
-def _estimate(told: Estimate) -> Row:
+def _estimate(reported: Estimate) -> Row:
     eps = {
-        "average": f"{told.eps_average:.4f}",
-        "high": f"{told.eps_high:.4f}",
-        "low": f"{told.eps_low:.4f}",
-        "analyst_count": f"{told.analysts:.4f}",
-        **{f"average_{days}_days_ago": f"{told.eps_average:.4f}" for days in (7, 30, 60, 90)},
+        "average": f"{reported.eps_average:.4f}",
+        "high": f"{reported.eps_high:.4f}",
+        "low": f"{reported.eps_low:.4f}",
+        "analyst_count": f"{reported.analysts:.4f}",
+        **{f"average_{days}_days_ago": f"{reported.eps_average:.4f}" for days in (7, 30, 60, 90)},
         "revision_up_trailing_7_days": None,
         "revision_down_trailing_7_days": None,
     }
     revenue = {
-        "average": f"{told.revenue_average:.2f}",
-        "high": f"{told.revenue_high:.2f}",
-        "low": f"{told.revenue_low:.2f}",
-        "analyst_count": f"{told.analysts:.2f}",
+        "average": f"{reported.revenue_average:.2f}",
+        "high": f"{reported.revenue_high:.2f}",
+        "low": f"{reported.revenue_low:.2f}",
+        "analyst_count": f"{reported.analysts:.2f}",
     }
     return {
-        "date": told.fiscal_date.isoformat(),
-        "horizon": "fiscal year" if told.label == "FY" else "fiscal quarter",
+        "date": reported.fiscal_date.isoformat(),
+        "horizon": "fiscal year" if reported.label == "FY" else "fiscal quarter",
         **{f"eps_estimate_{name}": value for name, value in eps.items()},
         **{f"revenue_estimate_{name}": value for name, value in revenue.items()},
     }
@@ -373,15 +375,15 @@ def splits(call: Call) -> Reply:
     return listed(call, call.query.get("symbol", ""), dict.fromkeys(("effective_date", "split_factor"), ""), rows)
 
 
-def _of_share(call: Call, told: Callable[[str, datetime], list[Paid]]) -> list[Paid]:
+def _of_share(call: Call, reported: Callable[[str, datetime], list[Paid]]) -> list[Paid]:
     instrument = shares().get(call.query.get("symbol", "").upper())
-    return told(instrument.symbol, call.now)[::-1] if instrument else []
+    return reported(instrument.symbol, call.now)[::-1] if instrument else []
 
 
 def insider_transactions(call: Call) -> Reply:
     """`INSIDER_TRANSACTIONS`: all of them, newest first, without pages."""
     instrument = company_of(call)
-    told = insider_trades(call.market, instrument.symbol, date(2000, 1, 1), call.now.date()) if instrument else []
+    reported = insider_trades(call.market, instrument.symbol, date(2000, 1, 1), call.now.date()) if instrument else []
     return Reply(
         {
             "data": [
@@ -395,7 +397,7 @@ def insider_transactions(call: Call) -> Reply:
                     "shares": f"{abs(each.shares):.1f}",
                     "share_price": str(each.price),
                 }
-                for each in told
+                for each in reported
             ]
         }
     )
@@ -406,19 +408,19 @@ def etf_profile(call: Call) -> Reply:
     instrument = shares().get(call.query.get("symbol", "").upper())
     if instrument is None or instrument.asset_class != "etf":
         return Reply({})
-    told = fund(call.market, instrument.symbol)
+    reported = fund(call.market, instrument.symbol)
     return Reply(
         {
-            "net_assets": str(told.assets),
-            "net_expense_ratio": f"{told.expense_pct / 100:.4f}",
+            "net_assets": str(reported.assets),
+            "net_expense_ratio": f"{reported.expense_pct / 100:.4f}",
             "portfolio_turnover": "n/a",
             "dividend_yield": f"{instrument.dividend_yield:.4f}",
-            "inception_date": told.inception.isoformat(),
+            "inception_date": reported.inception.isoformat(),
             "leveraged": "NO",
-            "sectors": [{"sector": name.upper(), "weight": f"{weight / 100:.3f}"} for name, weight in told.sectors],
+            "sectors": [{"sector": name.upper(), "weight": f"{weight / 100:.3f}"} for name, weight in reported.sectors],
             "holdings": [
                 {"symbol": each.symbol, "description": each.name.upper(), "weight": f"{each.weight_pct / 100:.4f}"}
-                for each in told.holdings
+                for each in reported.holdings
             ],
         }
     )

@@ -85,7 +85,7 @@ def _cut(call: Call, bars: Bars) -> tuple[Bars, str]:
     if size not in ("compact", "full"):
         raise invalid_call(call.query["function"])
     whole = size == "full"
-    return call.told(bars if whole else bars.take(slice(-COMPACT, None))), "Full size" if whole else "Compact"
+    return call.with_faults(bars if whole else bars.take(slice(-COMPACT, None))), "Full size" if whole else "Compact"
 
 
 # -- shares ------------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def _grouped(
 ) -> tuple[Call, Bars]:
     """Longer bars, whose `days` are the last trading days of each."""
     call, bars = _days(call, instrument)
-    return call, call.told(_by_windows(bars, begins))
+    return call, call.with_faults(_by_windows(bars, begins))
 
 
 def _by_windows(bars: Bars, begins: Callable[[NDArray[np.datetime64]], NDArray[np.datetime64]]) -> Bars:
@@ -234,7 +234,7 @@ def fx_longer(begins: Callable[[NDArray[np.datetime64]], NDArray[np.datetime64]]
     """`FX_WEEKLY`, `FX_MONTHLY`: stamped with the last day."""
 
     def series(call: Call) -> Reply:
-        bars = call.told(_by_windows(_all_days(call, _fx_pair(call)), begins))
+        bars = call.with_faults(_by_windows(_all_days(call, _fx_pair(call)), begins))
         head = _fx_head(call, f"Forex {word} Prices (open, high, low, close)")
         head |= {"Last Refreshed": _refreshed(call, bars), "Time Zone": "UTC"}
         return _answer(call, Series(head, f"Time Series FX ({word})", _dates(bars), _prices(bars, 5)))
@@ -263,7 +263,7 @@ def coin(
 
     def series(call: Call) -> Reply:
         bars = _all_days(call, _coin_pair(call))
-        bars = call.told(_by_windows(bars, begins) if begins else bars)
+        bars = call.with_faults(_by_windows(bars, begins) if begins else bars)
         head = _coin_head(call, f"{word} Prices and Volumes for Digital Currency")
         head |= {"Last Refreshed": _refreshed(call, bars), "Time Zone": "UTC"}
         columns = {**_prices(bars, 8), "volume": _texts(bars.volume, 8)}

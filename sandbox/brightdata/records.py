@@ -98,8 +98,8 @@ def _company(call: Call, instrument: Instrument) -> Row:
 
 
 def _fund(call: Call, instrument: Instrument) -> Row:
-    told = fund(call.market, instrument.symbol)
-    return {"summary": told.description, "market_cap": None, "beta": None, "pe_ratio": None}
+    reported = fund(call.market, instrument.symbol)
+    return {"summary": reported.description, "market_cap": None, "beta": None, "pe_ratio": None}
 
 
 def google_news(call: Call, asked: Mapping[str, Any]) -> list[Row]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sandbox.eodhd import company, events
-from sandbox.eodhd.answers import TEXT, BadRequest, checked, dates, number, ticker_not_found, told
+from sandbox.eodhd.answers import TEXT, BadRequest, checked, dates, number, table, ticker_not_found
 from sandbox.eodhd.listings import currency, exchange, find, listings, spelling, ticker, unit
 from sandbox.market.actions import dividend_factors, split_divisors
 from sandbox.market.bars import Bars
@@ -54,14 +54,14 @@ def eod(call: Call) -> Reply:
         raise BadRequest("The selected period is invalid.")
     since, until = dates(call, instrument.listed, call.now.date())
     reach = (call.now - call.plan.history).date() if call.plan.history else since
-    bars = call.told(_daily(call, instrument, max(since, reach), until))
+    bars = call.with_faults(_daily(call, instrument, max(since, reach), until))
     if period != "d" and len(bars):
         bars = bars.grouped((weeks(bars.days) if period == "w" else months(bars.days)).astype(np.int64))
     rows = _eod_rows(call, instrument, bars)
     rows = rows[::-1] if call.query.get("order") == "d" else rows
     if since < reach:
         rows = [row | {"warning": FREE_YEAR} for row in rows] or [{"warning": FREE_YEAR}]
-    return told(call, rows, EOD_NAMES)
+    return table(call, rows, EOD_NAMES)
 
 
 def bulk(call: Call) -> Reply:
@@ -78,9 +78,9 @@ def bulk(call: Call) -> Reply:
         rows = [
             {"code": ticker(each), "exchange_short_name": where} | row
             for each in listed
-            for row in _eod_rows(call, each, call.told(_daily(call, each, day, day)))
+            for row in _eod_rows(call, each, call.with_faults(_daily(call, each, day, day)))
         ]
-        return told(call, rows, {"code": "Code", "exchange_short_name": "Ex"} | EOD_NAMES)
+        return table(call, rows, {"code": "Code", "exchange_short_name": "Ex"} | EOD_NAMES)
     return _bulk_actions(call, where, listed, day, kind)
 
 
@@ -91,7 +91,7 @@ def _bulk_actions(call: Call, where: str, listed: Iterable[Instrument], day: dat
         for each in listed
         for row in find_rows(call, each, day, day)
     ]
-    return told(call, rows, {"code": "Code", "exchange": "Ex", "date": "Date", names.lower(): names})
+    return table(call, rows, {"code": "Code", "exchange": "Ex", "date": "Date", names.lower(): names})
 
 
 def _daily(call: Call, instrument: Instrument, since: date, until: date) -> Bars:
@@ -157,9 +157,9 @@ def intraday(call: Call) -> Reply:
         raise BadRequest(f"The maximum range of {interval} data is {REACH_DAYS[interval]} days.")
     first = max(datetime.fromtimestamp(since, UTC), datetime.combine(SINCE[interval], time(), UTC))
     bars = _intraday_bars(call, instrument, MINUTES[interval], first, datetime.fromtimestamp(until + 1, UTC))
-    rows = [_intraday_row(instrument, bar) for bar in call.told(bars)]
+    rows = [_intraday_row(instrument, bar) for bar in call.with_faults(bars)]
     closing = _closing_rows(instrument, bars, until) if interval == "5m" else []
-    return told(call, sorted(rows + closing, key=lambda row: int(row["timestamp"])), INTRADAY_NAMES)
+    return table(call, sorted(rows + closing, key=lambda row: int(row["timestamp"])), INTRADAY_NAMES)
 
 
 def _intraday_bars(call: Call, instrument: Instrument, step: int, since: datetime, until: datetime) -> Bars:
@@ -190,9 +190,9 @@ def _closing_rows(instrument: Instrument, bars: Bars, until: int) -> list[dict[s
 
 
 def _at(second: int, *prices: float) -> dict[str, Any]:
-    told = {"timestamp": second, "gmtoffset": 0, "datetime": f"{datetime.fromtimestamp(second, UTC):%F %T}"}
+    reported = {"timestamp": second, "gmtoffset": 0, "datetime": f"{datetime.fromtimestamp(second, UTC):%F %T}"}
     rounded = (round(float(np.float32(price)), 6) for price in prices)
-    return told | dict(zip(("open", "high", "low", "close"), rounded, strict=True))
+    return reported | dict(zip(("open", "high", "low", "close"), rounded, strict=True))
 
 
 FROZEN = {
@@ -208,7 +208,7 @@ def live(call: Call) -> Reply:
     more = [name for name in call.query.get("s", "").split(",") if name]
     rows = [_live(call, name) for name in (call.path["symbol"], *more)]
     names = {name: name for name in rows[0]}
-    return told(call, rows, names) if call.query.get("fmt") != "json" else Reply(rows if more else rows[0])
+    return table(call, rows, names) if call.query.get("fmt") != "json" else Reply(rows if more else rows[0])
 
 
 def _live(call: Call, name: str) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def _actions(call: Call, rows: Rows, names: dict[str, str]) -> Reply:
     instrument = find(call.path["symbol"])
     if instrument is None:
         return ticker_not_found()
-    return told(call, rows(call, instrument, *dates(call, instrument.listed, call.now.date())), names)
+    return table(call, rows(call, instrument, *dates(call, instrument.listed, call.now.date())), names)
 
 
 def _dividend_rows(call: Call, instrument: Instrument, since: date, until: date) -> list[dict[str, Any]]:

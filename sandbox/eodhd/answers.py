@@ -27,7 +27,7 @@ def checked(handler: Callable[[Call], Reply]) -> Callable[[Call], Reply]:
     return answer
 
 
-def told(call: Call, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Reply:
+def table(call: Call, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Reply:
     """The rows as asked for: JSON, or CSV with the columns `names` (JSON name to heading), which is the default.
 
     A table in CSV ends with the number of its characters.

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sandbox.eodhd.answers import TEXT, BadRequest, dates, number, ticker_not_found, told
+from sandbox.eodhd.answers import TEXT, BadRequest, dates, number, table, ticker_not_found
 from sandbox.eodhd.listings import COUNTRIES, TYPES, currency, exchange, find, listings, spelling, ticker, venue
 from sandbox.market.analysts import Estimate, Report, estimates, reports
 from sandbox.market.company import company, fund
@@ -109,8 +109,8 @@ def trends(call: Call) -> Reply:
 def trend(call: Call, share: Instrument) -> list[dict[str, Any]]:
     """Estimates of two quarters and two years, later ones first; numbers are text."""
     labels = zip(("0q", "+1q", "0y", "+1y"), estimates(call.market, share.symbol, call.now), strict=False)
-    told = [_estimate(label, estimate) for label, estimate in labels]
-    return sorted(told, key=lambda row: str(row["date"]), reverse=True)
+    reported = [_estimate(label, estimate) for label, estimate in labels]
+    return sorted(reported, key=lambda row: str(row["date"]), reverse=True)
 
 
 def _estimate(label: str, estimate: Estimate) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def symbols(call: Call) -> Reply:
         return Reply("Exchange Not Found.", 404, TEXT)
     rows = [] if call.query.get("delisted") == "1" else [_listing(call, each) for each in listed]
     headings = ("Code", "Name", "Country", "Exchange", "Currency", "Type", "Isin")
-    return told(call, rows, dict(zip(headings, headings, strict=True)))
+    return table(call, rows, dict(zip(headings, headings, strict=True)))
 
 
 def _listing(call: Call, instrument: Instrument) -> dict[str, Any]:

@@ -44,20 +44,20 @@ PREMIUM = (
 def quote(call: Call) -> Reply:
     """`/quote?symbol=`: zeros and nulls for what is not known."""
     instrument = (shares() | pairs() | coins()).get(asked(call, "symbol"))
-    told = call.quote(instrument.symbol) if instrument else None
-    if told is None:
+    reported = call.quote(instrument.symbol) if instrument else None
+    if reported is None:
         return Reply({"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0})
-    change = told.price - told.prev_close
+    change = reported.price - reported.prev_close
     return Reply(
         {
-            "c": told.price,
+            "c": reported.price,
             "d": round(change, 4),
-            "dp": round(100 * change / told.prev_close, 4),
-            "h": told.today.high,
-            "l": told.today.low,
-            "o": told.today.open,
-            "pc": told.prev_close,
-            "t": told.ts // 1000,
+            "dp": round(100 * change / reported.prev_close, 4),
+            "h": reported.today.high,
+            "l": reported.today.low,
+            "o": reported.today.open,
+            "pc": reported.prev_close,
+            "t": reported.ts // 1000,
         }
     )
 
@@ -67,8 +67,8 @@ def forex_rates(call: Call) -> Reply:
     base, rates = call.query.get("base", "EUR"), {}
     for instrument in pairs().values():
         one, other = instrument.symbol.split("/")
-        if base in (one, other) and (told := call.quote(instrument.symbol)):
-            rates[other if base == one else one] = told.price if base == one else round(1 / told.price, 8)
+        if base in (one, other) and (reported := call.quote(instrument.symbol)):
+            rates[other if base == one else one] = reported.price if base == one else round(1 / reported.price, 8)
     return Reply({"base": base, "quote": rates})
 
 
@@ -98,8 +98,8 @@ def _candle(call: Call, known: Mapping[str, Instrument], zone: tzinfo) -> Reply:
     instrument = known.get(symbol)
     if instrument is None or since > until:
         return Reply({"s": "no_data"})
-    told = _minutes if resolution in MINUTES else _days
-    bars = call.told(told(call, instrument, resolution, (since, until), zone))
+    reported = _minutes if resolution in MINUTES else _days
+    bars = call.with_faults(reported(call, instrument, resolution, (since, until), zone))
     if not len(bars):
         return Reply({"s": "no_data"})
     columns = {name: getattr(bars, name).tolist() for name in ("close", "high", "low", "open", "volume")}

@@ -93,8 +93,8 @@ def metric(call: Call) -> Reply:
     instrument = company_of(call)
     if instrument is None:
         return Reply({"metric": {}, "metricType": "all", "series": {}, "symbol": call.query["symbol"]})
-    told = {"metric": metrics(call, instrument), "metricType": "all", "series": series(call, instrument)}
-    return Reply(told | {"symbol": call.query["symbol"]})
+    reported = {"metric": metrics(call, instrument), "metricType": "all", "series": series(call, instrument)}
+    return Reply(reported | {"symbol": call.query["symbol"]})
 
 
 # -- funds -------------------------------------------------------------------------------------------------------------
@@ -105,24 +105,24 @@ def etf_profile(call: Call) -> Reply:
     instrument = shares().get(asked(call, "symbol"))
     if instrument is None or instrument.asset_class != "etf":
         return Reply({"profile": {}, "symbol": call.query["symbol"]})
-    told, price = fund(call.market, instrument.symbol), call.quote(instrument.symbol)
+    reported, price = fund(call.market, instrument.symbol), call.quote(instrument.symbol)
     row = {
         "assetClass": "Equity",
-        "aum": told.assets,
+        "aum": reported.assets,
         "avgVolume": instrument.daily_volume,
-        "cusip": told.cusip,
-        "description": told.description,
+        "cusip": reported.cusip,
+        "description": reported.description,
         "domicile": "US",
-        "etfCompany": told.issuer,
-        "expenseRatio": told.expense_pct,
-        "inceptionDate": told.inception.isoformat(),
-        "investmentSegment": told.category,
-        "isin": told.isin,
-        "name": told.name,
+        "etfCompany": reported.issuer,
+        "expenseRatio": reported.expense_pct,
+        "inceptionDate": reported.inception.isoformat(),
+        "investmentSegment": reported.category,
+        "isin": reported.isin,
+        "name": reported.name,
         "nav": price.price if price else None,
         "navCurrency": instrument.currency,
-        "trackingIndex": f"{told.name} Index",
-        "website": told.website,
+        "trackingIndex": f"{reported.name} Index",
+        "website": reported.website,
     }
     return Reply({"profile": row, "symbol": call.query["symbol"]})
 
@@ -132,28 +132,28 @@ def mutual_fund_profile(call: Call) -> Reply:
     instrument = shares().get(asked(call, "symbol"))
     if instrument is None or instrument.asset_class != "fund":
         return Reply({"profile": {}, "symbol": call.query["symbol"]})
-    told = fund(call.market, instrument.symbol)
+    reported = fund(call.market, instrument.symbol)
     row = {
-        "benchmark": f"{told.name} Index",
+        "benchmark": f"{reported.name} Index",
         "beta": 1.0,
-        "category": told.category,
-        "cusip": told.cusip,
+        "category": reported.category,
+        "cusip": reported.cusip,
         "deferredLoad": 0,
-        "description": told.description,
-        "expenseRatio": told.expense_pct,
+        "description": reported.description,
+        "expenseRatio": reported.expense_pct,
         "fee12b1": 0,
         "frontLoad": 0,
-        "fundFamily": told.issuer.upper(),
-        "inceptionDate": told.inception.isoformat(),
-        "investmentSegment": told.category,
+        "fundFamily": reported.issuer.upper(),
+        "inceptionDate": reported.inception.isoformat(),
+        "investmentSegment": reported.category,
         "iraMinInvestment": 0,
-        "isin": told.isin,
+        "isin": reported.isin,
         "manager": "Example,Sample",
         "maxRedemptionFee": 0,
-        "name": told.name,
+        "name": reported.name,
         "standardMinInvestment": 3000,
         "status": "Open",
-        "totalNav": told.assets,
+        "totalNav": reported.assets,
         "turnover": 8,
     }
     return Reply({"profile": row, "symbol": call.query["symbol"]})
@@ -165,8 +165,8 @@ def mutual_fund_profile(call: Call) -> Reply:
 def earnings(call: Call) -> Reply:
     """`/stock/earnings?symbol=&limit=`: surprises, newest first; the last four on the free plan."""
     instrument = company_of(call)
-    told = reports(call.market, instrument.symbol, call.now) if instrument else []
-    out = [each for each in told if each.eps_actual is not None][::-1]
+    reported = reports(call.market, instrument.symbol, call.now) if instrument else []
+    out = [each for each in reported if each.eps_actual is not None][::-1]
     limit = int(call.query.get("limit", len(out)))
     return Reply(
         [
@@ -215,7 +215,7 @@ def earnings_calendar(call: Call) -> Reply:
 def eps_estimate(call: Call) -> Reply:
     """`/stock/eps-estimate?symbol=&freq=quarterly|annual`: latest period first."""
     instrument, freq = company_of(call), call.query.get("freq", "quarterly")
-    told = estimates(call.market, instrument.symbol, call.now, n=4) if instrument else []
+    reported = estimates(call.market, instrument.symbol, call.now, n=4) if instrument else []
     rows = [
         {
             "epsAvg": each.eps_average,
@@ -226,7 +226,7 @@ def eps_estimate(call: Call) -> Reply:
             "year": each.fiscal_year,
             "quarter": 4 if each.label == "FY" else int(each.label[1]),
         }
-        for each in told
+        for each in reported
         if (each.label == "FY") == (freq == "annual")
     ]
     return Reply({"data": rows[::-1], "freq": freq, "symbol": call.query["symbol"]})
@@ -254,18 +254,18 @@ def recommendation(call: Call) -> Reply:
 def price_target(call: Call) -> Reply:
     """`/stock/price-target?symbol=`; `{}` for what is no company."""
     instrument = company_of(call)
-    told = targets(call.market, instrument.symbol, call.now) if instrument else None
-    if told is None:
+    reported = targets(call.market, instrument.symbol, call.now) if instrument else None
+    if reported is None:
         return Reply({})
     return Reply(
         {
             "lastUpdated": f"{call.now:%Y-%m-%d} 00:00:00",
-            "numberAnalysts": told.analysts,
+            "numberAnalysts": reported.analysts,
             "symbol": call.query["symbol"],
-            "targetHigh": told.high,
-            "targetLow": told.low,
-            "targetMean": told.mean,
-            "targetMedian": told.median,
+            "targetHigh": reported.high,
+            "targetLow": reported.low,
+            "targetMean": reported.mean,
+            "targetMedian": reported.median,
         }
     )
 
@@ -308,21 +308,21 @@ def insider_transactions(call: Call) -> Reply:
     return Reply({"data": [_trade(symbol, each) for _, symbol, each in rows[:MOST_TRADES]], "symbol": name})
 
 
-def _trade(symbol: str, told: InsiderTrade) -> Row:
+def _trade(symbol: str, reported: InsiderTrade) -> Row:
     """`share` is what is held afterwards, `change` the transaction; the id is the filing's."""
     return {
-        "change": told.shares,
+        "change": reported.shares,
         "currency": "",
-        "filingDate": told.filed.isoformat(),
-        "id": told.accession,
-        "isDerivative": told.derivative,
-        "name": told.name,
-        "share": told.shares_after,
+        "filingDate": reported.filed.isoformat(),
+        "id": reported.accession,
+        "isDerivative": reported.derivative,
+        "name": reported.name,
+        "share": reported.shares_after,
         "source": "sec",
         "symbol": symbol,
-        "transactionCode": told.code,
-        "transactionDate": told.transaction_date.isoformat(),
-        "transactionPrice": told.price,
+        "transactionCode": reported.code,
+        "transactionDate": reported.transaction_date.isoformat(),
+        "transactionPrice": reported.price,
     }
 
 
@@ -377,8 +377,8 @@ def company_news(call: Call) -> Reply:
         since = max(since, call.now - timedelta(days=365))
     if instrument is None:
         return Reply([])
-    told = articles(call.market, Request([instrument.symbol], since, min(until, call.now)))
-    return Reply([_article(each, "company", call.query["symbol"]) for each in told])
+    reported = articles(call.market, Request([instrument.symbol], since, min(until, call.now)))
+    return Reply([_article(each, "company", call.query["symbol"]) for each in reported])
 
 
 def market_news(call: Call) -> Reply:
@@ -388,22 +388,22 @@ def market_news(call: Call) -> Reply:
         raise Refused(422, "Wrong category: use general, forex, crypto or merger")
     after = int(call.query.get("minId", 0))
     symbols = [name for name, each in instruments().items() if each.asset_class in CATEGORIES[category]]
-    told = articles(call.market, Request(symbols, call.now - timedelta(days=30), call.now))
-    newest = islice((each for each in told if each.id > after), MARKET_NEWS)
+    reported = articles(call.market, Request(symbols, call.now - timedelta(days=30), call.now))
+    newest = islice((each for each in reported if each.id > after), MARKET_NEWS)
     return Reply([_article(each, category, "") for each in newest])
 
 
-def _article(told: Article, category: str, related: str) -> Row:
+def _article(reported: Article, category: str, related: str) -> Row:
     return {
         "category": category,
-        "datetime": int(told.at.timestamp()),
-        "headline": told.title,
-        "id": told.id,
-        "image": told.image,
+        "datetime": int(reported.at.timestamp()),
+        "headline": reported.title,
+        "id": reported.id,
+        "image": reported.image,
         "related": related,
-        "source": told.publisher,
-        "summary": told.summary,
-        "url": told.url,
+        "source": reported.publisher,
+        "summary": reported.summary,
+        "url": reported.url,
     }
 
 

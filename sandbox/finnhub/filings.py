@@ -58,66 +58,66 @@ def _item(concept: str, label: str, value: float, unit: str = "usd") -> Row:
 
 
 def _income(period: Period) -> Iterator[tuple[str, str, float] | tuple[str, str, float, str]]:
-    told = period.income
-    yield "RevenueFromContractWithCustomerExcludingAssessedTax", "Net sales", told.revenue
-    yield "CostOfGoodsAndServicesSold", "Cost of sales", told.cost_of_revenue
-    yield "GrossProfit", "Gross margin", told.gross_profit
-    yield "ResearchAndDevelopmentExpense", "Research and development", told.research_and_development
-    yield "SellingGeneralAndAdministrativeExpense", "Selling and general", told.selling_general_and_administrative
-    yield "OperatingExpenses", "Total operating expenses", told.operating_expenses
-    yield "OperatingIncomeLoss", "Operating income", told.operating_income
-    yield "InterestExpense", "Interest expense", told.interest_expense
+    reported = period.income
+    yield "RevenueFromContractWithCustomerExcludingAssessedTax", "Net sales", reported.revenue
+    yield "CostOfGoodsAndServicesSold", "Cost of sales", reported.cost_of_revenue
+    yield "GrossProfit", "Gross margin", reported.gross_profit
+    yield "ResearchAndDevelopmentExpense", "Research and development", reported.research_and_development
+    yield "SellingGeneralAndAdministrativeExpense", "Selling and general", reported.selling_general_and_administrative
+    yield "OperatingExpenses", "Total operating expenses", reported.operating_expenses
+    yield "OperatingIncomeLoss", "Operating income", reported.operating_income
+    yield "InterestExpense", "Interest expense", reported.interest_expense
     yield (
         "IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest",
         "Income before provision for income taxes",
-        told.income_before_tax,
+        reported.income_before_tax,
     )
-    yield "IncomeTaxExpenseBenefit", "Provision for income taxes", told.income_tax
-    yield "NetIncomeLoss", "Net income", told.net_income
-    yield "EarningsPerShareBasic", "Basic (in dollars per share)", told.eps_basic, "usd/shares"
-    yield "EarningsPerShareDiluted", "Diluted (in dollars per share)", told.eps_diluted, "usd/shares"
-    yield "WeightedAverageNumberOfSharesOutstandingBasic", "Basic (in shares)", told.shares_basic, "shares"
-    yield "WeightedAverageNumberOfDilutedSharesOutstanding", "Diluted (in shares)", told.shares_diluted, "shares"
+    yield "IncomeTaxExpenseBenefit", "Provision for income taxes", reported.income_tax
+    yield "NetIncomeLoss", "Net income", reported.net_income
+    yield "EarningsPerShareBasic", "Basic (in dollars per share)", reported.eps_basic, "usd/shares"
+    yield "EarningsPerShareDiluted", "Diluted (in dollars per share)", reported.eps_diluted, "usd/shares"
+    yield "WeightedAverageNumberOfSharesOutstandingBasic", "Basic (in shares)", reported.shares_basic, "shares"
+    yield "WeightedAverageNumberOfDilutedSharesOutstanding", "Diluted (in shares)", reported.shares_diluted, "shares"
 
 
 def _balance(period: Period) -> Iterator[tuple[str, str, float]]:
-    told = period.balance
-    yield "CashAndCashEquivalentsAtCarryingValue", "Cash and cash equivalents", told.cash_and_equivalents
-    yield "MarketableSecuritiesCurrent", "Marketable securities", told.short_term_investments
-    yield "AccountsReceivableNetCurrent", "Accounts receivable, net", told.receivables
-    yield "InventoryNet", "Inventories", told.inventory
-    yield "OtherAssetsCurrent", "Other current assets", told.other_current_assets
-    yield "AssetsCurrent", "Total current assets", told.current_assets
-    yield "PropertyPlantAndEquipmentNet", "Property, plant and equipment, net", told.property_plant_equipment
-    yield "OtherAssetsNoncurrent", "Other non-current assets", told.other_non_current_assets
-    yield "Assets", "Total assets", told.total_assets
-    yield "AccountsPayableCurrent", "Accounts payable", told.payables
-    yield "LongTermDebtCurrent", "Term debt", told.short_term_debt
-    yield "OtherLiabilitiesCurrent", "Other current liabilities", told.other_current_liabilities
-    yield "LiabilitiesCurrent", "Total current liabilities", told.current_liabilities
-    yield "LongTermDebtNoncurrent", "Term debt, non-current", told.long_term_debt
-    yield "OtherLiabilitiesNoncurrent", "Other non-current liabilities", told.other_non_current_liabilities
-    yield "Liabilities", "Total liabilities", told.total_liabilities
-    yield "CommonStocksIncludingAdditionalPaidInCapital", "Common stock", told.common_stock
-    yield "RetainedEarningsAccumulatedDeficit", "Retained earnings", told.retained_earnings
-    yield "StockholdersEquity", "Total shareholders' equity", told.total_equity
-    yield "LiabilitiesAndStockholdersEquity", "Total liabilities and equity", told.total_assets
+    reported = period.balance
+    yield "CashAndCashEquivalentsAtCarryingValue", "Cash and cash equivalents", reported.cash_and_equivalents
+    yield "MarketableSecuritiesCurrent", "Marketable securities", reported.short_term_investments
+    yield "AccountsReceivableNetCurrent", "Accounts receivable, net", reported.receivables
+    yield "InventoryNet", "Inventories", reported.inventory
+    yield "OtherAssetsCurrent", "Other current assets", reported.other_current_assets
+    yield "AssetsCurrent", "Total current assets", reported.current_assets
+    yield "PropertyPlantAndEquipmentNet", "Property, plant and equipment, net", reported.property_plant_equipment
+    yield "OtherAssetsNoncurrent", "Other non-current assets", reported.other_non_current_assets
+    yield "Assets", "Total assets", reported.total_assets
+    yield "AccountsPayableCurrent", "Accounts payable", reported.payables
+    yield "LongTermDebtCurrent", "Term debt", reported.short_term_debt
+    yield "OtherLiabilitiesCurrent", "Other current liabilities", reported.other_current_liabilities
+    yield "LiabilitiesCurrent", "Total current liabilities", reported.current_liabilities
+    yield "LongTermDebtNoncurrent", "Term debt, non-current", reported.long_term_debt
+    yield "OtherLiabilitiesNoncurrent", "Other non-current liabilities", reported.other_non_current_liabilities
+    yield "Liabilities", "Total liabilities", reported.total_liabilities
+    yield "CommonStocksIncludingAdditionalPaidInCapital", "Common stock", reported.common_stock
+    yield "RetainedEarningsAccumulatedDeficit", "Retained earnings", reported.retained_earnings
+    yield "StockholdersEquity", "Total shareholders' equity", reported.total_equity
+    yield "LiabilitiesAndStockholdersEquity", "Total liabilities and equity", reported.total_assets
 
 
 def _cash_flow(period: Period) -> Iterator[tuple[str, str, float]]:
     """Payments are positive here, as their concepts have it."""
-    told = period.cash_flow
-    yield "NetIncomeLoss", "Net income", told.net_income
-    yield "DepreciationDepletionAndAmortization", "Depreciation", told.depreciation_and_amortization
-    yield "ShareBasedCompensation", "Share-based compensation expense", told.stock_based_compensation
-    yield "NetCashProvidedByUsedInOperatingActivities", "Cash from operating", told.operating_cash_flow
-    yield "PaymentsToAcquirePropertyPlantAndEquipment", "Payments for equipment", -told.capital_expenditure
-    yield "NetCashProvidedByUsedInInvestingActivities", "Cash from investing", told.investing_cash_flow
-    yield "PaymentsOfDividends", "Payments for dividends", -told.dividends_paid
-    yield "PaymentsForRepurchaseOfCommonStock", "Repurchases of common stock", -told.share_repurchases
-    yield "NetCashProvidedByUsedInFinancingActivities", "Cash from financing", told.financing_cash_flow
+    reported = period.cash_flow
+    yield "NetIncomeLoss", "Net income", reported.net_income
+    yield "DepreciationDepletionAndAmortization", "Depreciation", reported.depreciation_and_amortization
+    yield "ShareBasedCompensation", "Share-based compensation expense", reported.stock_based_compensation
+    yield "NetCashProvidedByUsedInOperatingActivities", "Cash from operating", reported.operating_cash_flow
+    yield "PaymentsToAcquirePropertyPlantAndEquipment", "Payments for equipment", -reported.capital_expenditure
+    yield "NetCashProvidedByUsedInInvestingActivities", "Cash from investing", reported.investing_cash_flow
+    yield "PaymentsOfDividends", "Payments for dividends", -reported.dividends_paid
+    yield "PaymentsForRepurchaseOfCommonStock", "Repurchases of common stock", -reported.share_repurchases
+    yield "NetCashProvidedByUsedInFinancingActivities", "Cash from financing", reported.financing_cash_flow
     yield (
         "CashCashEquivalentsRestrictedCashAndRestrictedCashEquivalentsPeriodIncreaseDecreaseIncludingExchangeRateEffect",
         "Increase in cash",
-        told.net_change_in_cash,
+        reported.net_change_in_cash,
     )

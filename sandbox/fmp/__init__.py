@@ -66,7 +66,7 @@ def daily(call: Call) -> Reply:
         since, until = dates(call, (call.now - USUAL_YEARS).date(), call.now.date())
         reach = (call.now - call.plan.history).date() if call.plan.history else since
         bars = call.market.daily(instrument.symbol, max(since, reach), until, call.now)
-        bars = call.told(_adjusted(call, instrument, bars, kind))
+        bars = call.with_faults(_adjusted(call, instrument, bars, kind))
         rows += [_daily_row(instrument, bar, kind) for bar in bars.take(slice(-MOST_BARS, None))][::-1]
     return Reply(rows)
 
@@ -109,7 +109,7 @@ def intraday(call: Call) -> Reply:
     for instrument in named(call):
         today = call.now.astimezone(EASTERN).date()
         since, until = dates(call, today - USUAL_INTRADAY, today)
-        bars = call.told(_intraday_bars(call, instrument, MINUTES[call.path["interval"]], since, until))
+        bars = call.with_faults(_intraday_bars(call, instrument, MINUTES[call.path["interval"]], since, until))
         rows += [_intraday_row(bar) for bar in bars.take(slice(-MOST_BARS, None))][::-1]
     return Reply(rows)
 

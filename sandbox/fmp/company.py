@@ -161,18 +161,22 @@ def analyst_estimates(call: Call) -> Reply:
     return Reply(page(call, rows, 10, 1000))
 
 
-def _estimate(share: Instrument, told: Estimate) -> dict[str, Any]:
-    averages = {"revenue": told.revenue_average, "ebitda": told.ebitda_average, "netIncome": told.net_income_average}
+def _estimate(share: Instrument, reported: Estimate) -> dict[str, Any]:
+    averages = {
+        "revenue": reported.revenue_average,
+        "ebitda": reported.ebitda_average,
+        "netIncome": reported.net_income_average,
+    }
     spread = {"Low": 0.94, "High": 1.06, "Avg": 1.0}
     return {
         "symbol": spelling(share),
-        "date": told.fiscal_date.isoformat(),
+        "date": reported.fiscal_date.isoformat(),
         **{f"{name}{end}": round(mean * part) for name, mean in averages.items() for end, part in spread.items()},
-        "epsAvg": told.eps_average,
-        "epsHigh": told.eps_high,
-        "epsLow": told.eps_low,
-        "numAnalystsRevenue": told.analysts,
-        "numAnalystsEps": told.analysts,
+        "epsAvg": reported.eps_average,
+        "epsHigh": reported.eps_high,
+        "epsLow": reported.eps_low,
+        "numAnalystsRevenue": reported.analysts,
+        "numAnalystsEps": reported.analysts,
     }
 
 
@@ -241,10 +245,10 @@ def price_target_consensus(call: Call) -> Reply:
     """`/price-target-consensus?symbol=`."""
     rows = []
     for share in shares(call):
-        if told := targets(call.market, share.symbol, call.now):
-            ends = {"targetHigh": told.high, "targetLow": told.low}
+        if reported := targets(call.market, share.symbol, call.now):
+            ends = {"targetHigh": reported.high, "targetLow": reported.low}
             rows.append(
-                {"symbol": spelling(share)} | ends | {"targetConsensus": told.mean, "targetMedian": told.median}
+                {"symbol": spelling(share)} | ends | {"targetConsensus": reported.mean, "targetMedian": reported.median}
             )
     return Reply(rows)
 

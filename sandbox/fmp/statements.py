@@ -52,8 +52,8 @@ def valued(figures: Valued) -> Callable[[Call], Reply]:
         rows = []
         for share, period in _periods(call):
             cap = market_cap(call.market, share.symbol, datetime.combine(period.ends, time(23, 59), UTC))
-            told = {name: value for name, value in head(call, share, period).items() if name in VALUED_HEAD}
-            rows.append(told | (figures(period, cap) if cap else {}))
+            reported = {name: value for name, value in head(call, share, period).items() if name in VALUED_HEAD}
+            rows.append(reported | (figures(period, cap) if cap else {}))
         return Reply(rows)
 
     return answer
@@ -67,8 +67,8 @@ def valued_now(figures: Valued) -> Callable[[Call], Reply]:
         for share in shares(call):
             year, cap = ttm(call.market, share.symbol, call.now), market_cap(call.market, share.symbol, call.now)
             if year and cap:
-                told = {f"{name}TTM": value for name, value in figures(year, cap).items() if name != "marketCap"}
-                rows.append({"symbol": spelling(share), "marketCap": cap} | told)
+                reported = {f"{name}TTM": value for name, value in figures(year, cap).items() if name != "marketCap"}
+                rows.append({"symbol": spelling(share), "marketCap": cap} | reported)
         return Reply(rows)
 
     return answer
@@ -83,9 +83,11 @@ def _periods(call: Call) -> list[tuple[Instrument, Period]]:
         raise BadRequest("Query Error: Invalid or missing query parameter - period")
     found = []
     for share in shares(call):
-        told = years if asked in ("annual", "FY") else quarters
+        reported = years if asked in ("annual", "FY") else quarters
         periods = [
-            each for each in told(call.market, share.symbol, call.now) if asked not in QUARTERS or each.label == asked
+            each
+            for each in reported(call.market, share.symbol, call.now)
+            if asked not in QUARTERS or each.label == asked
         ]
         found += [(share, period) for period in reversed(periods)]
     return found[:limit]
@@ -110,40 +112,40 @@ def head(call: Call, share: Instrument, period: Period) -> dict[str, Any]:
 
 def income(period: Period) -> dict[str, Any]:
     """The income statement."""
-    told = period.income
-    selling = told.selling_general_and_administrative
+    reported = period.income
+    selling = reported.selling_general_and_administrative
     return {
-        "revenue": told.revenue,
-        "costOfRevenue": told.cost_of_revenue,
-        "grossProfit": told.gross_profit,
-        "researchAndDevelopmentExpenses": told.research_and_development,
+        "revenue": reported.revenue,
+        "costOfRevenue": reported.cost_of_revenue,
+        "grossProfit": reported.gross_profit,
+        "researchAndDevelopmentExpenses": reported.research_and_development,
         "generalAndAdministrativeExpenses": selling // 3,
         "sellingAndMarketingExpenses": selling - selling // 3,
         "sellingGeneralAndAdministrativeExpenses": selling,
         "otherExpenses": 0,
-        "operatingExpenses": told.operating_expenses,
-        "costAndExpenses": told.cost_of_revenue + told.operating_expenses,
-        "netInterestIncome": -told.interest_expense,
+        "operatingExpenses": reported.operating_expenses,
+        "costAndExpenses": reported.cost_of_revenue + reported.operating_expenses,
+        "netInterestIncome": -reported.interest_expense,
         "interestIncome": 0,
-        "interestExpense": told.interest_expense,
-        "depreciationAndAmortization": told.depreciation_and_amortization,
-        "ebitda": told.ebitda,
-        "ebit": told.operating_income,
+        "interestExpense": reported.interest_expense,
+        "depreciationAndAmortization": reported.depreciation_and_amortization,
+        "ebitda": reported.ebitda,
+        "ebit": reported.operating_income,
         "nonOperatingIncomeExcludingInterest": 0,
-        "operatingIncome": told.operating_income,
-        "totalOtherIncomeExpensesNet": -told.interest_expense,
-        "incomeBeforeTax": told.income_before_tax,
-        "incomeTaxExpense": told.income_tax,
-        "netIncomeFromContinuingOperations": told.net_income,
+        "operatingIncome": reported.operating_income,
+        "totalOtherIncomeExpensesNet": -reported.interest_expense,
+        "incomeBeforeTax": reported.income_before_tax,
+        "incomeTaxExpense": reported.income_tax,
+        "netIncomeFromContinuingOperations": reported.net_income,
         "netIncomeFromDiscontinuedOperations": 0,
         "otherAdjustmentsToNetIncome": 0,
-        "netIncome": told.net_income,
+        "netIncome": reported.net_income,
         "netIncomeDeductions": 0,
-        "bottomLineNetIncome": told.net_income,
-        "eps": told.eps_basic,
-        "epsDiluted": told.eps_diluted,
-        "weightedAverageShsOut": told.shares_basic,
-        "weightedAverageShsOutDil": told.shares_diluted,
+        "bottomLineNetIncome": reported.net_income,
+        "eps": reported.eps_basic,
+        "epsDiluted": reported.eps_diluted,
+        "weightedAverageShsOut": reported.shares_basic,
+        "weightedAverageShsOutDil": reported.shares_diluted,
     }
 
 
@@ -169,74 +171,74 @@ NOT_KEPT = (
 
 def balance(period: Period) -> dict[str, Any]:
     """The balance sheet."""
-    told = period.balance
+    reported = period.balance
     return {
         **dict.fromkeys(NOT_KEPT, 0),
-        "cashAndCashEquivalents": told.cash_and_equivalents,
-        "shortTermInvestments": told.short_term_investments,
-        "cashAndShortTermInvestments": told.cash_and_equivalents + told.short_term_investments,
-        "netReceivables": told.receivables,
-        "accountsReceivables": told.receivables,
-        "inventory": told.inventory,
-        "otherCurrentAssets": told.other_current_assets,
-        "totalCurrentAssets": told.current_assets,
-        "propertyPlantEquipmentNet": told.property_plant_equipment,
-        "otherNonCurrentAssets": told.other_non_current_assets,
-        "totalNonCurrentAssets": told.non_current_assets,
-        "totalAssets": told.total_assets,
-        "totalPayables": told.payables,
-        "accountPayables": told.payables,
-        "shortTermDebt": told.short_term_debt,
-        "otherCurrentLiabilities": told.other_current_liabilities,
-        "totalCurrentLiabilities": told.current_liabilities,
-        "longTermDebt": told.long_term_debt,
-        "otherNonCurrentLiabilities": told.other_non_current_liabilities,
-        "totalNonCurrentLiabilities": told.non_current_liabilities,
-        "totalLiabilities": told.total_liabilities,
-        "commonStock": told.common_stock,
-        "retainedEarnings": told.retained_earnings,
-        "totalStockholdersEquity": told.total_equity,
-        "totalEquity": told.total_equity,
-        "totalLiabilitiesAndTotalEquity": told.total_assets,
-        "totalInvestments": told.short_term_investments,
-        "totalDebt": told.total_debt,
-        "netDebt": told.total_debt - told.cash_and_equivalents,
+        "cashAndCashEquivalents": reported.cash_and_equivalents,
+        "shortTermInvestments": reported.short_term_investments,
+        "cashAndShortTermInvestments": reported.cash_and_equivalents + reported.short_term_investments,
+        "netReceivables": reported.receivables,
+        "accountsReceivables": reported.receivables,
+        "inventory": reported.inventory,
+        "otherCurrentAssets": reported.other_current_assets,
+        "totalCurrentAssets": reported.current_assets,
+        "propertyPlantEquipmentNet": reported.property_plant_equipment,
+        "otherNonCurrentAssets": reported.other_non_current_assets,
+        "totalNonCurrentAssets": reported.non_current_assets,
+        "totalAssets": reported.total_assets,
+        "totalPayables": reported.payables,
+        "accountPayables": reported.payables,
+        "shortTermDebt": reported.short_term_debt,
+        "otherCurrentLiabilities": reported.other_current_liabilities,
+        "totalCurrentLiabilities": reported.current_liabilities,
+        "longTermDebt": reported.long_term_debt,
+        "otherNonCurrentLiabilities": reported.other_non_current_liabilities,
+        "totalNonCurrentLiabilities": reported.non_current_liabilities,
+        "totalLiabilities": reported.total_liabilities,
+        "commonStock": reported.common_stock,
+        "retainedEarnings": reported.retained_earnings,
+        "totalStockholdersEquity": reported.total_equity,
+        "totalEquity": reported.total_equity,
+        "totalLiabilitiesAndTotalEquity": reported.total_assets,
+        "totalInvestments": reported.short_term_investments,
+        "totalDebt": reported.total_debt,
+        "netDebt": reported.total_debt - reported.cash_and_equivalents,
     }
 
 
 def cash_flow(period: Period) -> dict[str, Any]:
     """The cash flow; outflows are negative."""
-    told = period.cash_flow
+    reported = period.cash_flow
     return {
-        "netIncome": told.net_income,
-        "depreciationAndAmortization": told.depreciation_and_amortization,
+        "netIncome": reported.net_income,
+        "depreciationAndAmortization": reported.depreciation_and_amortization,
         "deferredIncomeTax": 0,
-        "stockBasedCompensation": told.stock_based_compensation,
-        "changeInWorkingCapital": told.change_in_working_capital,
+        "stockBasedCompensation": reported.stock_based_compensation,
+        "changeInWorkingCapital": reported.change_in_working_capital,
         "otherNonCashItems": 0,
-        "netCashProvidedByOperatingActivities": told.operating_cash_flow,
-        "investmentsInPropertyPlantAndEquipment": told.capital_expenditure,
+        "netCashProvidedByOperatingActivities": reported.operating_cash_flow,
+        "investmentsInPropertyPlantAndEquipment": reported.capital_expenditure,
         "acquisitionsNet": 0,
-        "otherInvestingActivities": told.other_investing,
-        "netCashProvidedByInvestingActivities": told.investing_cash_flow,
-        "netDebtIssuance": told.debt_issued,
-        "netStockIssuance": told.stock_issued + told.share_repurchases,
-        "netCommonStockIssuance": told.stock_issued + told.share_repurchases,
-        "commonStockIssuance": told.stock_issued,
-        "commonStockRepurchased": told.share_repurchases,
+        "otherInvestingActivities": reported.other_investing,
+        "netCashProvidedByInvestingActivities": reported.investing_cash_flow,
+        "netDebtIssuance": reported.debt_issued,
+        "netStockIssuance": reported.stock_issued + reported.share_repurchases,
+        "netCommonStockIssuance": reported.stock_issued + reported.share_repurchases,
+        "commonStockIssuance": reported.stock_issued,
+        "commonStockRepurchased": reported.share_repurchases,
         "netPreferredStockIssuance": 0,
-        "netDividendsPaid": told.dividends_paid,
-        "commonDividendsPaid": told.dividends_paid,
+        "netDividendsPaid": reported.dividends_paid,
+        "commonDividendsPaid": reported.dividends_paid,
         "preferredDividendsPaid": 0,
         "otherFinancingActivities": 0,
-        "netCashProvidedByFinancingActivities": told.financing_cash_flow,
+        "netCashProvidedByFinancingActivities": reported.financing_cash_flow,
         "effectOfForexChangesOnCash": 0,
-        "netChangeInCash": told.net_change_in_cash,
-        "cashAtEndOfPeriod": told.cash_at_end,
-        "cashAtBeginningOfPeriod": told.cash_at_beginning,
-        "operatingCashFlow": told.operating_cash_flow,
-        "capitalExpenditure": told.capital_expenditure,
-        "freeCashFlow": told.free_cash_flow,
+        "netChangeInCash": reported.net_change_in_cash,
+        "cashAtEndOfPeriod": reported.cash_at_end,
+        "cashAtBeginningOfPeriod": reported.cash_at_beginning,
+        "operatingCashFlow": reported.operating_cash_flow,
+        "capitalExpenditure": reported.capital_expenditure,
+        "freeCashFlow": reported.free_cash_flow,
         "incomeTaxesPaid": period.income.income_tax,
         "interestPaid": period.income.interest_expense,
     }

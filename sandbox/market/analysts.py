@@ -108,15 +108,15 @@ def reports(market: Market, symbol: str, asof: datetime, ahead: int = 4, since: 
     """Every report from `since` on, oldest first, and the next `ahead` announced ones without results."""
     today = asof.astimezone(UTC).date()
     first, last = max(since, date(2, 1, 1)) - LONGEST_WAIT, today + (ahead + 1) * LONGEST_QUARTER
-    told: list[Report] = []
+    reported: list[Report] = []
     for ends in fiscal_dates(market, symbol, first, last):
         if releases(market, symbol, ends)[0] >= since:
             report = _report(market, symbol, quarter(market, symbol, ends), asof)
             ahead -= report.at > asof
             if ahead < 0:
                 break
-            told.append(report)
-    return told
+            reported.append(report)
+    return reported
 
 
 def estimates(market: Market, symbol: str, asof: datetime, n: int = 2) -> list[Estimate]:

@@ -68,7 +68,7 @@ def aggregates(call: Call) -> Reply:
         start, end = grid.start(max(since, reach)), grid.end(until)
         reading = Reading(instrument, grid, start, end, limit, backward)
         page = read(call.market, reading, call.now, lambda bars: _adjusted(call, instrument, bars, asked))
-    rows = [_row(bar) for bar in call.told(page.bars)]
+    rows = [_row(bar) for bar in call.with_faults(page.bars)]
     if instrument and instrument.asset_class == "index":  # nobody trades an index itself
         rows = [{name: row[name] for name in "ochlt"} for row in rows]
     body = _listed(call, rows[::-1] if backward else rows, asked)
@@ -86,7 +86,7 @@ def previous_close(call: Call) -> Reply:
     if instrument := tickers().get(ticker):
         yesterday = call.now.astimezone(_zone(instrument)).date() - timedelta(days=1)
         bars = call.market.daily(instrument.symbol, yesterday - timedelta(days=12), yesterday, call.now)
-        last = call.told(_adjusted(call, instrument, bars.take(slice(-1, None)), call.query))
+        last = call.with_faults(_adjusted(call, instrument, bars.take(slice(-1, None)), call.query))
         rows = [{"T": ticker} | _row(bar, _closing(instrument, bar.day)) for bar in last]
     return Reply(_listed(call, rows, call.query) | {"ticker": ticker, "count": len(rows)})
 
@@ -99,7 +99,7 @@ def grouped_daily(call: Call) -> Reply:
     for ticker, instrument in tickers().items():
         if instrument.asset_class in MARKETS[market]:
             bars = call.market.daily(instrument.symbol, day, day, call.now)
-            bars = call.told(_adjusted(call, instrument, bars, call.query))
+            bars = call.with_faults(_adjusted(call, instrument, bars, call.query))
             rows += [{"T": ticker} | _row(bar, _closing(instrument, day)) for bar in bars]
     return Reply(_listed(call, rows, call.query))
 
@@ -109,7 +109,7 @@ def open_close(call: Call) -> Reply:
     ticker, day = call.path["ticker"], asked_day(call.path["date"])
     if instrument := tickers().get(ticker):
         bars = call.market.daily(instrument.symbol, day, day, call.now)
-        for bar in call.told(_adjusted(call, instrument, bars, call.query)):
+        for bar in call.with_faults(_adjusted(call, instrument, bars, call.query)):
             prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
             beyond = {"afterHours": bar.close, "preMarket": bar.open}
             head = {"status": "OK", "from": day.isoformat(), "symbol": ticker}
@@ -248,7 +248,7 @@ def last_quote(call: Call) -> Reply:
     return _last(call, lambda quote: {**_nbbo(quote), "X": 11})
 
 
-def _last(call: Call, told: Callable[[Quote], dict[str, Any]]) -> Reply:
+def _last(call: Call, reported: Callable[[Quote], dict[str, Any]]) -> Reply:
     ticker = call.path["ticker"]
     instrument = tickers().get(ticker)
     quote = call.quote(instrument.symbol) if instrument else None
@@ -257,7 +257,7 @@ def _last(call: Call, told: Callable[[Quote], dict[str, Any]]) -> Reply:
     stamp = quote.ts * NS
     where = {"x": EXCHANGES.get(instrument.exchange, 4), "z": 3, "T": ticker, "i": str(quote.today.trades)}
     when = {"t": stamp + 310_617, "y": stamp, "f": stamp + 205_000, "q": quote.today.trades}
-    return Reply({"results": told(quote) | where | when, "status": "OK", "request_id": request_id(call)})
+    return Reply({"results": reported(quote) | where | when, "status": "OK", "request_id": request_id(call)})
 
 
 def last_crypto_trade(call: Call) -> Reply:
@@ -274,14 +274,14 @@ def last_currency_quote(call: Call) -> Reply:
     return _last_of_pair(call, name, lambda quote: {"ask": quote.ask, "bid": quote.bid, "exchange": 48})
 
 
-def _last_of_pair(call: Call, symbol: str, told: Callable[[Quote], dict[str, Any]]) -> Reply:
+def _last_of_pair(call: Call, symbol: str, reported: Callable[[Quote], dict[str, Any]]) -> Reply:
     try:
         quote = call.quote(symbol)
     except UnknownInstrument:
         quote = None
     if quote is None:
         return not_found(call, "Data not found.")
-    last = told(quote) | {"timestamp": quote.ts}
+    last = reported(quote) | {"timestamp": quote.ts}
     return Reply({"status": "success", "request_id": request_id(call), "symbol": symbol, "last": last})
 
 

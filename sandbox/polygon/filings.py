@@ -129,13 +129,13 @@ def _equities(names: str | None) -> list[str]:
 
 def _rows(call: Call, ticker: str, items: Items, timeframe: str | None) -> Iterator[Row]:
     last = ttm(call.market, ticker, call.now)
-    told: dict[str, Sequence[Period]] = {
+    reported: dict[str, Sequence[Period]] = {
         "quarterly": quarters(call.market, ticker, call.now),
         "annual": years(call.market, ticker, call.now),
         "trailing_twelve_months": [last] if last and items is not balance else [],
     }
     who = company(call.market, ticker)
-    for name, periods in told.items():
+    for name, periods in reported.items():
         for period in periods if timeframe in (None, name) else ():
             if period.ends.year >= FIRST_YEAR:
                 yield {

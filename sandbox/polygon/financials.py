@@ -38,12 +38,12 @@ def financials(call: Call) -> Reply:
 def _filings(call: Call, ticker: str, timeframe: str | None) -> Iterator[Row]:
     symbol = tickers()[ticker].symbol
     who, last = company(call.market, symbol), ttm(call.market, symbol, call.now)
-    told = {
+    reported = {
         "annual": years(call.market, symbol, call.now),
         "quarterly": quarters(call.market, symbol, call.now),
         "ttm": [last] if last else [],
     }
-    for name, periods in told.items():
+    for name, periods in reported.items():
         if timeframe in (None, name):
             for period in periods:
                 if period.ends.year >= FIRST_YEAR:
@@ -75,9 +75,9 @@ def _filing(call: Call, ticker: str, who: Company, timeframe: str, period: Perio
     return row
 
 
-def _items(told: Iterator[Item] | list[Item]) -> Row:
+def _items(reported: Iterator[Item] | list[Item]) -> Row:
     found = {}
-    for name, value, order, *unit in told:
+    for name, value, order, *unit in reported:
         label = name.replace("_", " ").title()
         found[name] = {"label": label, "value": value, "unit": unit[0] if unit else "USD", "order": order}
     return found

@@ -122,8 +122,12 @@ def ticker_details(call: Call) -> Reply:
     if instrument.asset_class == "equity":
         row |= _company(call, instrument)
     elif instrument.asset_class == "etf":
-        told = fund(call.market, instrument.symbol)
-        row |= {"description": told.description, "homepage_url": told.website, "list_date": told.inception.isoformat()}
+        reported = fund(call.market, instrument.symbol)
+        row |= {
+            "description": reported.description,
+            "homepage_url": reported.website,
+            "list_date": reported.inception.isoformat(),
+        }
     return Reply({"results": row, "status": "OK", "request_id": request_id(call)})
 
 
@@ -179,27 +183,27 @@ def _published(asked: dict[str, str], bound: str, default: datetime, seconds: in
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) + timedelta(seconds=seconds)
 
 
-def _article(told: Article) -> Row:
+def _article(reported: Article) -> Row:
     spelled = {found.symbol: name for name, found in tickers().items()}
-    names = [spelled[symbol] for symbol in told.symbols if symbol in spelled]
-    host = "/".join(told.url.split("/")[:3])
-    mood = "positive" if told.sentiment > 0.15 else "negative" if told.sentiment < -0.15 else "neutral"
+    names = [spelled[symbol] for symbol in reported.symbols if symbol in spelled]
+    host = "/".join(reported.url.split("/")[:3])
+    mood = "positive" if reported.sentiment > 0.15 else "negative" if reported.sentiment < -0.15 else "neutral"
     return {
-        "id": f"{told.id:064x}",
+        "id": f"{reported.id:064x}",
         "publisher": {
-            "name": told.publisher,
+            "name": reported.publisher,
             "homepage_url": f"{host}/",
             "logo_url": f"{host}/logo.svg",
             "favicon_url": f"{host}/favicon.ico",
         },
-        "title": told.title,
-        "author": told.author,
-        "published_utc": f"{told.at:%Y-%m-%dT%H:%M:%SZ}",
-        "article_url": told.url,
+        "title": reported.title,
+        "author": reported.author,
+        "published_utc": f"{reported.at:%Y-%m-%dT%H:%M:%SZ}",
+        "article_url": reported.url,
         "tickers": names,
-        "amp_url": f"{told.url}/amp",
-        "image_url": told.image,
-        "description": told.summary,
+        "amp_url": f"{reported.url}/amp",
+        "image_url": reported.image,
+        "description": reported.summary,
         "keywords": ["markets"],
-        "insights": [{"ticker": name, "sentiment": mood, "sentiment_reasoning": told.summary} for name in names],
+        "insights": [{"ticker": name, "sentiment": mood, "sentiment_reasoning": reported.summary} for name in names],
     }

@@ -50,13 +50,13 @@ class CallLog:
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """`{provider: {key label: {received, accepted, refused, endpoints: {endpoint: {…}}}}}`."""
-        told: dict[str, dict[str, Any]] = {}
+        reported: dict[str, dict[str, Any]] = {}
         for (provider, key, endpoint, outcome), n in sorted(self._counts.items()):
-            of_key = told.setdefault(provider, {}).setdefault(key, {**_NONE, "endpoints": {}})
+            of_key = reported.setdefault(provider, {}).setdefault(key, {**_NONE, "endpoints": {}})
             for counts in (of_key, of_key["endpoints"].setdefault(endpoint, dict(_NONE))):
                 counts["received"] += n
                 counts[outcome] += n
-        return told
+        return reported
 
     def log_as_json(self, last: int) -> list[dict[str, Any]]:
         """The newest `last` calls, oldest first."""

@@ -76,8 +76,8 @@ def add_routes(app: web.Application, sandbox: Steered) -> None:
 
     async def misbehave(request: web.Request) -> web.Response:
         try:
-            told = orjson.loads(await request.read())
-            orders = [Fault.from_json(order) for order in (told if isinstance(told, list) else [told])]
+            reported = orjson.loads(await request.read())
+            orders = [Fault.from_json(order) for order in (reported if isinstance(reported, list) else [reported])]
         except (InvalidFault, orjson.JSONDecodeError) as error:
             return _json({"error": str(error)}, status=400)
         sandbox.misbehave(*orders)

@@ -49,16 +49,16 @@ def page(market: Market, asked: Request, limit: int, mark: str = "") -> tuple[li
     Raises:
         ValueError: the mark is none.
     """
-    told = 0
+    reported = 0
     if mark:
-        second, told = (int(part) for part in mark.split("."))
+        second, reported = (int(part) for part in mark.split("."))
         at = datetime.fromtimestamp(second, UTC)
         ends = (asked.since, at + SECOND) if asked.backward else (at, asked.until)
         asked = Request(asked.symbols, *ends, asked.backward)
-    found = list(islice(articles(market, asked), told, told + limit + 1))
+    found = list(islice(articles(market, asked), reported, reported + limit + 1))
     if len(found) <= limit:
         return found, ""
     found.pop()
     last = found[-1].at
-    same = sum(article.at == last for article in found) + (told if mark and last == at else 0)
+    same = sum(article.at == last for article in found) + (reported if mark and last == at else 0)
     return found, f"{int(last.timestamp())}.{same}"

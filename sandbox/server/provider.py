@@ -44,7 +44,7 @@ class Call:
     plan: Plan = field(default_factory=Plan)
     spoil: Callable[[Bars], Bars] | None = None
 
-    def told(self, bars: Bars) -> Bars:
+    def with_faults(self, bars: Bars) -> Bars:
         """The bars to render: the truth, unless a fault falsifies them. Every handler passes its bars here."""
         return self.spoil(bars) if self.spoil else bars
 

@@ -139,7 +139,7 @@ def _result(call: Call, asked: Chart) -> dict[str, Any]:
     quote = call.market.quote(asked.instrument.symbol, call.now)
     if quote is None:
         raise ChartError(404, UNKNOWN)
-    bars = call.told(_minutes(call, asked, quote) if asked.by_minutes else _days(call, asked, quote))
+    bars = call.with_faults(_minutes(call, asked, quote) if asked.by_minutes else _days(call, asked, quote))
     columns = _columns(call, asked, bars)
     adjusted = columns.pop("adjclose")
     result: dict[str, Any] = {"meta": _meta(call, asked, quote, bars)}
@@ -253,8 +253,8 @@ def _events(call: Call, asked: Chart) -> dict[str, dict[str, Any]]:
     for split in splits if "split" in wanted else ():
         stamp, (new, old) = _opening(asked.instrument, split.ex_date), split.ratio.as_integer_ratio()
         if asked.since.timestamp() <= stamp <= asked.until.timestamp():
-            told = {"date": stamp, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
-            events.setdefault("splits", {})[str(stamp)] = told
+            reported = {"date": stamp, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
+            events.setdefault("splits", {})[str(stamp)] = reported
     return events
 
 
@@ -341,8 +341,8 @@ def quotes(call: Call) -> Reply:
     if not has_crumb(call):
         return unauthorized("Invalid Crumb")
     symbols = [symbol for symbol in call.query.get("symbols", "").split(",") if symbol]
-    told = [_quote(call, symbol, listings()[symbol]) for symbol in symbols if symbol in listings()]
-    return Reply({"quoteResponse": {"result": [row for row in told if row], "error": None}}, content_type=JSON)
+    reported = [_quote(call, symbol, listings()[symbol]) for symbol in symbols if symbol in listings()]
+    return Reply({"quoteResponse": {"result": [row for row in reported if row], "error": None}}, content_type=JSON)
 
 
 def _quote(call: Call, symbol: str, instrument: Instrument) -> dict[str, Any] | None:

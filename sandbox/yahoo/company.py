@@ -43,8 +43,8 @@ def summary(call: Call) -> Reply:
         return _not_found(f"Quote not found for symbol: {symbol}")
     quote = call.quote(instrument.symbol)
     writers = {name: write for name in asked if (write := MODULES.get(name))}
-    told = {name: write(call, instrument, quote) for name, write in writers.items()} if quote else {}
-    modules = {name: module for name, module in told.items() if module}
+    reported = {name: write(call, instrument, quote) for name, write in writers.items()} if quote else {}
+    modules = {name: module for name, module in reported.items() if module}
     if not modules:
         return _not_found(f"No fundamentals data found for any of the summaryTypes={','.join(asked)}")
     return Reply({"quoteSummary": {"result": [modules], "error": None}}, content_type=JSON)
@@ -312,34 +312,34 @@ def _earnings_trend(call: Call, instrument: Instrument, _: Quote) -> Module | No
     return {"trend": [_trend(instrument, period, each) for period, each in coming], "maxAge": 1}
 
 
-def _trend(share: Instrument, period: str, told: Estimate) -> Module:
-    growth = told.eps_average / told.eps_year_ago - 1 if told.eps_year_ago else None
+def _trend(share: Instrument, period: str, reported: Estimate) -> Module:
+    growth = reported.eps_average / reported.eps_year_ago - 1 if reported.eps_year_ago else None
     return {
         "maxAge": 1,
         "period": period,
-        "endDate": told.fiscal_date.isoformat(),
+        "endDate": reported.fiscal_date.isoformat(),
         "growth": growth,
         "earningsEstimate": {
-            "avg": told.eps_average,
-            "low": told.eps_low,
-            "high": told.eps_high,
-            "yearAgoEps": told.eps_year_ago,
-            "numberOfAnalysts": told.analysts,
+            "avg": reported.eps_average,
+            "low": reported.eps_low,
+            "high": reported.eps_high,
+            "yearAgoEps": reported.eps_year_ago,
+            "numberOfAnalysts": reported.analysts,
             "growth": growth,
             "earningsCurrency": share.currency,
         },
         "revenueEstimate": {
-            "avg": told.revenue_average,
-            "low": told.revenue_low,
-            "high": told.revenue_high,
-            "numberOfAnalysts": told.analysts,
-            "yearAgoRevenue": told.revenue_year_ago,
-            "growth": told.revenue_average / told.revenue_year_ago - 1,
+            "avg": reported.revenue_average,
+            "low": reported.revenue_low,
+            "high": reported.revenue_high,
+            "numberOfAnalysts": reported.analysts,
+            "yearAgoRevenue": reported.revenue_year_ago,
+            "growth": reported.revenue_average / reported.revenue_year_ago - 1,
             "revenueCurrency": share.currency,
         },
         "epsTrend": {
-            "current": told.eps_average,
-            "7daysAgo": told.eps_average,
+            "current": reported.eps_average,
+            "7daysAgo": reported.eps_average,
             "30daysAgo": None,
             "epsTrendCurrency": share.currency,
         },

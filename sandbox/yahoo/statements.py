@@ -113,11 +113,13 @@ def timeseries(call: Call) -> Reply:
 
 def _lines(call: Call, instrument: Instrument, asked: list[str]) -> list[dict[str, Any]]:
     reports = instrument.asset_class == "equity"
-    told = {frequency: _told(call, instrument.symbol, frequency) if reports else [] for frequency in FREQUENCIES}
-    return [_line(call.path["symbol"], instrument.currency, name, told) for name in asked]
+    reported = {
+        frequency: _reported(call, instrument.symbol, frequency) if reports else [] for frequency in FREQUENCIES
+    }
+    return [_line(call.path["symbol"], instrument.currency, name, reported) for name in asked]
 
 
-def _told(call: Call, symbol: str, frequency: str) -> Sequence[Period]:
+def _reported(call: Call, symbol: str, frequency: str) -> Sequence[Period]:
     """The last few periods inside `period1`…`period2`, oldest first."""
     periods: Sequence[Period]
     if frequency == "annual":
@@ -131,11 +133,11 @@ def _told(call: Call, symbol: str, frequency: str) -> Sequence[Period]:
     return [each for each in periods[-REACH[frequency] :] if since <= epoch(each.ends) <= until]
 
 
-def _line(symbol: str, currency: str, name: str, told: dict[str, Sequence[Period]]) -> dict[str, Any]:
+def _line(symbol: str, currency: str, name: str, reported: dict[str, Sequence[Period]]) -> dict[str, Any]:
     frequency = next((each for each in FREQUENCIES if name.startswith(each)), "")
     line: dict[str, Any] = {"meta": {"symbol": [symbol], "type": [name]}}
     read = _reader(name.removeprefix(frequency)) if frequency else None
-    periods = told.get(frequency, ())
+    periods = reported.get(frequency, ())
     if read is None or not periods:
         return line
     rows = [

@@ -1,8 +1,8 @@
 """What a provider's calls have used up and how it fares: keys, breaker and budget as one fold over its calls.
 
-A call is published twice: `Began` before it is sent, `Ended` when its outcome is known. Three components fold the same
-events into the same account: the poller that makes the calls, the tables that survive it, and a restart that reads
-the store.
+A call is published twice: `CallBegan` before it is sent, `CallEnded` when its outcome is known. Three components fold
+the same events into the same account: the poller that makes the calls, the tables that survive it, and a restart that
+reads the store.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ REFUSED_FOR_QUOTA = frozenset({errors.RateLimited.__name__, errors.QuotaExhauste
 
 @dataclass(frozen=True, slots=True)
 class ProviderPolicy:
-    """On which terms a provider is called: limits of each key, breaker policy, allowance; `zone` ends its day.
+    """How a provider may be called: limits of each key, breaker policy, allowance; `zone` ends its day.
 
     `longest_ms` is how long a call is under way at most.
     """
 
     windows: Sequence[Window] = ()
-    policy: BreakerPolicy = field(default_factory=BreakerPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     allowance: Allowance | None = None
     zone: str = "UTC"
     keyless: bool = False
@@ -48,7 +48,7 @@ class ProviderPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class CallBegan:
     """A call starts: it counts from here on, whatever becomes of it."""
 
     call_id: str
@@ -59,7 +59,7 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CallEnded:
     """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer reported of the quota.
 
     `scope` is what the answer refuses, and `reason` the provider's words; beside `records` it is the part of the range
@@ -88,10 +88,10 @@ class BreakerReset:
     """An operator closes the breaker."""
 
 
-Event = Began | Ended | BreakerReset
+Event = CallBegan | CallEnded | BreakerReset
 
 
-class _Told(Protocol):
+class _PublishedCall(Protocol):
     """A published call: a message, or a row of the store. Times in ms UTC; labels, never keys."""
 
     @property
@@ -126,22 +126,22 @@ class _Told(Protocol):
     def reserved_usd(self) -> float: ...
 
 
-def began(call: _Told) -> Began:
+def began(call: _PublishedCall) -> CallBegan:
     """The event of a call's begin."""
-    return Began(call.call_id, call.key_label, call.cost_calls, _reserved(call), call.started_at)
+    return CallBegan(call.call_id, call.key_label, call.cost_calls, _reserved(call), call.started_at)
 
 
-def _reserved(call: _Told) -> int:
+def _reserved(call: _PublishedCall) -> int:
     """What was reserved, in millionths of a dollar; calls of before it was published cost all of it."""
     return round(max(call.reserved_usd, call.cost_usd) * MICROS)
 
 
-def ended(call: _Told) -> Ended | None:
+def ended(call: _PublishedCall) -> CallEnded | None:
     """The event of a call's end; None before."""
     if call.outcome == RESERVED or call.ended_at is None:
         return None
     said = None if call.said_left is None else ReportedQuota(call.said_left, call.said_limit, call.said_resets_at)
-    return Ended(
+    return CallEnded(
         call_id=call.call_id,
         label=call.key_label,
         outcome=call.outcome,
@@ -201,57 +201,57 @@ class Account:
         return replace(self, keys={**self.keys, label: key})
 
 
-def fold(account: Account, event: Event, terms: ProviderPolicy) -> Account:
+def fold(account: Account, event: Event, policy: ProviderPolicy) -> Account:
     """Return the account after one more event."""
     match event:
-        case Began():
-            return _began(account, event, terms)
-        case Ended():
-            return _ended(account, event, terms)
+        case CallBegan():
+            return _began(account, event, policy)
+        case CallEnded():
+            return _ended(account, event, policy)
         case BreakerReset():
             return replace(account, breaker=breakers.reset(account.breaker))
 
 
-def replayed(calls: Iterable[_Told], terms: ProviderPolicy) -> Account:
+def replayed(calls: Iterable[_PublishedCall], policy: ProviderPolicy) -> Account:
     """The account of these calls, in whatever order they are given: a call's begin and end each at its own time."""
-    events: list[Began | Ended] = []
+    events: list[CallBegan | CallEnded] = []
     for call in calls:
         events.append(began(call))
         if end := ended(call):
             events.append(end)
     account = Account()
-    for event in sorted(events, key=lambda event: (event.at, isinstance(event, Ended))):
-        account = fold(account, event, terms)
+    for event in sorted(events, key=lambda event: (event.at, isinstance(event, CallEnded))):
+        account = fold(account, event, policy)
     return account
 
 
-def settled(account: Account, terms: ProviderPolicy, now: int) -> Account:
+def advanced(account: Account, policy: ProviderPolicy, now: int) -> Account:
     """Follow a clock that stepped back: it frees no call twice, and holds nobody up for longer than a window lasts."""
     keys = {}
     for label, key in account.keys.items():
-        usage = quota.settle(key.usage, terms.windows, now)
+        usage = quota.advance(key.usage, policy.windows, now)
         keys[label] = key if usage is key.usage else replace(key, usage=usage)
-    return replace(account, keys=keys, breaker=breakers.settle(account.breaker, now))
+    return replace(account, keys=keys, breaker=breakers.advance(account.breaker, now))
 
 
-def after_takeover(account: Account, terms: ProviderPolicy, now: int) -> Account:
+def after_takeover(account: Account, policy: ProviderPolicy, now: int) -> Account:
     """The account as its next owner finds it, with no recorded end of the calls in flight: see `without_in_flight`.
 
     Rejected keys are asked anew: the key behind the label may have changed. What a key is not sold stays known.
     """
     anew = {label: replace(key, usage=replace(key.usage, rejected=False)) for label, key in account.keys.items()}
     found = replace(account, keys=anew, breaker=replace(account.breaker, probe=""))
-    return without_in_flight(found, terms, in_flight(found), now)
+    return without_in_flight(found, policy, in_flight(found), now)
 
 
-def without_in_flight(account: Account, terms: ProviderPolicy, calls: Container[str], now: int) -> Account:
+def without_in_flight(account: Account, policy: ProviderPolicy, calls: Container[str], now: int) -> Account:
     """The account when these calls under way have ended, but for those that may still be on their way.
 
     An earlier owner made them, who died or gave the provider up: they may reach the provider as late as their time-out.
     """
     keys = {}
     for label, key in account.keys.items():
-        usage = quota.land(key.usage, terms.windows, now, only=calls, longest_ms=terms.longest_ms)
+        usage = quota.land(key.usage, policy.windows, now, only=calls, longest_ms=policy.longest_ms)
         keys[label] = replace(key, usage=usage)
     return replace(account, keys=keys)
 
@@ -261,34 +261,34 @@ def in_flight(account: Account) -> frozenset[str]:
     return frozenset(call_id for key in account.keys.values() for call_id, *_ in key.usage.in_flight)
 
 
-def abandoned(account: Account, terms: ProviderPolicy, began: Began, now: int) -> Account:
+def abandoned(account: Account, policy: ProviderPolicy, began: CallBegan, now: int) -> Account:
     """The account when a call will never end: it counts as spent, and says nothing of the provider's health."""
     key = account.key(began.label)
-    usage = quota.end(key.usage, terms.windows, began.call_id, now)
+    usage = quota.end(key.usage, policy.windows, began.call_id, now)
     changed = account.with_key(began.label, replace(key, usage=usage))
     return replace(changed, breaker=breakers.abandon(account.breaker, began.call_id))
 
 
-def _began(account: Account, event: Began, terms: ProviderPolicy) -> Account:
+def _began(account: Account, event: CallBegan, policy: ProviderPolicy) -> Account:
     key = account.key(event.label)
-    usage = quota.begin(key.usage, terms.windows, event.call_id, event.weight, event.at)
+    usage = quota.begin(key.usage, policy.windows, event.call_id, event.weight, event.at)
     statistics = replace(key.statistics, calls=key.statistics.calls + 1, last_at=event.at)
     budget = account.budget
     if event.micros:
-        budget = budgets.spend(budget, terms.allowance or Allowance(0), event.micros, event.at)
+        budget = budgets.spend(budget, policy.allowance or Allowance(0), event.micros, event.at)
     return replace(
         account.with_key(event.label, Key(usage, statistics)),
-        breaker=breakers.begin(account.breaker, terms.policy, event.call_id, event.at),
+        breaker=breakers.begin(account.breaker, policy.breaker, event.call_id, event.at),
         budget=budget,
     )
 
 
-def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
+def _ended(account: Account, event: CallEnded, policy: ProviderPolicy) -> Account:
     key = account.key(event.label)
     known = any(call_id == event.call_id for call_id, *_ in key.usage.in_flight)
-    usage = quota.end(key.usage, terms.windows, event.call_id, event.at, event.said)
+    usage = quota.end(key.usage, policy.windows, event.call_id, event.at, event.said)
     if event.outcome not in breakers.UNTOLD:
-        usage = _told(usage, event, terms)
+        usage = _with_verdict(usage, event, policy)
     refused = event.outcome in REFUSED_FOR_QUOTA
     statistics = replace(
         key.statistics,
@@ -300,13 +300,13 @@ def _ended(account: Account, event: Ended, terms: ProviderPolicy) -> Account:
     back = event.reserved_micros - event.charged_micros if known else 0
     return replace(
         account.with_key(event.label, Key(usage, statistics)),
-        breaker=breakers.end(account.breaker, terms.policy, event.call_id, event.outcome, event.at),
+        breaker=breakers.end(account.breaker, policy.breaker, event.call_id, event.outcome, event.at),
         budget=budgets.give_back(account.budget, back, event.began_at, whole=not event.charged_micros),
         refusals=_refusals(account, event),
     )
 
 
-def _refusals(account: Account, event: Ended) -> Mapping[str, Refusals]:
+def _refusals(account: Account, event: CallEnded) -> Mapping[str, Refusals]:
     """What the keys are not sold after a call; its answer may refuse a part of what it was asked."""
     if event.scope is None:
         return account.refusals
@@ -315,16 +315,16 @@ def _refusals(account: Account, event: Ended) -> Mapping[str, Refusals]:
     return {**account.refusals, event.label: entitlement.learn(known, event.scope, outcome, event.reason, event.at)}
 
 
-def _told(usage: KeyUsage, event: Ended, terms: ProviderPolicy) -> KeyUsage:
+def _with_verdict(usage: KeyUsage, event: CallEnded, policy: ProviderPolicy) -> KeyUsage:
     """What the outcome says of the key."""
     match REFUSALS.get(event.outcome):
         case errors.RateLimited if event.retry_after_s is not None:
             return quota.rest(usage, event.at + round(event.retry_after_s * 1000))
         case errors.RateLimited:
-            return quota.rest(usage, event.at + _cooling_ms(usage, terms.windows, event.at))
+            return quota.rest(usage, event.at + _cooling_ms(usage, policy.windows, event.at))
         case errors.QuotaExhausted:
-            return quota.rest(usage, event.resets_at or _reset_of_the_day(usage, terms, event.at))
-        case errors.KeyRejected if not terms.keyless:
+            return quota.rest(usage, event.resets_at or _reset_of_the_day(usage, policy, event.at))
+        case errors.KeyRejected if not policy.keyless:
             return quota.reject(usage)
         case _:
             return quota.served(usage)
@@ -341,8 +341,8 @@ def _cooling_ms(usage: KeyUsage, windows: Sequence[Window], now: int) -> int:
     return max(ends, default=COOL_MS << min(usage.refused_in_a_row, 6))
 
 
-def _reset_of_the_day(usage: KeyUsage, terms: ProviderPolicy, now: int) -> int:
-    day = Window(1, "day", terms.zone)
+def _reset_of_the_day(usage: KeyUsage, policy: ProviderPolicy, now: int) -> int:
+    day = Window(1, "day", policy.zone)
     if now - quota.window_start(day, now) < EARLY_MS and usage.refused_in_a_row == 0:
         return now + COOL_MS
     return quota.window_end(day, now)

@@ -57,7 +57,7 @@ def wait_ms(breaker: Breaker, policy: BreakerPolicy, now: int) -> int | None:
     return max(0, breaker.opened_at + policy.recovery_ms - now) if breaker.state == "OPEN" else 0
 
 
-def settle(breaker: Breaker, now: int) -> Breaker:
+def advance(breaker: Breaker, now: int) -> Breaker:
     """Follow a clock that stepped back: nobody waits longer than the rest lasts."""
     return replace(breaker, opened_at=now) if breaker.opened_at > now else breaker
 

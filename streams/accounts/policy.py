@@ -1,4 +1,4 @@
-"""On which terms each provider is called: what its connector declares, as far as the settings do not say otherwise."""
+"""How each provider may be called: what its connector declares, as far as the settings do not say otherwise."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def windows(settings: Settings, connector: Connector) -> tuple[Window, ...]:
     return tuple(replace(known.get(per, Window(0, per, connector.zone)), calls=calls) for calls, per in given)
 
 
-def terms(settings: Settings) -> Mapping[str, ProviderPolicy]:
-    """The terms of every provider."""
+def policies(settings: Settings) -> Mapping[str, ProviderPolicy]:
+    """The policy of every provider."""
     allowances = allowed(settings)
     return {
         name: ProviderPolicy(
             windows=windows(settings, connector),
-            policy=_policy(settings, connector),
+            breaker=_breaker(settings, connector),
             allowance=allowances.get(name),
             zone=connector.zone,
             keyless=connector.auth.keyless,
@@ -74,7 +74,7 @@ def costs(settings: Settings, connector: Connector) -> bool:
     return any(endpoint.usd for endpoint in connector.endpoints) if price is None else price > 0
 
 
-def _policy(settings: Settings, connector: Connector) -> BreakerPolicy:
+def _breaker(settings: Settings, connector: Connector) -> BreakerPolicy:
     declared = (connector.failure_threshold, connector.recovery_s, connector.success_threshold)
     failures, recovery_s, successes = settings.breaker(connector.name) or declared
     return BreakerPolicy(failures, round(recovery_s * 1000), successes)

@@ -86,7 +86,7 @@ def wait_ms(usage: KeyUsage, windows: Iterable[Window], weight: float, now: int)
 
 def begin(usage: KeyUsage, windows: Iterable[Window], call_id: str, weight: float, now: int) -> KeyUsage:
     """Record a call that starts now. It counts whatever becomes of it."""
-    usage = settle(usage, windows, now)
+    usage = advance(usage, windows, now)
     counted = tuple(_count(usage, window, weight, now) for window in windows if window.per not in ROLLING_MS)
     return replace(usage, in_flight=(*usage.in_flight, (call_id, now, weight)), counted=counted)
 
@@ -103,7 +103,7 @@ def end(
         return usage
     _, started, weight = call
     usage = replace(usage, in_flight=tuple(other for other in usage.in_flight if other[0] != call_id))
-    usage = settle(usage, windows, now)
+    usage = advance(usage, windows, now)
     crossed = {
         window.per for window in windows if window.per not in ROLLING_MS and window_start(window, now) > started
     }  # also where others have been counted in the new window: this one was not
@@ -150,7 +150,7 @@ def left(usage: KeyUsage, windows: Iterable[Window], now: int) -> float:
     return min((1 - used(usage, window, now) / window.calls for window in windows), default=1.0)
 
 
-def settle(usage: KeyUsage, windows: Iterable[Window], now: int) -> KeyUsage:
+def advance(usage: KeyUsage, windows: Iterable[Window], now: int) -> KeyUsage:
     """Follow a clock that stepped back: calls of its future count as made now, a window of it as the next one.
 
     So a step never frees a call twice, and holds nobody up for longer than the windows last.

@@ -78,18 +78,18 @@ class BudgetView:
     zone: str
 
 
-def keys(provider: str, account: Account, terms: ProviderPolicy, now: int) -> list[KeyView]:
+def keys(provider: str, account: Account, policy: ProviderPolicy, now: int) -> list[KeyView]:
     """The provider's keys, in the order of their labels."""
     found = []
     for label, key in account.keys.items():
-        usage = quota.settle(key.usage, terms.windows, now)
+        usage = quota.advance(key.usage, policy.windows, now)
         found.append(
             KeyView(
                 key=label,
                 provider=provider,
                 health=key.health(now),
-                used={_limit(window): quota.used(usage, window, now) for window in terms.windows},
-                resets_ms={_limit(window): _resets_ms(window, now) for window in terms.windows},
+                used={_limit(window): quota.used(usage, window, now) for window in policy.windows},
+                resets_ms={_limit(window): _resets_ms(window, now) for window in policy.windows},
                 rests_ms=max(0, usage.rest_until - now),
                 not_sold=_not_sold(account.refusals.get(label, ()), now),
                 **_statistics(asdict(key.statistics)),
@@ -105,9 +105,9 @@ def _not_sold(refusals: Refusals, now: int) -> tuple[RefusalView, ...]:
     )
 
 
-def breaker(provider: str, account: Account, terms: ProviderPolicy, now: int) -> BreakerView:
+def breaker(provider: str, account: Account, policy: ProviderPolicy, now: int) -> BreakerView:
     """The provider's breaker."""
-    state, policy = account.breaker, terms.policy
+    state, limits = account.breaker, policy.breaker
     return BreakerView(
         provider=provider,
         state=state.state,
@@ -116,14 +116,14 @@ def breaker(provider: str, account: Account, terms: ProviderPolicy, now: int) ->
         failure_rate=state.failure_rate,
         in_a_row=state.failures,
         opened=state.opened,
-        trial_ms=breakers.wait_ms(state, policy, now) or 0,
-        policy=f"{policy.failure_threshold}/{policy.recovery_ms / 1000:g} s/{policy.success_threshold}",
+        trial_ms=breakers.wait_ms(state, limits, now) or 0,
+        policy=f"{limits.failure_threshold}/{limits.recovery_ms / 1000:g} s/{limits.success_threshold}",
     )
 
 
-def budget(provider: str, account: Account, terms: ProviderPolicy, now: int) -> BudgetView | None:
+def budget(provider: str, account: Account, policy: ProviderPolicy, now: int) -> BudgetView | None:
     """The provider's money today; None where nothing bounds it."""
-    allowance = terms.allowance
+    allowance = policy.allowance
     if allowance is None:
         return None
     spent = budgets.today(account.budget, allowance, now)
@@ -139,12 +139,12 @@ def budget(provider: str, account: Account, terms: ProviderPolicy, now: int) -> 
     )
 
 
-def provider(name: str, account: Account, terms: ProviderPolicy, now: int) -> dict[str, Any]:
+def provider(name: str, account: Account, policy: ProviderPolicy, now: int) -> dict[str, Any]:
     """Everything of one provider as JSON can carry it."""
-    money = budget(name, account, terms, now)
+    money = budget(name, account, policy, now)
     return {
-        "keys": [asdict(key) for key in keys(name, account, terms, now)],
-        "breaker": asdict(breaker(name, account, terms, now)),
+        "keys": [asdict(key) for key in keys(name, account, policy, now)],
+        "breaker": asdict(breaker(name, account, policy, now)),
         "budget": asdict(money) if money else None,
     }
 

@@ -41,10 +41,10 @@ class QuoteOptions(TypedDict, total=False):
     asset_class: str
 
 
-def call_for(**terms: Any) -> Call:
+def call_for(**fields: Any) -> Call:
     """Make a call without symbols. Raises `ValueError` with one line."""
     try:
-        return Call(**terms)
+        return Call(**fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = "".join(f"{name}: " for name in first["loc"])

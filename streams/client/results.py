@@ -53,7 +53,7 @@ class FetchResult:
             "symbol": self.symbol,
             "success": self.success,
             "source": self.source,
-            "candles": [_told(asdict(bar)) for bar in self.candles],
+            "candles": [_as_json(asdict(bar)) for bar in self.candles],
             "tried": [tried._asdict() for tried in self.tried],
             "error": self.error,
         }
@@ -81,13 +81,13 @@ class QuoteResult:
             "symbol": self.symbol,
             "success": self.success,
             "source": self.source,
-            "quote": self.quote and _told(self.quote.model_dump()),
+            "quote": self.quote and _as_json(self.quote.model_dump()),
             "cached": self.cached,
             "tried": [tried._asdict() for tried in self.tried],
             "error": self.error,
         }
 
 
-def _told(record: dict[str, Any]) -> dict[str, Any]:
+def _as_json(record: dict[str, Any]) -> dict[str, Any]:
     times = {name: (EPOCH + timedelta(milliseconds=record[name])).isoformat() for name in TIMES}
     return {**record, **times}

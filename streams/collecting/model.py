@@ -61,7 +61,7 @@ ProviderName = Annotated[str, AfterValidator(lambda name: _known("provider", con
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One dataset of a collector, in the terms of a call; `history` is how far back it reaches (None: all)."""
+    """One dataset of a collector, in the fields of a call; `history` is how far back it reaches (None: all)."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 

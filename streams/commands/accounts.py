@@ -22,7 +22,7 @@ from infra.settings import Settings
 from streams.accounts import account as accounts
 from streams.accounts import views
 from streams.accounts.account import Account
-from streams.accounts.policy import labels, terms
+from streams.accounts.policy import labels, policies
 from streams.accounts.quota import Window, window_start
 from streams.commands.console import load_settings, one_line_errors, say, say_json, show
 from streams.messaging import topics
@@ -30,7 +30,7 @@ from streams.messaging.messages import OWNER_COMMAND, OwnerCommand, new_id
 from streams.messaging.producer import Outbox
 from streams.runtime import discovery
 
-Told = Mapping[str, dict[str, Any]]
+Statuses = Mapping[str, dict[str, Any]]
 """By provider: its keys, breaker and budget, as `streams.accounts.views.provider` gives them."""
 
 
@@ -45,7 +45,7 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
     tapestream keys
     tapestream keys polygon --json
     """
-    told = asyncio.run(_told(load_settings(), providers))
+    told = asyncio.run(_statuses(load_settings(), providers))
     rows = [key for one in told.values() for key in one["keys"]]
     if as_json:
         _print_json(rows)
@@ -97,7 +97,7 @@ def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool)
         asyncio.run(_reset(settings, to_reset))
         say(f"the breaker of {to_reset} is told to close")
         return
-    rows = [one["breaker"] for one in asyncio.run(_told(settings, providers)).values()]
+    rows = [one["breaker"] for one in asyncio.run(_statuses(settings, providers)).values()]
     if as_json:
         _print_json(rows)
         return
@@ -127,7 +127,7 @@ def budget(providers: tuple[str, ...], *, as_json: bool) -> None:
     tapestream budget
     """
     settings = load_settings()
-    rows = [one["budget"] for one in asyncio.run(_told(settings, providers)).values() if one["budget"]]
+    rows = [one["budget"] for one in asyncio.run(_statuses(settings, providers)).values() if one["budget"]]
     whole = {
         "provider": "all",
         **{name: sum(row[name] for row in rows) for name in ("spent_usd", "limit_usd", "left_usd", "paid_calls")},
@@ -153,7 +153,7 @@ def budget(providers: tuple[str, ...], *, as_json: bool) -> None:
     )
 
 
-async def _told(settings: Settings, names: tuple[str, ...]) -> Told:
+async def _statuses(settings: Settings, names: tuple[str, ...]) -> Statuses:
     for name in names:
         connector(name)
     wanted = names or tuple(connectors())
@@ -164,7 +164,7 @@ async def _told(settings: Settings, names: tuple[str, ...]) -> Told:
     except (aiohttp.ClientError, TimeoutError, OSError, KeyError):
         pass  # no worker runs here: the store remembers
     counted = await _counted(settings) if set(wanted) - set(live) else {}
-    agreed, now = terms(settings), now_ms()
+    agreed, now = policies(settings), now_ms()
     return {
         name: live.get(name) or views.provider(name, _configured(settings, name, counted), agreed[name], now)
         for name in wanted
@@ -179,7 +179,7 @@ def _configured(settings: Settings, name: str, counted: Mapping[str, Account]) -
 
 async def _counted(settings: Settings) -> dict[str, Account]:
     """Every provider's account, counted from the calls of the running month. Nothing where there is no store yet."""
-    agreed, now = terms(settings), now_ms()
+    agreed, now = policies(settings), now_ms()
     since = window_start(Window(1, "month"), now) - 86_400_000  # the month of any zone
     try:
         async with await Store.open(settings.store_url, readonly=True) as store:

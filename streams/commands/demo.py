@@ -88,7 +88,7 @@ def demo(*, sandbox: bool) -> None:
 
 
 @dataclass(slots=True)
-class Tally:
+class DemoCounts:
     """What came back, by provider."""
 
     started: float = field(default_factory=time.monotonic)
@@ -106,7 +106,7 @@ async def _demo(settings: Settings, console: Console, *, sandbox: bool) -> None:
     console.print(f"tapestream: starting broker, worker{' and sandbox' if sandbox else ''} ...")
     async with Stack(settings, sandbox=sandbox) as stack:
         assert stack.address
-        tally = Tally()
+        tally = DemoCounts()
         watching = asyncio.ensure_future(stack.watch())
         working = asyncio.ensure_future(_collect(stack, names, tally, console))
         await asyncio.wait({watching, working}, return_when=asyncio.FIRST_COMPLETED)
@@ -199,7 +199,7 @@ def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-async def _collect(stack: Stack, names: list[str], tally: Tally, console: Console) -> Job:
+async def _collect(stack: Stack, names: list[str], tally: DemoCounts, console: Console) -> Job:
     assert stack.address
     requests = requests_for(calls(names))
     async with Requester(stack.address.bootstrap) as requester:
@@ -231,7 +231,7 @@ async def _collect(stack: Stack, names: list[str], tally: Tally, console: Consol
             return await requester.run(requests, note)
 
 
-def _plain(tally: Tally, console: Console) -> Any:
+def _plain(tally: DemoCounts, console: Console) -> Any:
     """Progress for a log file: a line for every tenth of the requests."""
     shown = 0
 
@@ -254,7 +254,7 @@ async def _settled(stack: Stack) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _report(stack: Stack, job: Job, tally: Tally, console: Console) -> None:
+async def _report(stack: Stack, job: Job, tally: DemoCounts, console: Console) -> None:
     assert stack.address
     pages = stack.address.pages
     rows = []

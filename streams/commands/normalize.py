@@ -31,7 +31,7 @@ REFUSED, MALFORMED = 3, 4
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the request.")
 @click.option("--url", help="The request's URL, when another endpoint than the usual one had been asked.")
 @click.option("--case", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A whole recording (JSON).")
-@click.option("--call", "asked", help="What had been asked, as JSON in canonical terms (with --case).")
+@click.option("--call", "asked", help="What had been asked, as JSON in canonical words (with --case).")
 @one_line_errors
 def normalize(case: Path | None, asked: str | None, file: BinaryIO | None, **given: Any) -> None:
     """Run one stored answer through its connector and print the unified records as JSON lines.

@@ -123,12 +123,17 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
         say_json(told)
         return
     rows = [
-        (name, len(availability.usages), *_told(allowed[name]), _each_span(availability, capacities.formula)["session"])
+        (
+            name,
+            len(availability.usages),
+            *_cells(allowed[name]),
+            _each_span(availability, capacities.formula)["session"],
+        )
         for name, availability in keyed.items()
     ]
     columns = ("provider", "keys", "a minute", "an hour", "8 hours", "a day", "how the 8 hours are counted")
     if counted:
-        rows.append(("total", sum(len(keyed[name].usages) for name in counted), *_told(total), ""))
+        rows.append(("total", sum(len(keyed[name].usages) for name in counted), *_cells(total), ""))
     show(columns, rows)
     if outside := [name for name in keyed if name not in counted]:
         say(f"not in the total, being best effort or without a limit: {', '.join(outside)}")
@@ -256,7 +261,7 @@ def _each_span(availability: Availability, figure: Callable[[Sequence[Window], i
     return {span: figure(availability.windows, len(availability.usages), ms) for span, ms in SPANS.items()}
 
 
-def _told(figures: dict[str, Any]) -> list[Any]:
+def _cells(figures: dict[str, Any]) -> list[Any]:
     return ["no limit" if figure is None else figure for figure in figures.values()]
 
 

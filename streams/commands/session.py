@@ -28,15 +28,15 @@ from streams.sessions.log import SessionLog
 from streams.sessions.recorder import duration, fold
 from streams.sessions.runner import conduct
 from streams.sessions.spec import PRESETS
-from streams.sessions.state import FINAL, Ended, Event, Interrupted, Session, StopAsked, remaining_ms
+from streams.sessions.state import FINAL, Event, Interrupted, Session, SessionEnded, StopAsked, remaining_ms
 from streams.sessions.summary import summary
 
 OBEYED_S = 60.0  # a session applies a command within a second, or has ended
 CLEAR = "\r\033[K"
 CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
-    **dict.fromkeys(("planned", "paused"), (StopAsked(), Ended())),
-    **dict.fromkeys(("running", "stopping"), (Interrupted(), Ended())),
-    "interrupted": (Ended(),),
+    **dict.fromkeys(("planned", "paused"), (StopAsked(), SessionEnded())),
+    **dict.fromkeys(("running", "stopping"), (Interrupted(), SessionEnded())),
+    "interrupted": (SessionEnded(),),
 }
 """What a stop means where no process runs the session."""
 

@@ -39,7 +39,7 @@ async def publish(outbox: Outbox, end: End, at: int) -> None:
 
     In this order, so that a report never names a request that no mailbox holds.
     """
-    _tell_fallbacks(end)
+    _log_fallbacks(end)
     await asyncio.gather(*(post(outbox, child) for child in end.children))
     done = PollDone.of(
         end.request,
@@ -53,7 +53,7 @@ async def publish(outbox: Outbox, end: End, at: int) -> None:
     await outbox.send(topics.POLL_DONE, done.encode(), key=done.job_id)
 
 
-def _tell_fallbacks(end: End) -> None:
+def _log_fallbacks(end: End) -> None:
     """Log that another provider is asked. Of bulk, which may be thousands of requests, it is a detail."""
     request = end.request
     for child in end.children:

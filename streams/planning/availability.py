@@ -1,4 +1,4 @@
-"""What each provider may still be asked: its terms by the settings, and what the calls so far have used. Pure."""
+"""What each provider may still be asked: its policy by the settings, and what the calls so far have used. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from infra.settings import Settings
 from streams.accounts import account as accounts
 from streams.accounts import budget, entitlement, quota
 from streams.accounts.account import Account, ProviderPolicy
-from streams.accounts.policy import labels, terms
+from streams.accounts.policy import labels, policies
 from streams.planning.plan import Availability
 
 
 def horizons(settings: Settings, providers: Iterable[str], now: int) -> dict[str, int]:
     """For each provider the moment (ms UTC) since which calls still count in some window, or toward the day's money."""
-    every = terms(settings)
+    every = policies(settings)
     return {name: min(_starts(every[name], now), default=now) for name in providers}
 
 
@@ -31,7 +31,7 @@ def availabilities(
 
     `refused` are calls, oldest first, that say what a key is not sold. A provider without a key has no usages.
     """
-    every, refusals = terms(settings), entitlement.replayed(refused)
+    every, refusals = policies(settings), entitlement.replayed(refused)
     by_provider: dict[str, list[CallCost]] = {}
     for call in calls:
         by_provider.setdefault(call.provider, []).append(call)

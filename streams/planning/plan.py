@@ -51,7 +51,7 @@ class Requirement:
 
     def call(self, symbols: tuple[str, ...], exchange: str | None = None) -> Call:
         """The call that asks all of it for these symbols. Raises `pydantic.ValidationError`."""
-        terms: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "dataset": self.dataset,
             "asset_class": self.asset_class,
             "interval": self.interval,
@@ -61,7 +61,7 @@ class Requirement:
             "start": self.start,
             "end": self.end,
         }
-        return Call(symbols=symbols, exchange=exchange, **terms)
+        return Call(symbols=symbols, exchange=exchange, **fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,7 +240,7 @@ class _Planner:
         affordable = [candidate for candidate in _order(found) if self._affordable(candidate, 1)]
         why |= {o.availability.connector.name: self._too_dear(o) for o in found if o not in affordable}
         if not affordable:
-            self._refuse(requirement, (), _told(why))
+            self._refuse(requirement, (), _joined(why))
             return
         keyed = [
             candidate
@@ -331,10 +331,10 @@ def _order(found: Iterable[Candidate]) -> list[Candidate]:
 def _reasons(found: Iterable[Candidate], why: Mapping[str, str], symbol: str) -> str:
     """Why nobody serves a symbol: who could not serve any, and who cannot spell this one."""
     spelling = {o.availability.connector.name: candidates.fault(o, symbol) for o in found}
-    return _told({**why, **spelling})
+    return _joined({**why, **spelling})
 
 
-def _told(why: Mapping[str, str]) -> str:
+def _joined(why: Mapping[str, str]) -> str:
     return "nobody can serve it: " + ("; ".join(why.values()) or "no provider was named")
 
 

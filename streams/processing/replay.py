@@ -29,7 +29,7 @@ class Case:
 
     @classmethod
     def from_recording(cls, recording: Mapping[str, Any], asked: Mapping[str, Any]) -> Case:
-        """Make a case of a recording (`request status headers body`) and what had been asked, in canonical terms.
+        """Make a case of a recording (`request status headers body`) and what had been asked, in canonical words.
 
         Raises `pydantic.ValidationError` and, for an unknown provider, `UnsupportedCall`.
         """
@@ -111,7 +111,7 @@ def run(case: Case) -> Result:
 
 
 def call_from(asked: Mapping[str, Any]) -> Call:
-    """Read a call from canonical terms as a user writes them: `symbol` or `symbols`, `date` for one day.
+    """Read a call from canonical words as a user writes them: `symbol` or `symbols`, `date` for one day.
 
     Unknown names are ignored. Raises `pydantic.ValidationError`.
     """

@@ -32,12 +32,12 @@ NOTHING = {"offset": -1}
 class CallTracker:
     """Keeps the tables. `on_order` is called with every command to a provider's owner and the account then."""
 
-    def __init__(self, tables: Mapping[str, Table], terms: Mapping[str, ProviderPolicy], on_order: OnOrder) -> None:
+    def __init__(self, tables: Mapping[str, Table], policy: Mapping[str, ProviderPolicy], on_order: OnOrder) -> None:
         self._keys = tables[topics.KEY_USAGE]
         self._breakers = tables[topics.BREAKERS]
         self._budgets = tables[topics.BUDGETS]
         self._refusals = tables[topics.REFUSALS]
-        self._terms = terms
+        self._terms = policy
         self._on_order = on_order
 
     def handle(self, message: Any) -> None:
@@ -78,12 +78,12 @@ class CallTracker:
         return provider in self._breakers
 
     def _obey(self, order: OwnerCommand, offset: int) -> None:
-        provider, terms = order.provider, self._terms[order.provider]
+        provider, policy = order.provider, self._terms[order.provider]
         known = self.account(provider)
         if order.order == "takeover":
-            changed = accounts.after_takeover(known, terms, order.at)
+            changed = accounts.after_takeover(known, policy, order.at)
         else:
-            changed = accounts.fold(known, accounts.BreakerReset(), terms)
+            changed = accounts.fold(known, accounts.BreakerReset(), policy)
         if self.knows(provider):
             for label, key in changed.keys.items():
                 self._put(self._keys, label, KEY, key, offset)

@@ -12,12 +12,13 @@ from typing import Any, Self
 import aiohttp
 
 from infra.clickhouse import Store, StoreError
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.errors import PipelineAway, PipelineGone
 from streams.runtime import discovery
 from streams.runtime.pages import Pages
 from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack
-from streams.runtime.stored import settled
+from streams.runtime.stored import until_stored
 
 LOOK_S = 1.0  # a pipeline that ends is noticed within a second
 
@@ -36,7 +37,7 @@ class Pipeline:
         self._tree: ProcessTreeAddress | None = None
         self._store: Store | None = None
         self._closing = AsyncExitStack()
-        self.bootstrap = ""
+        self.bootstrap = Brokers("")
         self.pages = Pages("")
         self.providers: frozenset[str] = frozenset()
 
@@ -82,9 +83,9 @@ class Pipeline:
         if self._tree and ProcessTreeAddress.find(self._settings.data_dir) != self._tree:
             raise PipelineGone(f"the pipeline of process {self._tree.pid} has ended")
 
-    async def settle(self) -> None:
+    async def until_stored(self) -> None:
         """Return once all that was reported before is stored, by whichever worker. Raises `PipelineGone`."""
-        await settled(self.bootstrap)
+        await until_stored(self.bootstrap)
         self.check()
 
     async def query(self, sql: str) -> list[list[Any]]:
@@ -102,7 +103,7 @@ class Pipeline:
             raise PipelineAway(f"the store did not answer: {found['error']}")
         return list(found["rows"])
 
-    async def told_of(self, provider: str) -> dict[str, Any]:
+    async def provider_status(self, provider: str) -> dict[str, Any]:
         """The worker's view of a provider: keys and their use, breaker, budget. Raises `PipelineAway`."""
         try:
             found: dict[str, Any] = (await self.pages.status())["providers"][provider]

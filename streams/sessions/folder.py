@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from streams.errors import NoSuchSession, SessionBusy
 from streams.sessions import checkpoint
-from streams.sessions.spec import Asset, Spec
+from streams.sessions.spec import SessionAsset, Spec
 from streams.sessions.state import RUNNING, Checkpointed, Session, advance
 from streams.sessions.summary import summary
 
@@ -41,7 +41,7 @@ class SessionCommand(BaseModel):
     symbol: str = ""
     """Canonical symbol of `add` and `remove`."""
     asset_class: str = "equity"
-    """Asset class of the symbol."""
+    """SessionAsset class of the symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class SessionManifest:
     """Symbols added and removed, in order."""
 
     @property
-    def assets(self) -> tuple[Asset, ...]:
+    def assets(self) -> tuple[SessionAsset, ...]:
         """The symbols as they are after all changes."""
         found = dict.fromkeys(self.spec.symbols)
         for change in self.changes:
-            asset = Asset(change.symbol, change.asset_class)
+            asset = SessionAsset(change.symbol, change.asset_class)
             if change.what == "add":
                 found[asset] = None
             else:

@@ -38,7 +38,7 @@ class Attempt:
         failures = self.job.failures
         return failures[0].outcome if failures else PollOutcome.RECORDS
 
-    def told(self, calls: int) -> UnitDone:
+    def ended_with(self, calls: int) -> UnitDone:
         """The attempt as an event of its session; it took `calls` calls by the store's count."""
         reports = self.job.done.values()
         return UnitDone(
@@ -60,11 +60,11 @@ class InFlight:
     underway: dict[str, Attempt] = field(default_factory=dict)
     """Attempts in flight, by request id."""
     ended: list[Attempt] = field(default_factory=list)
-    """Ended, and not known to be stored yet."""
+    """SessionEnded, and not known to be stored yet."""
     tries: dict[str, int] = field(default_factory=dict)
     """Attempts of each unit, by its id."""
     skipped_in_cycles: set[tuple[str, str]] = field(default_factory=set)
-    """(source, terms of a call) that need not be asked in a later cycle."""
+    """(source, call as JSON) that need not be asked in a later cycle."""
     job_id: str = ""
     """The job that new attempts belong to."""
 
@@ -101,7 +101,7 @@ class InFlight:
         if attempt.outcome == PollOutcome.CANCELLED:
             self.tries[attempt.unit.id] -= 1
         if attempt.outcome not in {PollOutcome.RECORDS, *WORTH_ANOTHER_TRY}:
-            self.skipped_in_cycles.add(terms(attempt.unit))
+            self.skipped_in_cycles.add(_same_call(attempt.unit))
         return attempt
 
     def may_try_again(self, attempt: Attempt) -> bool:
@@ -114,7 +114,7 @@ class InFlight:
 
     def worth_asking(self, units: Iterable[Unit]) -> list[Unit]:
         """The units of a cycle that are worth asking."""
-        return [unit for unit in units if terms(unit) not in self.skipped_in_cycles]
+        return [unit for unit in units if _same_call(unit) not in self.skipped_in_cycles]
 
     def stored(self, batch: Sequence[Attempt], calls: Mapping[str, int]) -> list[UnitDone]:
         """The ended attempts, which are in the store now, as events; `calls` are by request id.
@@ -124,11 +124,13 @@ class InFlight:
         del self.ended[: len(batch)]
         counted = [(attempt, calls.get(attempt.request.request_id, 0)) for attempt in batch]
         return [
-            attempt.told(number) for attempt, number in counted if number or attempt.outcome != PollOutcome.CANCELLED
+            attempt.ended_with(number)
+            for attempt, number in counted
+            if number or attempt.outcome != PollOutcome.CANCELLED
         ]
 
 
-def terms(unit: Unit) -> tuple[str, str]:
+def _same_call(unit: Unit) -> tuple[str, str]:
     """What the unit asks, whichever cycle it belongs to."""
     return unit.source, unit.call.model_dump_json()
 

@@ -47,7 +47,7 @@ class SessionLog:
         """Keep an event that mended itself, or will."""
         self._logger.warning(event, **fields)
 
-    def tell(self, line: str, event: str, **fields: Any) -> None:
+    def say(self, line: str, event: str, **fields: Any) -> None:
         """Keep an event, and say it to people."""
         self._logger.info(event, line=line, **fields)
         self._say(line)

@@ -15,7 +15,7 @@ from typing import Any
 from connectors import forms
 from streams.errors import InvalidSpec
 from streams.sessions import units
-from streams.sessions.spec import HOUR_MS, PRESETS, Asset, Preset, Spec, preset
+from streams.sessions.spec import HOUR_MS, PRESETS, Preset, SessionAsset, Spec, preset
 
 KNOWN = {asset.symbol: asset.asset_class for found in PRESETS.values() for asset in found.symbols}
 IN_FILE = ("mode", "hours", *(field.name for field in fields(Preset) if field.name != "duration_ms"))
@@ -52,15 +52,15 @@ def make(
     return spec
 
 
-def assets(symbols: Iterable[str]) -> tuple[Asset, ...]:
+def assets(symbols: Iterable[str]) -> tuple[SessionAsset, ...]:
     """The assets of `AAPL`, `EUR/USD` or `SPY:etf`; without a word the asset class is what is known, or its form's."""
     return tuple(dict.fromkeys(map(asset, symbols)))
 
 
-def asset(text: str) -> Asset:
+def asset(text: str) -> SessionAsset:
     """The asset of one symbol, as `assets`."""
     symbol, _, asset_class = text.partition(":")
-    return Asset(symbol, asset_class or asset_class_of(symbol))
+    return SessionAsset(symbol, asset_class or asset_class_of(symbol))
 
 
 def asset_class_of(symbol: str) -> str:

@@ -22,21 +22,21 @@ class SessionRecorder:
         self.folder, self.log = folder, log
         loaded = checkpoint.read(folder.path, folder.id)
         if loaded.from_previous:
-            log.tell(f"the checkpoint before is used: {loaded.refused}", "checkpoint.refused")
+            log.say(f"the checkpoint before is used: {loaded.refused}", "checkpoint.refused")
         self.session: Session = loaded.session
         self.kept_at = now_ms()
         if self.session.state in RUNNING:
-            self.tell(Interrupted())
+            self.apply(Interrupted())
             self.keep()
 
-    def tell(self, *events: Event) -> None:
+    def apply(self, *events: Event) -> None:
         """Take in what happened now. Raises `ForbiddenEvent`."""
         for event in events:
             self.session = advance(self.session, event, now_ms())
 
     def keep(self) -> None:
         """Write the checkpoint. Raises OSError."""
-        self.tell(Checkpointed())
+        self.apply(Checkpointed())
         checkpoint.write(self.folder.path, self.session)
         self.kept_at = now_ms()
 
@@ -58,8 +58,8 @@ def fold(folder: Folder, *events: Event) -> Session:
 
 def in_short(session: Session, underway: int, now: int) -> str:
     """How far a session is, in one line."""
-    records = sum(tally.records for tally in session.tallies.values())
-    calls = sum(tally.calls for tally in session.tallies.values())
+    records = sum(source.records for source in session.tallies.values())
+    calls = sum(source.calls for source in session.tallies.values())
     left = duration(remaining_ms(session, now))
     return (
         f"{session.state}, {duration(active_ms(session, now))} done, {left} left: {len(session.done):,} of "
@@ -69,7 +69,9 @@ def in_short(session: Session, underway: int, now: int) -> str:
 
 def by_source(session: Session) -> str:
     """Calls and records of every source, in one line."""
-    return ", ".join(f"{source} {tally.calls:,}/{tally.records:,}" for source, tally in sorted(session.tallies.items()))
+    return ", ".join(
+        f"{source} {figures.calls:,}/{figures.records:,}" for source, figures in sorted(session.tallies.items())
+    )
 
 
 def duration(ms: int) -> str:

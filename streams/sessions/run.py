@@ -21,9 +21,9 @@ from streams.messaging.requester import Requester
 from streams.runtime.pipeline import Pipeline
 from streams.sessions.in_flight import Attempt, InFlight
 from streams.sessions.recorder import SessionRecorder, by_source, in_short
-from streams.sessions.source import Source
+from streams.sessions.source import SourceRun
 from streams.sessions.spec import MINUTE_MS
-from streams.sessions.state import RUNNING, Ended, Paused, Resumed, Started, StopAsked, UnitsPlanned, ends_at
+from streams.sessions.state import RUNNING, Paused, Resumed, SessionEnded, Started, StopAsked, UnitsPlanned, ends_at
 from streams.sessions.stored_calls import Stored
 from streams.sessions.units import LONGEST_MS, Unit
 
@@ -32,9 +32,9 @@ STATUS_MS = 30 * MINUTE_MS  # a line in the log for a person who looks twice an 
 SETTLE_EVERY_S = 2.0  # soon for a person, seldom for the broker
 TICK_S = 0.2  # how soon a stop, a pause or the end of time is noticed
 CATCH_UP_S = 30.0  # reports that were missed are read from the store this often
-SETTLE_ALL_S = 60.0  # how long the end of a session waits for the sink
+COUNT_ALL_S = 60.0  # how long the end of a session waits for the sink
 LEAVE_S = 3.0  # what is under way gets of the 15 s that an exit may take
-LEAVE_SETTLE_S = 5.0  # of the 15 s of an exit, for storing
+LEAVE_COUNT_S = 5.0  # of the 15 s of an exit, for storing
 
 
 class Run:
@@ -57,7 +57,7 @@ class Run:
         self._work = InFlight(recorder.folder.id)
         self._going = asyncio.Event()
         self._sources = {
-            name: Source(
+            name: SourceRun(
                 name, recorder, self._work, pipeline, requester, going=self._going, assets=lambda: self._manifest.assets
             )
             for name in recorder.session.spec.sources
@@ -74,7 +74,7 @@ class Run:
             sources = [asyncio.create_task(self._sources[name].collect(units)) for name, units in todo.items()]
             guards = [
                 asyncio.create_task(work)
-                for work in (self._hear(inbox), self._settle_on(), self._catch_up(), self._pipeline.watch())
+                for work in (self._hear(inbox), self._follow_the_store(), self._catch_up(), self._pipeline.watch())
             ]
             try:
                 await self._guarded(self._until_over(sources), guards)
@@ -83,7 +83,7 @@ class Run:
             finally:
                 await tasks.end(*sources, *guards)
         if self._recorder.session.state in RUNNING:
-            self._recorder.tell(Ended())
+            self._recorder.apply(SessionEnded())
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
@@ -92,20 +92,20 @@ class Run:
         recorder = self._recorder
         for name in recorder.session.spec.sources:
             if name not in self._sources:
-                self._log.tell(f"{name} has no key: set {name.upper()}_KEYS", "source.no_key", source=name)
+                self._log.say(f"{name} has no key: set {name.upper()}_KEYS", "source.no_key", source=name)
         started = recorder.session.started or now_ms()
         todo = {name: source.lay_out(started) for name, source in self._sources.items()}
         if not any(todo.values()):
             raise NothingToCollect("no source can be asked any of this: see `tapestream providers`")
         known = {unit.id for units in todo.values() for unit in units} | recorder.session.done
-        recorder.tell(Resumed() if recorder.session.started else Started())
-        recorder.tell(UnitsPlanned(max(recorder.session.planned, len(known))))
+        recorder.apply(Resumed() if recorder.session.started else Started())
+        recorder.apply(UnitsPlanned(max(recorder.session.planned, len(known))))
         recorder.keep()
         self._going.set()
         self._told_at = now_ms()
         owner = "its own" if self._pipeline.own else "the running"
         line = in_short(recorder.session, 0, now_ms())
-        self._log.tell(f"{line}; on {owner} pipeline", "session.running", sources=list(self._sources))
+        self._log.say(f"{line}; on {owner} pipeline", "session.running", sources=list(self._sources))
         return todo
 
     # -- what becomes of it ------------------------------------------------------------------------------------------
@@ -122,26 +122,26 @@ class Run:
             self._log.note("unit.failed", **_described(attempt))
         self._sources[attempt.unit.source].note(attempt)
 
-    async def _settle_on(self) -> None:
+    async def _follow_the_store(self) -> None:
         while True:
             await asyncio.sleep(SETTLE_EVERY_S)
             try:
-                await self._settle()
+                await self._count_stored()
             except PipelineAway as error:
-                self._log.warn("settle.later", reason=str(error))
+                self._log.warn("stored.later", reason=str(error))
 
-    async def _settle(self) -> None:
+    async def _count_stored(self) -> None:
         """Take into the checkpoint what has ended, once it is stored. Raises `PipelineAway`."""
         async with self._settling:
             batch = tuple(self._work.ended)
             if not batch:
                 return
-            await self._pipeline.settle()
+            await self._pipeline.until_stored()
             calls = await self._stored.calls(batch)
-            self._recorder.tell(*self._work.stored(batch, calls))
+            self._recorder.apply(*self._work.stored(batch, calls))
             self._recorder.keep()
             for attempt in batch:
-                self._sources[attempt.unit.source].settled()
+                self._sources[attempt.unit.source].stored()
 
     async def _catch_up(self) -> None:
         """Ask the store for reports that went by unheard, as when the embedded broker was started afresh."""
@@ -156,7 +156,7 @@ class Run:
     async def _until_over(self, sources: Sequence[asyncio.Task[None]]) -> None:
         """Apply commands, write checkpoints and log the status until the session or this run of it is over."""
         while not await self._over(sources):
-            self._keep_and_tell()
+            self._write_checkpoint()
             end = ends_at(self._recorder.session)
             await _first(asyncio.sleep(TICK_S), clock.sleep((end - now_ms()) / 1000 if end else LONGEST_MS))
 
@@ -167,7 +167,7 @@ class Run:
                 task.result()
         session = self._recorder.session
         if self._leaving.is_set() and session.state == "running":
-            self._recorder.tell(Paused())
+            self._recorder.apply(Paused())
         if self._leaving.is_set() or session.state == "stopping":
             return True
         end = ends_at(session)
@@ -178,28 +178,28 @@ class Run:
         for order in self._recorder.folder.orders():
             state = self._recorder.session.state
             if order.what == "stop":
-                self._recorder.tell(StopAsked())
+                self._recorder.apply(StopAsked())
             elif order.what == "pause" and state == "running":
                 self._going.clear()
-                self._recorder.tell(Paused())
+                self._recorder.apply(Paused())
                 self._work.renew()
                 await self._cancel_job(kept=self._work.job_id)
             elif order.what == "resume" and state == "paused":
-                self._recorder.tell(Resumed())
+                self._recorder.apply(Resumed())
                 self._going.set()
             elif order.what in {"add", "remove"}:
                 self._manifest = self._recorder.folder.change(order)
             self._recorder.keep()
-            self._log.tell(f"{order.what} {order.symbol}".strip(), "session.order", state=self._recorder.session.state)
+            self._log.say(f"{order.what} {order.symbol}".strip(), "session.order", state=self._recorder.session.state)
 
-    def _keep_and_tell(self) -> None:
+    def _write_checkpoint(self) -> None:
         session, now = self._recorder.session, now_ms()
         if now - self._recorder.kept_at >= CHECKPOINT_MS and session.state != "paused":
             self._recorder.keep()
         line = in_short(session, len(self._work.underway), now)
         if now - self._told_at >= STATUS_MS:
             self._told_at = now
-            self._log.tell(f"{line}; calls/records: {by_source(session)}", "session.status")
+            self._log.say(f"{line}; calls/records: {by_source(session)}", "session.status")
         if self._log.draw:
             self._log.draw(line)
 
@@ -211,9 +211,9 @@ class Run:
         await _first(self._idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
         if given_up := len(self._work.underway):
             self._log.note("units.given_up", count=given_up)
-        await _first(self._settle_all(), asyncio.sleep(SETTLE_ALL_S), self._left(LEAVE_SETTLE_S))
-        if unsettled := len(self._work.ended):
-            self._log.warn("session.unsettled", count=unsettled)
+        await _first(self._count_all_stored(), asyncio.sleep(COUNT_ALL_S), self._left(LEAVE_COUNT_S))
+        if unstored := len(self._work.ended):
+            self._log.warn("session.unstored", count=unstored)
 
     async def _cancel_job(self, kept: str = "") -> None:
         await self._requester.cancel(self._recorder.folder.id, self._sources, kept)
@@ -226,17 +226,17 @@ class Run:
         await self._leaving.wait()
         await asyncio.sleep(within_s)
 
-    async def _settle_all(self) -> None:
+    async def _count_all_stored(self) -> None:
         """Settle, and count the calls of attempts without a recorded end."""
         while True:
             try:
-                await self._settle()
+                await self._count_stored()
                 lost = await self._stored.lost(self._recorder.session)
             except PipelineAway as error:
-                self._log.warn("settle.later", reason=str(error))
+                self._log.warn("stored.later", reason=str(error))
                 await asyncio.sleep(TICK_S)
             else:
-                self._recorder.tell(*lost)
+                self._recorder.apply(*lost)
                 return
 
     async def _guarded(self, work: Coroutine[Any, Any, None], guards: Sequence[asyncio.Task[Any]]) -> None:

@@ -34,11 +34,11 @@ async def conduct(
         try:
             await _conduct(recorder, settings, leaving, sandbox=sandbox)
         except NothingToCollect as error:
-            recorder.tell(Failed(type(error).__name__))
+            recorder.apply(Failed(type(error).__name__))
             raise
         except BaseException:
             if recorder.session.state in RUNNING:
-                recorder.tell(Interrupted())
+                recorder.apply(Interrupted())
             raise
         finally:
             recorder.close()

@@ -12,22 +12,22 @@ from streams.messaging.requester import Requester
 from streams.runtime.pipeline import Pipeline
 from streams.sessions.in_flight import Attempt, InFlight
 from streams.sessions.recorder import SessionRecorder
-from streams.sessions.spec import Asset
+from streams.sessions.spec import SessionAsset
 from streams.sessions.state import UnitsPlanned, ends_at
 from streams.sessions.units import LONGEST_MS, Unit, cost, interval_ms, once, quotes
 
 UNDERWAY = 16
 """Units of one source under way at once."""
-UNSETTLED = 256
+UNSTORED = 256
 """Units of one source that are under way, or ended and not known to be stored: as many as a kill can undo."""
 AGAIN_S = 60.0  # of the session's clock, before what failed for a passing reason is asked again
 
-Assets = Callable[[], Sequence[Asset]]
+Assets = Callable[[], Sequence[SessionAsset]]
 """The symbols that the session wants now."""
 
 
-class Source:
-    """Submits a source's units, never more than `UNDERWAY` and `UNSETTLED` at once, and only while `going` is set."""
+class SourceRun:
+    """Submits a source's units, never more than `UNDERWAY` and `UNSTORED` at once, and only while `going` is set."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Source:
         self._pipeline, self._requester = pipeline, requester
         self._going, self._assets = going, assets
         self._slots = asyncio.Semaphore(UNDERWAY)
-        self._unsettled = asyncio.Semaphore(UNSETTLED)
+        self._unstored = asyncio.Semaphore(UNSTORED)
         self._ended = asyncio.Event()
-        self._laid: set[Asset] = set()
+        self._laid: set[SessionAsset] = set()
         self._once: set[str] = set()
         self._again: list[Unit] = []
 
@@ -81,9 +81,9 @@ class Source:
         self._slots.release()
         self._ended.set()
 
-    def settled(self) -> None:
+    def stored(self) -> None:
         """Make room for one more, as another is known to be stored."""
-        self._unsettled.release()
+        self._unstored.release()
 
     async def quiet(self) -> None:
         """Return once nothing is under way."""
@@ -107,14 +107,14 @@ class Source:
             return began
         added = self.lay_out(self._recorder.session.started or began)
         units = [unit for unit in [*added, *self._cycle()] if unit.id not in self._recorder.session.done]
-        self._recorder.tell(UnitsPlanned(self._recorder.session.planned + len(units)))
+        self._recorder.apply(UnitsPlanned(self._recorder.session.planned + len(units)))
         await self._submit(units)
         return began
 
     async def _pause(self, cycle: Sequence[Unit]) -> int | None:
         end = ends_at(self._recorder.session)
         try:
-            told = await self._pipeline.told_of(self.name)
+            told = await self._pipeline.provider_status(self.name)
         except PipelineAway:
             return LONGEST_MS
         return interval_ms(told, *cost(cycle), max(0, end - now_ms()) if end else LONGEST_MS)
@@ -124,7 +124,7 @@ class Source:
         for unit in units:
             if unit.id in self._recorder.session.done or self._unwanted(unit):
                 continue
-            await self._unsettled.acquire()
+            await self._unstored.acquire()
             await self._slots.acquire()
             await self._going.wait()
             attempt = self._work.begin(unit, ends_at(self._recorder.session), now_ms())

@@ -25,7 +25,7 @@ _PERSON = re.compile(r"[\w .,@+-]{0,80}")  # neither URLs nor `key=...`: it goes
 
 
 @dataclass(frozen=True, slots=True)
-class Asset:
+class SessionAsset:
     """One thing to collect: its canonical symbol, and the asset class that always travels beside it."""
 
     symbol: str
@@ -47,7 +47,7 @@ class Spec:
     """Preset that it was made from."""
     duration_ms: int
     """Running time, ms; pauses and interruptions do not count."""
-    symbols: tuple[Asset, ...]
+    symbols: tuple[SessionAsset, ...]
     """What is collected."""
     sources: tuple[str, ...]
     """Names of the providers."""
@@ -96,7 +96,7 @@ class Preset:
 
     duration_ms: int
     """Running time, ms."""
-    symbols: tuple[Asset, ...]
+    symbols: tuple[SessionAsset, ...]
     """What is collected."""
     sources: tuple[str, ...]
     """Names of the providers."""
@@ -112,9 +112,9 @@ def preset(mode: str, session_id: str, started_by: str = "") -> Spec:
     raise InvalidSpec(f"there is no ready-made session {mode!r}; there are {', '.join(PRESETS)}")
 
 
-def _assets(**symbols: str) -> tuple[Asset, ...]:
+def _assets(**symbols: str) -> tuple[SessionAsset, ...]:
     """Assets of `asset_class="SYMBOL SYMBOL ..."`."""
-    return tuple(Asset(symbol, asset_class) for asset_class, text in symbols.items() for symbol in text.split())
+    return tuple(SessionAsset(symbol, asset_class) for asset_class, text in symbols.items() for symbol in text.split())
 
 
 PRESETS: Mapping[Mode, Preset] = MappingProxyType(

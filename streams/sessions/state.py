@@ -1,7 +1,7 @@
 """A collection session: a pure fold over what happened to it. Knows no clock, no provider and no file.
 
-planned --Started--> running --Ended--> completed        StopAsked leads to stopping, which lets work under way finish
-running --Paused--> paused --Resumed--> running          Failed leads to failed
+planned --Started--> running --SessionEnded--> completed     StopAsked leads to stopping: work under way finishes
+running --Paused--> paused --Resumed--> running              Failed leads to failed
 running --Interrupted--> interrupted --Resumed--> running
 
 Only runs use up a session's duration. A run begins by Started or Resumed with the time that is left, and is over when
@@ -64,7 +64,7 @@ class StopAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SessionEnded:
     """All units are done, the time is up, or a stop has finished."""
 
 
@@ -120,7 +120,18 @@ class Checkpointed:
     """The session as of now is about to be written to disk, under the next number."""
 
 
-Event = UnitsPlanned | Started | Paused | Resumed | StopAsked | Ended | Failed | Interrupted | UnitDone | Checkpointed
+Event = (
+    UnitsPlanned
+    | Started
+    | Paused
+    | Resumed
+    | StopAsked
+    | SessionEnded
+    | Failed
+    | Interrupted
+    | UnitDone
+    | Checkpointed
+)
 
 TRANSITIONS: Mapping[State, Mapping[type[Event], State]] = MappingProxyType(
     {
@@ -137,7 +148,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Event], State]] = MappingProxyType(
             Checkpointed: "running",
             Paused: "paused",
             StopAsked: "stopping",
-            Ended: "completed",
+            SessionEnded: "completed",
             Failed: "failed",
             Interrupted: "interrupted",
         },
@@ -153,14 +164,14 @@ TRANSITIONS: Mapping[State, Mapping[type[Event], State]] = MappingProxyType(
             UnitDone: "stopping",
             Checkpointed: "stopping",
             StopAsked: "stopping",
-            Ended: "completed",
+            SessionEnded: "completed",
             Failed: "failed",
             Interrupted: "interrupted",
         },
         "interrupted": {
             Checkpointed: "interrupted",
             Resumed: "running",
-            Ended: "completed",
+            SessionEnded: "completed",
             Failed: "failed",
         },
         "completed": {Checkpointed: "completed"},
@@ -181,7 +192,7 @@ class Hour:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SourceFigures:
     """What one source brought: `outcomes` counts attempts, `hours` is by full hours since the start."""
 
     records: Count = 0
@@ -218,7 +229,7 @@ class Session:
     """Units in all."""
     done: frozenset[str] = frozenset()
     """Ids of the units that need no further attempt."""
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    tallies: Mapping[str, SourceFigures] = field(default_factory=dict)
     """Figures by source."""
     checkpoints: Count = 0
     """Checkpoints written so far."""
@@ -226,14 +237,14 @@ class Session:
     """Name of the fault's class; empty without one."""
 
 
-def unit_id(source: str, terms: Mapping[str, Any]) -> str:
+def unit_id(source: str, fields: Mapping[str, Any]) -> str:
     """Return the stable id of a unit of work: one source, one dataset, its symbols, their range.
 
-    `terms` are a call's fields as JSON values. An absent field and the order of symbols make no difference.
+    `fields` are a call's fields as JSON values. An absent field and the order of symbols make no difference.
     """
-    told = {name: value for name, value in terms.items() if value is not None}
-    told["symbols"] = sorted(told.get("symbols", ()))
-    canonical = orjson.dumps([source, told], option=orjson.OPT_SORT_KEYS)
+    given = {name: value for name, value in fields.items() if value is not None}
+    given["symbols"] = sorted(given.get("symbols", ()))
+    canonical = orjson.dumps([source, given], option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(canonical, digest_size=10).hexdigest()
 
 
@@ -309,8 +320,10 @@ def _count(session: Session, event: UnitDone, now: int) -> Session:
         raise ForbiddenEvent(f"session {session.spec.id} does not collect from {event.source[:40]!r}")
     if event.unit in session.done:  # the report came twice
         return session
-    tally = _added(session.tallies.get(event.source, Tally()), event, (now - (session.started or now)) // HOUR_MS)
-    counted = replace(session, tallies={**session.tallies, event.source: tally})
+    figures = _added(
+        session.tallies.get(event.source, SourceFigures()), event, (now - (session.started or now)) // HOUR_MS
+    )
+    counted = replace(session, tallies={**session.tallies, event.source: figures})
     if event.outcome not in CONCLUSIVE:
         return counted
     if len(session.done) >= session.planned:
@@ -321,14 +334,14 @@ def _count(session: Session, event: UnitDone, now: int) -> Session:
     return replace(counted, done=session.done | {event.unit})
 
 
-def _added(tally: Tally, event: UnitDone, hour: int) -> Tally:
-    before = tally.hours.get(hour, Hour())
-    return Tally(
-        records=tally.records + event.records,
-        calls=tally.calls + event.calls,
-        calls_with_records=tally.calls_with_records + event.calls_with_records,
-        outcomes={**tally.outcomes, event.outcome: tally.outcomes.get(event.outcome, 0) + 1},
-        hours={**tally.hours, hour: Hour(before.records + event.records, before.calls + event.calls)},
+def _added(figures: SourceFigures, event: UnitDone, hour: int) -> SourceFigures:
+    before = figures.hours.get(hour, Hour())
+    return SourceFigures(
+        records=figures.records + event.records,
+        calls=figures.calls + event.calls,
+        calls_with_records=figures.calls_with_records + event.calls_with_records,
+        outcomes={**figures.outcomes, event.outcome: figures.outcomes.get(event.outcome, 0) + 1},
+        hours={**figures.hours, hour: Hour(before.records + event.records, before.calls + event.calls)},
     )
 
 

@@ -9,7 +9,7 @@ from streams.messaging.messages import PollDone
 from streams.messaging.outcomes import PollOutcome
 from streams.runtime.pipeline import Pipeline
 from streams.sessions.in_flight import REPORTED, Attempt, report_of
-from streams.sessions.state import Session, Tally, UnitDone, unit_id
+from streams.sessions.state import Session, SourceFigures, UnitDone, unit_id
 
 SLACK_MS = 60_000  # a worker's clock may differ from ours
 
@@ -54,7 +54,7 @@ class Stored:
         return [event for row in rows if (event := self._beyond(session, row[0], *map(int, row[1:])))]
 
     def _beyond(self, session: Session, source: str, calls: int, records: int, worth_asking: int) -> UnitDone | None:
-        known = session.tallies.get(source, Tally())
+        known = session.tallies.get(source, SourceFigures())
         calls, records = max(0, calls - known.calls), max(0, records - known.records)
         if source not in session.spec.sources or not (calls or records):
             return None

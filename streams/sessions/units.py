@@ -17,7 +17,7 @@ from streams.accounts.capacity import PERIOD_MS
 from streams.accounts.quota import ROLLING_MS
 from streams.errors import InvalidSpec
 from streams.planning.candidates import spells
-from streams.sessions.spec import MINUTE_MS, Asset, Spec
+from streams.sessions.spec import MINUTE_MS, SessionAsset, Spec
 from streams.sessions.state import unit_id
 
 ORDER = (
@@ -63,7 +63,7 @@ def check(spec: Spec) -> None:
             raise InvalidSpec(f"session {spec.id!r}: {strange}")
 
 
-def once(source: str, assets: Sequence[Asset], datasets: Iterable[str], started: int) -> list[Unit]:
+def once(source: str, assets: Sequence[SessionAsset], datasets: Iterable[str], started: int) -> list[Unit]:
     """What the source is asked once: of each dataset what it sells, for the symbols that it can spell.
 
     The ranges end with the midnight before `started`, so that a resumed session finds its units again.
@@ -74,13 +74,13 @@ def once(source: str, assets: Sequence[Asset], datasets: Iterable[str], started:
         unit
         for dataset in ORDER
         if dataset in wanted
-        for unit in _units(source, assets, {**_terms(dataset), **_span(dataset, today)}, {})
+        for unit in _units(source, assets, {**_fields(dataset), **_span(dataset, today)}, {})
     ]
 
 
-def quotes(source: str, assets: Sequence[Asset], now: int) -> list[Unit]:
+def quotes(source: str, assets: Sequence[SessionAsset], now: int) -> list[Unit]:
     """One cycle of the source's quotes; the ids of its units differ from those of another minute."""
-    return list(_units(source, assets, _terms("quote"), {"minute": now // MINUTE_MS}))
+    return list(_units(source, assets, _fields("quote"), {"minute": now // MINUTE_MS}))
 
 
 def cost(units: Iterable[Unit]) -> tuple[float, float]:
@@ -129,11 +129,13 @@ def _later(left: float, limit: float, per: str, resets_ms: int, remaining_ms: in
     return left + limit * windows
 
 
-def _units(source: str, assets: Sequence[Asset], terms: Mapping[str, Any], more: Mapping[str, Any]) -> Iterator[Unit]:
+def _units(
+    source: str, assets: Sequence[SessionAsset], fields: Mapping[str, Any], more: Mapping[str, Any]
+) -> Iterator[Unit]:
     declared = connector(source)
     for asset_class in dict.fromkeys(asset.asset_class for asset in assets):
         symbols = tuple(asset.symbol for asset in assets if asset.asset_class == asset_class)
-        call = Call.model_validate({**terms, "asset_class": asset_class, "symbols": symbols})
+        call = Call.model_validate({**fields, "asset_class": asset_class, "symbols": symbols})
         spelled = tuple(symbol for symbol in symbols if spells(declared, call.asset_class, symbol))
         if not spelled:
             continue
@@ -145,7 +147,7 @@ def _units(source: str, assets: Sequence[Asset], terms: Mapping[str, Any], more:
             yield Unit(unit_id(source, {**part.model_dump(mode="json"), **more}), source, part)
 
 
-def _terms(dataset: str) -> dict[str, Any]:
+def _fields(dataset: str) -> dict[str, Any]:
     return {"dataset": dataset, "interval": "1d"} if dataset == "bars" else {"dataset": dataset}
 
 

@@ -26,6 +26,7 @@ from agents.polling.transport import Transport
 from connectors import Call, connector
 from infra.clickhouse import log_table
 from infra.clock import now_ms
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.accounts.account import RESERVED, ProviderPolicy
 from streams.accounts.breaker import BreakerPolicy
@@ -175,20 +176,20 @@ class Scene:
         allowance=None,
     ):
         self.time, self.outbox = Time(), Recorder(refuse)
-        terms = ProviderPolicy(windows=windows, policy=policy, allowance=allowance)
+        agreed = ProviderPolicy(windows=windows, breaker=policy, allowance=allowance)
         self.pools = {
-            "polygon": KeyPool(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, terms),
-            "yahoo": KeyPool(connector("yahoo"), {"yahoo#1": ""}, replace(terms, keyless=True)),
+            "polygon": KeyPool(connector("polygon"), {f"polygon#{i}": key for i, key in enumerate(keys, 1)}, agreed),
+            "yahoo": KeyPool(connector("yahoo"), {"yahoo#1": ""}, replace(agreed, keyless=True)),
             **{
                 other.name: KeyPool(
-                    other, {f"{other.name}#1": ""}, ProviderPolicy(policy=policy, keyless=other.auth.keyless)
+                    other, {f"{other.name}#1": ""}, ProviderPolicy(breaker=policy, keyless=other.auth.keyless)
                 )
                 for other in extra
             },
         }
         bases = {name: f"{url}/{name}" for name in self.pools}
         self.transport = Transport(timeout_s=timeout_s, body_limit=2**24, base_urls=bases)
-        self.quotes = Quotes("nobody", 900_000)
+        self.quotes = Quotes(Brokers("nobody:1"), 900_000)
         self.poller = Poller(
             self.pools,
             Caller(self.transport, self.outbox, Ledger(self.outbox), now=self.time),
@@ -373,13 +374,13 @@ class Stage:
             self.pollers,
             self.store,
             self.pollers,
-            self.settled,
+            self.until_stored,
             sleep=self.time.sleep,
             now=self.time,
             chance=lambda: 0.5,
         )
 
-    async def settled(self):
+    async def until_stored(self):
         """Return at once: the pollers store a report before they send it."""
 
     def event(self, collector, run_id="run-1", **differing):

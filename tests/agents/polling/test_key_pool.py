@@ -5,7 +5,7 @@ import pytest
 from agents.polling.key_pool import BURST, KeyPool, NoKey, paced
 from connectors import Call, Request, connector
 from connectors.scope import Scope
-from streams.accounts.account import Ended, ProviderPolicy, replayed
+from streams.accounts.account import CallEnded, ProviderPolicy, replayed
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.entitlement import REMEMBERED_MS
@@ -15,10 +15,10 @@ NOON = 1_780_000_000_000
 DAY = 86_400_000
 
 
-def pool_of(keys=3, windows=(), provider="polygon", *, policy=None, price=None, **terms):
+def pool_of(keys=3, windows=(), provider="polygon", *, breaker=None, price=None, **policy):
     one = connector(provider)
     agreed = ProviderPolicy(
-        windows=windows, policy=policy or BreakerPolicy(), zone=one.zone, keyless=one.auth.keyless, **terms
+        windows=windows, breaker=breaker or BreakerPolicy(), zone=one.zone, keyless=one.auth.keyless, **policy
     )
     return KeyPool(one, {f"{provider}#{i}": f"key-{i}" for i in range(1, keys + 1)}, agreed, price)
 
@@ -41,7 +41,7 @@ def ask(pool, outcome="records", now=NOON, endpoint=None, weight=1, call=None, *
     made, http = asked(pool, endpoint, **(call or {}))
     pool.begin(permit.label, call_id, http.endpoint, weight, now)
     scope = pool.covered(told.pop("scope", None), made, http, permit.label, now)
-    pool.end(Ended(call_id, permit.label, outcome, now, scope=scope, **told))
+    pool.end(CallEnded(call_id, permit.label, outcome, now, scope=scope, **told))
     if outcome == "records":
         pool.answered(made, http, permit.label, now)
     return permit.label
@@ -251,7 +251,7 @@ def test_weights_are_spent():
 
 
 def test_a_provider_that_is_down_rests_whatever_its_keys_have_left():
-    pool = pool_of(5, policy=BreakerPolicy(failure_threshold=2, recovery_ms=9_000))
+    pool = pool_of(5, breaker=BreakerPolicy(failure_threshold=2, recovery_ms=9_000))
     for _ in range(2):
         ask(pool, "ProviderUnavailable")
 
@@ -259,12 +259,12 @@ def test_a_provider_that_is_down_rests_whatever_its_keys_have_left():
     assert (permit.wait_ms, permit.why) == (9_000, "Open")
     pool.begin(permit_of(pool, "aggregates", 1, NOON + 9_000).label, "probe", "aggregates", 1, NOON + 9_000)
     assert waits(pool, NOON + 9_000) == 1_000
-    pool.end(Ended("probe", "polygon#1", "records", NOON + 9_500))
+    pool.end(CallEnded("probe", "polygon#1", "records", NOON + 9_500))
     assert waits(pool, NOON + 9_500) == 0
 
 
 def test_an_abandoned_probe_holds_nobody_up():
-    pool = pool_of(1, policy=BreakerPolicy(failure_threshold=1, recovery_ms=1_000))
+    pool = pool_of(1, breaker=BreakerPolicy(failure_threshold=1, recovery_ms=1_000))
     ask(pool, "ProviderUnavailable")
     pool.abandon(pool.begin("polygon#1", "probe", "aggregates", 1, NOON + 1_000), NOON + 1_000)
 
@@ -272,7 +272,7 @@ def test_an_abandoned_probe_holds_nobody_up():
 
 
 def test_a_breaker_is_closed_by_hand():
-    pool = pool_of(1, policy=BreakerPolicy(failure_threshold=1, recovery_ms=1_000))
+    pool = pool_of(1, breaker=BreakerPolicy(failure_threshold=1, recovery_ms=1_000))
     ask(pool, "ProviderUnavailable")
     pool.reset_breaker()
 

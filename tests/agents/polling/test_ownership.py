@@ -6,9 +6,9 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
 from agents.polling.key_pool import KeyPool
-from agents.polling.ownership import Ownership
+from agents.polling.ownership import AccountOwnership
 from connectors import connector
-from streams.accounts.account import Account, Began, ProviderPolicy, fold
+from streams.accounts.account import Account, CallBegan, ProviderPolicy, fold
 from streams.accounts.quota import Window
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, OwnerCommand
@@ -35,13 +35,13 @@ def pools():
 def spent(calls):
     account = Account()
     for n in range(calls):
-        account = fold(account, Began(str(n), "polygon#1", 1, 0, 1_000), TERMS)
+        account = fold(account, CallBegan(str(n), "polygon#1", 1, 0, 1_000), TERMS)
     return account
 
 
 async def taken(pools, partitions=(POLYGON,)):
     outbox = Outbox()
-    ownership = Ownership(pools, outbox, counted=False, on_fault=pytest.fail)
+    ownership = AccountOwnership(pools, outbox, counted=False, on_fault=pytest.fail)
     ownership.take(partitions)
     await turns()
     return ownership, outbox
@@ -97,7 +97,7 @@ async def test_what_is_given_up_is_not_called_until_it_is_taken_again(pools):
 
 async def test_where_the_store_remembers_there_is_nothing_to_wait_for(pools):
     outbox = Outbox()
-    ownership = Ownership(pools, outbox, counted=True, on_fault=pytest.fail)
+    ownership = AccountOwnership(pools, outbox, counted=True, on_fault=pytest.fail)
     ownership.take({POLYGON})
 
     await ownership.ready("polygon")
@@ -134,7 +134,7 @@ async def test_a_takeover_that_cannot_be_announced_is_reported(pools):
         async def send(self, *_, **__):
             raise MessageSizeTooLargeError
 
-    ownership = Ownership(pools, Refusing(), counted=False, on_fault=faults.append)
+    ownership = AccountOwnership(pools, Refusing(), counted=False, on_fault=faults.append)
     ownership.take([POLYGON])
     await turns()
 

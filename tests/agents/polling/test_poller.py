@@ -15,7 +15,7 @@ from connectors.calls import Auth
 from connectors.errors import Pending
 from connectors.symbols import Symbols
 from sandbox import Fault
-from streams.accounts.account import Ended
+from streams.accounts.account import CallEnded
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.quota import Window
 from streams.messaging import topics
@@ -261,7 +261,7 @@ async def test_a_fault_of_a_connector_becomes_a_letter_and_holds_nobody_up(answe
     )
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
-    pool.end(Ended("before", "example#1", "ProviderUnavailable", scene.time.now - 5))
+    pool.end(CallEnded("before", "example#1", "ProviderUnavailable", scene.time.now - 5))
     done = await scene.handle(QUOTES, ("example",))
 
     assert (done.outcome, done.reason) == ("Fault", "RuntimeError: a bug of this connector")
@@ -281,7 +281,7 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
     scene = await answering(hang, extra=[provider()], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1))
     pool = scene.pools["example"]
     pool.begin("example#1", "before", "quote", 1, scene.time.now - 10)
-    pool.end(Ended("before", "example#1", "ProviderUnavailable", scene.time.now - 5))
+    pool.end(CallEnded("before", "example#1", "ProviderUnavailable", scene.time.now - 5))
     task = asyncio.create_task(scene.handle(QUOTES, ("example",)))
     await arrived.wait()
     assert pool.next_permit(QUOTES, Request(endpoint="quote", path=""), 1, scene.time.now).wait_ms == 1_000

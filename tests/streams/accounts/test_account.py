@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from connectors.scope import Scope
 from streams.accounts import account as accounts
-from streams.accounts.account import Account, Began, Ended, Key, ProviderPolicy
+from streams.accounts.account import Account, CallBegan, CallEnded, Key, ProviderPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, used
 
@@ -71,7 +71,7 @@ def test_a_key_survives_being_written_down(calls):
 
 
 def test_a_taken_over_call_counts_from_the_moment_of_taking_over():
-    in_flight = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), TERMS)
+    in_flight = accounts.fold(Account(), CallBegan("a", "polygon#1", 1, 0, NOON), TERMS)
     taken = accounts.after_takeover(in_flight, TERMS, NOON + 59_000)
 
     assert used(taken.key("polygon#1").usage, MINUTE, NOON + 100_000) == 1
@@ -80,8 +80,8 @@ def test_a_taken_over_call_counts_from_the_moment_of_taking_over():
 
 def test_a_call_of_an_earlier_owner_may_be_on_its_way_until_its_time_out():
     slow = replace(TERMS, longest_ms=20_000)
-    in_flight = accounts.fold(Account(), Began("a", "polygon#1", 1, 0, NOON), slow)
-    in_flight = accounts.fold(in_flight, Began("b", "polygon#1", 1, 0, NOON + 15_000), slow)
+    in_flight = accounts.fold(Account(), CallBegan("a", "polygon#1", 1, 0, NOON), slow)
+    in_flight = accounts.fold(in_flight, CallBegan("b", "polygon#1", 1, 0, NOON + 15_000), slow)
     taken = accounts.after_takeover(in_flight, slow, NOON + 20_000)
 
     assert accounts.in_flight(taken) == {"b"}
@@ -96,8 +96,8 @@ def test_a_call_of_an_earlier_owner_may_be_on_its_way_until_its_time_out():
 
 def ends(account, outcome, call_id="a", **more):
     """The account after a whole call."""
-    account = accounts.fold(account, Began(call_id, "polygon#1", 1, more.get("reserved_micros", 0), NOON), TERMS)
-    return accounts.fold(account, Ended(call_id, "polygon#1", outcome, NOON, began_at=NOON, **more), TERMS)
+    account = accounts.fold(account, CallBegan(call_id, "polygon#1", 1, more.get("reserved_micros", 0), NOON), TERMS)
+    return accounts.fold(account, CallEnded(call_id, "polygon#1", outcome, NOON, began_at=NOON, **more), TERMS)
 
 
 def test_rejected_keys_are_asked_anew_by_the_next_owner_and_what_is_not_sold_is_not():
@@ -119,7 +119,7 @@ def test_answer_that_lacks_a_part_of_its_range_is_remembered_as_not_sold():
 def test_what_was_not_charged_is_given_back_once():
     free = {"reserved_micros": 1_500, "charged_micros": 0}
     account = ends(ends(Account(), "records", "b", reserved_micros=1_500, charged_micros=1_500), "RateLimited", **free)
-    again = accounts.fold(account, Ended("a", "polygon#1", "RateLimited", NOON, began_at=NOON, **free), TERMS)
+    again = accounts.fold(account, CallEnded("a", "polygon#1", "RateLimited", NOON, began_at=NOON, **free), TERMS)
 
     assert (account.budget.micros, account.budget.calls) == (1_500, 1)
     assert again.budget == account.budget
@@ -127,9 +127,9 @@ def test_what_was_not_charged_is_given_back_once():
 
 def test_what_an_earlier_day_reserved_is_not_given_back_to_this_one():
     tomorrow = NOON + 86_400_000
-    account = accounts.fold(Account(), Began("a", "polygon#1", 1, 1_500, NOON), TERMS)
-    account = accounts.fold(account, Began("b", "polygon#1", 1, 1_500, tomorrow), TERMS)
-    late = Ended("a", "polygon#1", "RateLimited", tomorrow, began_at=NOON, reserved_micros=1_500)
+    account = accounts.fold(Account(), CallBegan("a", "polygon#1", 1, 1_500, NOON), TERMS)
+    account = accounts.fold(account, CallBegan("b", "polygon#1", 1, 1_500, tomorrow), TERMS)
+    late = CallEnded("a", "polygon#1", "RateLimited", tomorrow, began_at=NOON, reserved_micros=1_500)
 
     assert accounts.fold(account, late, TERMS).budget.micros == 1_500
 
@@ -142,7 +142,7 @@ def test_money_that_was_given_back_is_not_in_a_replayed_account():
 
 
 def test_an_end_without_a_begin_tells_of_the_key_but_spends_nothing():
-    account = accounts.fold(Account(), Ended("a", "polygon#1", "RateLimited", NOON, 5.0), TERMS)
+    account = accounts.fold(Account(), CallEnded("a", "polygon#1", "RateLimited", NOON, 5.0), TERMS)
 
     assert account.key("polygon#1").usage.rest_until == NOON + 5_000
     assert used(account.key("polygon#1").usage, DAY, NOON) == 0

@@ -118,9 +118,9 @@ def test_it_is_closed_by_hand_and_keeps_its_statistics():
 
 
 def test_a_clock_that_steps_back_makes_nobody_wait_longer_than_the_rest():
-    settled = breaker.settle(opened(now=86_400_000), 5)
+    advanced = breaker.advance(opened(now=86_400_000), 5)
 
-    assert breaker.wait_ms(settled, POLICY, 5) == POLICY.recovery_ms
+    assert breaker.wait_ms(advanced, POLICY, 5) == POLICY.recovery_ms
 
 
 def test_an_abandoned_probe_leaves_the_place_to_the_next():
@@ -181,7 +181,7 @@ class CallsOfManyTasks(RuleBasedStateMachine):
     @rule(back=st.integers(1, 5_000))
     def clock_steps_back(self, back):
         self.now -= back
-        self.state = breaker.settle(self.state, self.now)
+        self.state = breaker.advance(self.state, self.now)
 
     @invariant()
     def at_most_one_probe_is_under_way(self):

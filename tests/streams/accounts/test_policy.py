@@ -7,7 +7,7 @@ from infra import settings
 from infra.settings import SettingsInvalid
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
-from streams.accounts.policy import allowed, labels, terms, windows
+from streams.accounts.policy import allowed, labels, policies, windows
 from streams.accounts.quota import Window
 
 
@@ -16,13 +16,13 @@ def load(tmp_path, **given):
 
 
 def test_without_settings_everything_is_as_declared(tmp_path):
-    agreed = terms(load(tmp_path))
+    agreed = policies(load(tmp_path))
 
     assert agreed.keys() == connectors().keys()
     assert agreed["polygon"].windows == (Window(5, "minute"),)
-    assert agreed["polygon"].policy == BreakerPolicy()
+    assert agreed["polygon"].breaker == BreakerPolicy()
     assert agreed["alphavantage"].zone == "America/New_York"
-    assert agreed["brightdata"].policy == BreakerPolicy(3, 120_000, 1)
+    assert agreed["brightdata"].breaker == BreakerPolicy(3, 120_000, 1)
     assert agreed["brightdata"].allowance == Allowance(5_500_000)
     assert [name for name, one in agreed.items() if one.allowance] == ["brightdata"]
     assert [name for name, one in agreed.items() if one.keyless] == ["yahoo"]
@@ -44,9 +44,9 @@ def test_breakers_prices_and_budgets_can_be_set_for_each_provider(tmp_path):
     given = load(
         tmp_path, POLYGON_BREAKER="2/7.5/3", POLYGON_PRICE="0.01", POLYGON_BUDGET="2", BRIGHTDATA_BUDGET="none"
     )
-    agreed = terms(given)
+    agreed = policies(given)
 
-    assert agreed["polygon"].policy == BreakerPolicy(2, 7_500, 3)
+    assert agreed["polygon"].breaker == BreakerPolicy(2, 7_500, 3)
     assert agreed["polygon"].allowance == Allowance(2_000_000)
     assert agreed["brightdata"].allowance is None
 

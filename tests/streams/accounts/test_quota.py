@@ -299,7 +299,7 @@ def test_a_clock_that_was_a_year_ahead_blocks_no_year():
     window = Window(1, "day")
     usage = spend(KeyUsage(), [window], 1, NOON + 365 * 86_400_000)
 
-    assert quota.wait_ms(quota.settle(usage, [window], NOON), [window], 1, NOON) <= 2 * 86_400_000
+    assert quota.wait_ms(quota.advance(usage, [window], NOON), [window], 1, NOON) <= 2 * 86_400_000
 
 
 def test_settling_counts_calls_from_the_future_as_made_now():
@@ -308,10 +308,10 @@ def test_settling_counts_calls_from_the_future_as_made_now():
     for _ in range(2):
         usage = spend(usage, [window], 1, NOON + 3_600_000)
 
-    settled = quota.settle(usage, [window], NOON)
+    advanced = quota.advance(usage, [window], NOON)
 
-    assert quota.wait_ms(settled, [window], 1, NOON) == 60_000
-    assert quota.settle(settled, [window], NOON + 30_000) == settled
+    assert quota.wait_ms(advanced, [window], 1, NOON) == 60_000
+    assert quota.advance(advanced, [window], NOON + 30_000) == advanced
 
 
 def test_refusals_rest_and_reject_a_key():

@@ -5,7 +5,7 @@ from dataclasses import replace
 from connectors.scope import Scope
 from streams.accounts import account as accounts
 from streams.accounts import views
-from streams.accounts.account import Account, Began, Ended, Key, ProviderPolicy
+from streams.accounts.account import Account, CallBegan, CallEnded, Key, ProviderPolicy
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.budget import Allowance
 from streams.accounts.entitlement import REMEMBERED_MS
@@ -14,7 +14,7 @@ from streams.accounts.quota import Window, window_end
 NOON = 1_780_000_000_000
 DAY = Window(100, "day")
 TERMS = ProviderPolicy(
-    windows=(Window(5, "minute"), DAY), policy=BreakerPolicy(2, 60_000), allowance=Allowance.usd(0.01)
+    windows=(Window(5, "minute"), DAY), breaker=BreakerPolicy(2, 60_000), allowance=Allowance.usd(0.01)
 )
 
 
@@ -26,8 +26,8 @@ def told(outcome):
 def account(*outcomes, micros=0):
     found = Account({"polygon#1": Key(), "polygon#2": Key()})
     for n, outcome in enumerate(outcomes):
-        found = accounts.fold(found, Began(str(n), "polygon#1", 1, micros, NOON), TERMS)
-        found = accounts.fold(found, Ended(str(n), "polygon#1", outcome, NOON, **told(outcome)), TERMS)
+        found = accounts.fold(found, CallBegan(str(n), "polygon#1", 1, micros, NOON), TERMS)
+        found = accounts.fold(found, CallEnded(str(n), "polygon#1", outcome, NOON, **told(outcome)), TERMS)
     return found
 
 

@@ -10,8 +10,8 @@ from infra.clickhouse import Store, log_table, migrate
 from streams.__main__ import main
 from streams.sessions import checkpoint
 from streams.sessions.folder import Folder, SessionManifest
-from streams.sessions.spec import HOUR_MS, Asset, Spec
-from streams.sessions.state import Checkpointed, Ended, Paused, Started, UnitDone, UnitsPlanned, advance, unit_id
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec
+from streams.sessions.state import Checkpointed, Paused, SessionEnded, Started, UnitDone, UnitsPlanned, advance, unit_id
 
 NOW = 1_717_419_600_000
 UNIT = unit_id("polygon", {"dataset": "bars"})
@@ -31,7 +31,7 @@ def tell(tmp_path, monkeypatch):
 
 
 def session(data_dir, name="s-1", *events):
-    spec = Spec(name, "custom", HOUR_MS, (Asset("AAPL"),), ("polygon",), ("bars",))
+    spec = Spec(name, "custom", HOUR_MS, (SessionAsset("AAPL"),), ("polygon",), ("bars",))
     folder = Folder.create(data_dir, SessionManifest(spec))
     found = folder.session()
     done = UnitDone(UNIT, "polygon", 500, 2, 1, "records")
@@ -42,7 +42,7 @@ def session(data_dir, name="s-1", *events):
 
 
 def test_all_sessions_are_listed_and_a_dead_one_was_interrupted(tell, tmp_path):
-    session(tmp_path, "s-1", Ended())
+    session(tmp_path, "s-1", SessionEnded())
     session(tmp_path, "s-2")
 
     code, said = tell("list", "--json")

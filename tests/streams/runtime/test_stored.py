@@ -17,7 +17,7 @@ pytestmark = pytest.mark.pipeline
 
 
 async def commit(bootstrap, group, topic, offset):
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**bootstrap.options, group_id=group, enable_auto_commit=False)
     await consumer.start()
     where = TopicPartition(topic, 0)
     consumer.assign([where])
@@ -38,7 +38,7 @@ async def test_it_is_waited_for_the_normalizer_and_then_for_the_sink_but_for_not
     for topic in (topics.RAW_RESPONSES, topics.MARKET["bars"]):
         await outbox.send(topic, b"{}", partition=0)
 
-    waiting = asyncio.create_task(stored.settled(embedded_broker))
+    waiting = asyncio.create_task(stored.until_stored(embedded_broker))
     await looks(embedded_broker)
     assert not waiting.done()
     await outbox.send(topics.RAW_RESPONSES, b"{}", partition=0)
@@ -66,5 +66,5 @@ async def test_what_a_broker_held_that_was_started_afresh_is_not_waited_for(embe
         return next(looks, None) or await lag(*asked)
 
     monkeypatch.setattr(stored, "lag", old_first)
-    await ending(stored.settled(embedded_broker), "everything in the store")
+    await ending(stored.until_stored(embedded_broker), "everything in the store")
     await outbox.stop()

@@ -5,10 +5,12 @@ import pytest
 from streams.errors import NoSuchSession, SessionBusy
 from streams.sessions import checkpoint
 from streams.sessions.folder import Folder, SessionCommand, SessionManifest, adopt, every
-from streams.sessions.spec import HOUR_MS, Asset, Spec
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec
 from streams.sessions.state import Checkpointed, Paused, Started, UnitsPlanned, advance
 
-SPEC = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("BTC-USD", "crypto")), ("polygon",), ("bars",), "me")
+SPEC = Spec(
+    "s-1", "custom", HOUR_MS, (SessionAsset("AAPL"), SessionAsset("BTC-USD", "crypto")), ("polygon",), ("bars",), "me"
+)
 
 
 def folder(path, spec=SPEC):
@@ -31,7 +33,7 @@ def test_what_a_session_is_can_be_read_again_with_its_changes(tmp_path):
     manifest = Folder.find(tmp_path, "last").manifest()
 
     assert (manifest.spec, manifest.pid, manifest.rate, manifest.anchor, manifest.sandbox) == (SPEC, 4711, 60, 5, True)
-    assert manifest.assets == (Asset("BTC-USD", "crypto"), Asset("IBM"))
+    assert manifest.assets == (SessionAsset("BTC-USD", "crypto"), SessionAsset("IBM"))
     assert found.session().spec == SPEC
 
 

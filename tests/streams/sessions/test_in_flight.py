@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from streams.messaging.messages import PollDone
 from streams.messaging.outcomes import PollOutcome
 from streams.sessions.in_flight import TRIES, WORTH_ANOTHER_TRY, InFlight, report_of
-from streams.sessions.spec import HOUR_MS, Asset, Spec
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec
 from streams.sessions.state import Session, Started, UnitsPlanned, advance
 from streams.sessions.units import once
 
 NOW = 1_717_419_600_000
-SPEC = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("IBM")), ("polygon",), ("bars", "actions"))
+SPEC = Spec("s-1", "custom", HOUR_MS, (SessionAsset("AAPL"), SessionAsset("IBM")), ("polygon",), ("bars", "actions"))
 UNITS = once("polygon", SPEC.symbols, SPEC.datasets, NOW)
 
 
@@ -107,7 +107,7 @@ def test_a_report_of_the_store_is_as_good_as_one_that_was_heard():
     found = report_of(attempt, [attempt.request.request_id, "records", "", 9, 1, 0])
 
     assert work.note(found) is attempt
-    assert attempt.told(1).records == 9
+    assert attempt.ended_with(1).records == 9
 
 
 @given(
@@ -130,6 +130,6 @@ def test_a_session_counts_what_its_attempts_brought(tries):
         for event in work.stored([attempt], {attempt.request.request_id: 2}):
             session = advance(session, event, NOW + number)
 
-    tally = session.tallies.get("polygon")
-    assert (tally.calls, tally.records) == (calls, records) if tally else not calls
+    figures = session.tallies.get("polygon")
+    assert (figures.calls, figures.records) == (calls, records) if figures else not calls
     assert work.underway == {}

@@ -4,7 +4,7 @@ import pytest
 
 from streams.errors import InvalidSpec
 from streams.sessions.options import assets, make
-from streams.sessions.spec import HOUR_MS, PRESETS, Asset
+from streams.sessions.spec import HOUR_MS, PRESETS, SessionAsset
 
 NOW = 1_717_419_600_000
 
@@ -13,7 +13,7 @@ def test_a_mode_is_its_preset_and_what_is_given_besides_replaces_it():
     found = make(NOW, mode="test", hours=0.25, symbols=["IBM", "BTC-USD"])
 
     assert (found.mode, found.duration_ms) == ("test", HOUR_MS // 4)
-    assert found.symbols == (Asset("IBM"), Asset("BTC-USD", "crypto"))
+    assert found.symbols == (SessionAsset("IBM"), SessionAsset("BTC-USD", "crypto"))
     assert found.sources == PRESETS["test"].sources
     assert found.id.startswith("20240603-130000-")
 
@@ -28,8 +28,13 @@ def test_without_a_mode_it_is_a_custom_one_of_all_there_is():
 
 def test_an_asset_class_is_told_known_or_seen_by_the_form():
     assert assets(["SPY", "VTI:etf", "AAPL", "EUR/USD", "DOGE-USD", "BRK.B", "GC:commodity", "AAPL"]) == (
-        *(Asset("SPY", "etf"), Asset("VTI", "etf"), Asset("AAPL"), Asset("EUR/USD", "forex")),
-        *(Asset("DOGE-USD", "crypto"), Asset("BRK.B"), Asset("GC", "commodity")),
+        *(
+            SessionAsset("SPY", "etf"),
+            SessionAsset("VTI", "etf"),
+            SessionAsset("AAPL"),
+            SessionAsset("EUR/USD", "forex"),
+        ),
+        *(SessionAsset("DOGE-USD", "crypto"), SessionAsset("BRK.B"), SessionAsset("GC", "commodity")),
     )
 
 
@@ -44,7 +49,7 @@ def test_a_file_says_the_same_and_options_win_over_it(tmp_path):
 
     found = make(NOW, file=path, sources=["finnhub"])
 
-    assert (found.mode, found.duration_ms, found.symbols) == ("focused", 3 * HOUR_MS, (Asset("IBM"),))
+    assert (found.mode, found.duration_ms, found.symbols) == ("focused", 3 * HOUR_MS, (SessionAsset("IBM"),))
     assert found.sources == ("finnhub",)
 
 

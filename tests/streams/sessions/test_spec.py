@@ -6,9 +6,17 @@ import pytest
 
 from connectors import DATASETS, UnsupportedCall, connectors
 from streams.errors import InvalidSpec
-from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, Spec, preset
+from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, SessionAsset, Spec, preset
 
-GOOD = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("BTC-USD", "crypto")), ("yahoo",), ("quote",), "Ann B.")
+GOOD = Spec(
+    "s-1",
+    "custom",
+    HOUR_MS,
+    (SessionAsset("AAPL"), SessionAsset("BTC-USD", "crypto")),
+    ("yahoo",),
+    ("quote",),
+    "Ann B.",
+)
 
 
 @pytest.mark.parametrize(
@@ -20,9 +28,9 @@ GOOD = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"), Asset("BTC-USD", "crypto")
         ({"duration_ms": 0}, "it cannot last 0 hours: more than 0, at most 8784"),
         ({"duration_ms": 10**30}, "at most 8784"),
         ({"symbols": ()}, "symbols: name at least one"),
-        ({"symbols": (Asset("aapl"),)}, "symbols: 'aapl' is not of the form"),
-        ({"symbols": (Asset("AAPL", "a share"),)}, "asset classes: 'a share' is not of the form"),
-        ({"symbols": (Asset("AAPL"), Asset("AAPL"))}, r"symbols: AAPL \(equity\) is named twice"),
+        ({"symbols": (SessionAsset("aapl"),)}, "symbols: 'aapl' is not of the form"),
+        ({"symbols": (SessionAsset("AAPL", "a share"),)}, "asset classes: 'a share' is not of the form"),
+        ({"symbols": (SessionAsset("AAPL"), SessionAsset("AAPL"))}, r"symbols: AAPL \(equity\) is named twice"),
         ({"sources": ()}, "sources: name at least one"),
         ({"sources": ("yahoo?apikey=1",)}, "sources: 'yahoo.apikey=1' is not of the form"),
         ({"sources": ("yahoo", "fmp", "yahoo")}, "sources: yahoo is named twice"),
@@ -42,7 +50,7 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 def test_one_symbol_of_two_asset_classes_is_two_things():
-    assert len(replace(GOOD, symbols=(Asset("GLD", "etf"), Asset("GLD", "commodity"))).symbols) == 2
+    assert len(replace(GOOD, symbols=(SessionAsset("GLD", "etf"), SessionAsset("GLD", "commodity"))).symbols) == 2
 
 
 def test_production_takes_eight_hours_of_all_providers():

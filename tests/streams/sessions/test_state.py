@@ -10,19 +10,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from connectors import REFUSALS, Call
 from streams.errors import ForbiddenEvent
 from streams.messaging.outcomes import CONCLUSIVE
-from streams.sessions.spec import HOUR_MS, Asset, Spec
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec
 from streams.sessions.state import (
     FINAL,
     RUNNING,
     TRANSITIONS,
     Checkpointed,
-    Ended,
     Failed,
     Hour,
     Interrupted,
     Paused,
     Resumed,
     Session,
+    SessionEnded,
     Started,
     StopAsked,
     UnitDone,
@@ -34,7 +34,7 @@ from streams.sessions.state import (
     unit_id,
 )
 
-SPEC = Spec("s-1", "custom", 1_000, (Asset("AAPL"),), ("polygon", "yahoo"), ("bars",))
+SPEC = Spec("s-1", "custom", 1_000, (SessionAsset("AAPL"),), ("polygon", "yahoo"), ("bars",))
 UNITS = [unit_id("polygon", {"dataset": "bars", "start": year}) for year in range(6)]
 
 
@@ -55,7 +55,7 @@ def done(unit=UNITS[0], source="polygon", records=5, calls=2, worth_asking=1, ou
 
 
 def test_a_usual_session_runs_to_its_end():
-    session = running((done(), 200), (Ended(), 700), (Checkpointed(), 800))
+    session = running((done(), 200), (SessionEnded(), 700), (Checkpointed(), 800))
 
     assert (session.state, session.started, session.ended) == ("completed", 100, 700)
     assert active_ms(session, 9_999) == 600
@@ -65,7 +65,16 @@ def test_a_usual_session_runs_to_its_end():
 @pytest.mark.parametrize("state", TRANSITIONS)
 def test_a_forbidden_event_is_refused_in_one_line_that_says_what_is_possible(state):
     session = replace(running(), state=state)
-    events = (Started(), Paused(), Resumed(), StopAsked(), Ended(), Interrupted(), Checkpointed(), Failed("OSError"))
+    events = (
+        Started(),
+        Paused(),
+        Resumed(),
+        StopAsked(),
+        SessionEnded(),
+        Interrupted(),
+        Checkpointed(),
+        Failed("OSError"),
+    )
     for event in events:
         if type(event) in TRANSITIONS[state]:
             assert advance(session, event, 200).state == TRANSITIONS[state][type(event)]
@@ -104,13 +113,13 @@ def test_a_killed_run_counts_up_to_its_last_sign_of_life():
 
 
 def test_a_stop_lets_work_under_way_count_and_its_time_too():
-    session = running((StopAsked(), 300), (StopAsked(), 310), (done(), 350), (Ended(), 400))
+    session = running((StopAsked(), 300), (StopAsked(), 310), (done(), 350), (SessionEnded(), 400))
 
     assert (session.state, active_ms(session, 400), session.done) == ("completed", 300, {UNITS[0]})
 
 
 def test_a_session_that_was_never_started_can_be_called_off():
-    session = told((StopAsked(), 5), (Ended(), 6))
+    session = told((StopAsked(), 5), (SessionEnded(), 6))
 
     assert (session.state, session.started, session.ended, active_ms(session, 99)) == ("completed", None, 6, 0)
 
@@ -244,7 +253,11 @@ class AnySession(RuleBasedStateMachine):
             self.ran -= max(0, self.now - before.at)
         return True
 
-    @rule(event=st.sampled_from([Started(), Paused(), Resumed(), StopAsked(), Ended(), Interrupted(), Failed("Gone")]))
+    @rule(
+        event=st.sampled_from(
+            [Started(), Paused(), Resumed(), StopAsked(), SessionEnded(), Interrupted(), Failed("Gone")]
+        )
+    )
     def happen(self, event):
         self.take(event)
 
@@ -279,14 +292,14 @@ class AnySession(RuleBasedStateMachine):
 
     @invariant()
     def counts_add_up(self):
-        tallies = self.session.tallies.values()
-        assert sum(t.records for t in tallies) == sum(event.records for event in self.reported)
-        assert sum(t.calls for t in tallies) == sum(event.calls for event in self.reported)
-        assert sum(sum(t.outcomes.values()) for t in tallies) == len(self.reported)
-        for tally in tallies:
-            assert sum(hour.records for hour in tally.hours.values()) == tally.records
-            assert sum(hour.calls for hour in tally.hours.values()) == tally.calls
-            assert tally.calls_with_records <= tally.calls
+        sources = self.session.tallies.values()
+        assert sum(t.records for t in sources) == sum(event.records for event in self.reported)
+        assert sum(t.calls for t in sources) == sum(event.calls for event in self.reported)
+        assert sum(sum(t.outcomes.values()) for t in sources) == len(self.reported)
+        for figures in sources:
+            assert sum(hour.records for hour in figures.hours.values()) == figures.records
+            assert sum(hour.calls for hour in figures.hours.values()) == figures.calls
+            assert figures.calls_with_records <= figures.calls
         assert self.session.done == {event.unit for event in self.reported if event.outcome in CONCLUSIVE}
         assert len(self.session.done) <= self.session.planned
 

@@ -7,11 +7,21 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.sessions.spec import HOUR_MS, Asset, Spec
-from streams.sessions.state import Ended, Paused, Resumed, Session, Started, UnitDone, UnitsPlanned, advance, unit_id
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec
+from streams.sessions.state import (
+    Paused,
+    Resumed,
+    Session,
+    SessionEnded,
+    Started,
+    UnitDone,
+    UnitsPlanned,
+    advance,
+    unit_id,
+)
 from streams.sessions.summary import summary
 
-SPEC = Spec("s-1", "custom", 4 * HOUR_MS, (Asset("AAPL"),), ("polygon", "yahoo"), ("bars",))
+SPEC = Spec("s-1", "custom", 4 * HOUR_MS, (SessionAsset("AAPL"),), ("polygon", "yahoo"), ("bars",))
 
 
 def unit(number):
@@ -65,7 +75,7 @@ def test_the_figures_are_those_of_the_runs():
         (UnitDone(unit(2), "polygon", 100, 1, 1, "records"), 3_000 + 2 * HOUR_MS),
         (UnitDone(unit(4), "polygon", 0, 0, 0, "records"), 3_000 + 2 * HOUR_MS),
         (UnitDone(unit(3), "yahoo", 0, 2, 0, "UnknownSymbol"), 4_000 + 2 * HOUR_MS),
-        (Ended(), 1_000 + 3 * HOUR_MS),
+        (SessionEnded(), 1_000 + 3 * HOUR_MS),
     )
 
     figures = summary(session, 99 * HOUR_MS)

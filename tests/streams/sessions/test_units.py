@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors import connector
 from streams.errors import InvalidSpec
-from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, Asset, Spec, preset
+from streams.sessions.spec import HOUR_MS, MINUTE_MS, PRESETS, SessionAsset, Spec, preset
 from streams.sessions.units import LONGEST_MS, ORDER, SHORTEST_MS, check, cost, interval_ms, once, quotes
 
 NOW = 1_717_419_600_000
@@ -18,7 +18,7 @@ SOURCES = st.sampled_from(PRODUCTION.sources)
 
 
 def spec(**changes):
-    found = {"symbols": (Asset("AAPL"),), "sources": ("yahoo",), "datasets": ("bars",), **changes}
+    found = {"symbols": (SessionAsset("AAPL"),), "sources": ("yahoo",), "datasets": ("bars",), **changes}
     return Spec(id="s", mode="custom", duration_ms=HOUR_MS, **found)
 
 
@@ -57,15 +57,15 @@ def test_cycles_are_told_apart_by_their_minute_and_from_what_is_asked_once(sourc
 
 
 def test_symbols_share_a_call_where_the_source_takes_several():
-    shares = [Asset(symbol) for symbol in ("AAPL", "MSFT", "IBM")]
+    shares = [SessionAsset(symbol) for symbol in ("AAPL", "MSFT", "IBM")]
 
     assert [unit.call.symbols for unit in quotes("alpaca", shares, NOW)] == [("AAPL", "MSFT", "IBM")]
     assert len(quotes("finnhub", shares, NOW)) == 3
 
 
 def test_what_a_source_does_not_sell_or_spell_is_left_out():
-    assert once("alpaca", [Asset("GC", "commodity")], ORDER, NOW) == []
-    assert once("polygon", [Asset("AAPL")], ["recommendations"], NOW) == []
+    assert once("alpaca", [SessionAsset("GC", "commodity")], ORDER, NOW) == []
+    assert once("polygon", [SessionAsset("AAPL")], ["recommendations"], NOW) == []
 
 
 @pytest.mark.parametrize("mode", PRESETS)
@@ -81,7 +81,7 @@ def test_ready_made_sessions_ask_for_what_there_is(mode):
     [
         ({"sources": ("nobody",)}, "unknown source 'nobody'; known: alpaca"),
         ({"datasets": ("assets",)}, "unknown dataset 'assets'; known: bars"),
-        ({"symbols": (Asset("AAPL", "share"),)}, "unknown asset class 'share'; known: equity"),
+        ({"symbols": (SessionAsset("AAPL", "share"),)}, "unknown asset class 'share'; known: equity"),
     ],
 )
 def test_what_there_is_not_is_named(changes, line):
@@ -139,7 +139,7 @@ def test_without_any_limit_the_shortest_interval_is_taken_and_a_rejected_key_giv
 
 
 def test_a_cycle_costs_what_its_endpoints_declare():
-    shares = [Asset(symbol) for symbol in ("AAPL", "MSFT", "IBM")]
+    shares = [SessionAsset(symbol) for symbol in ("AAPL", "MSFT", "IBM")]
 
     assert cost(quotes("eodhd", shares, NOW)) == (3, 0)
     assert cost(quotes("brightdata", shares, NOW)) == (3, pytest.approx(0.0045))

@@ -1,4 +1,4 @@
-"""What was reported is stored once it has settled, and can be had as a file."""
+"""What was reported is stored once the groups have committed it, and can be had as a file."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from connectors import Call
 from infra.clickhouse import QueryRefused
 from streams.client import Client, requests_for
-from streams.runtime.stored import settled
+from streams.runtime.stored import until_stored
 
 pytestmark = pytest.mark.pipeline
 
@@ -18,7 +18,7 @@ async def test_after_settling_everything_that_was_reported_is_stored(start_pipel
         async with Client(pipeline.bootstrap) as client:
             job = await client.run(requests_for(calls))
         before = await pipeline.value("SELECT count() FROM bars")
-        await settled(pipeline.bootstrap)
+        await until_stored(pipeline.bootstrap)
 
         kept = await pipeline.rows("SELECT (SELECT count() FROM bars), (SELECT count() FROM actions)")
         assert before == 0
