@@ -35,7 +35,7 @@ async def until(condition, what, *, limit_s=LIMIT_S):
     except TimeoutError:
         if not limit.expired():  # the condition's own
             raise
-        raise AssertionError(_in_vain(what, limit_s, found)) from None
+        raise AssertionError(f"waited {limit_s:g} s in vain for {what}; the last answer was {found!r}") from None
 
 
 def until_in_thread(condition, what, *, limit_s=LIMIT_S):
@@ -47,7 +47,7 @@ def until_in_thread(condition, what, *, limit_s=LIMIT_S):
     patience = time.monotonic() + limit_s
     while not (found := condition()):
         if time.monotonic() > patience:
-            raise AssertionError(_in_vain(what, limit_s, found))
+            raise AssertionError(f"waited {limit_s:g} s in vain for {what}; the last answer was {found!r}")
         time.sleep(PAUSE_S)
     return found
 
@@ -65,14 +65,10 @@ async def ending(awaitable, what, *, limit_s=LIMIT_S):
     except TimeoutError:
         if not limit.expired():  # what was awaited raised it
             raise
-        raise AssertionError(_in_vain(what, limit_s, None)) from None
+        raise AssertionError(f"waited {limit_s:g} s in vain for {what}") from None
 
 
 async def turns():
-    """Give the event loop its turns, so that every callback that is due has run: whatever has not happened waits."""
+    """Run every callback that is due; what has not happened then, waits for something else."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
-
-
-def _in_vain(what, limit_s, found):
-    return f"waited {limit_s:g} s in vain for {what}; the last answer was {found!r}"
