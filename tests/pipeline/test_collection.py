@@ -41,9 +41,7 @@ def test_a_collection_runs_beside_the_program_which_changes_and_stops_it(fast):
         assert not collection.wait(timeout_s=0)
         collection.add_symbol("IBM")
         collection.remove_symbol("MSFT")
-        until_in_thread(
-            lambda: [order for order in collection.folder.manifest().changes if order.symbol == "MSFT"], "MSFT to go"
-        )
+        until_in_thread(lambda: "MSFT" in changed_symbols(collection), "the removal of MSFT")
         changed = clock.now_ms()
         done = collection.status()["units_done"]
         until_in_thread(lambda: collection.status()["units_done"] >= done + 8, "eight more units")

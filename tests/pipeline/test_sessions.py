@@ -25,7 +25,7 @@ from streams.runtime.process_tree import sandbox_environment
 from streams.sessions import checkpoint
 from streams.sessions.spec import PRESETS
 from streams.sessions.state import RUNNING
-from tests.waiting import LIMIT_S, ending, until
+from tests.waiting import ending, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -101,7 +101,11 @@ class Rehearsal:
         tree = psutil.Process(self.process.pid).children(recursive=True)
         os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
-        assert (await asyncio.to_thread(psutil.wait_procs, tree, LIMIT_S))[1] == []
+
+        def alive():  # a zombie of the tree waits for the machine's init, which may reap none
+            return [child for child in tree if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+        await until(lambda: not alive(), "the end of the process tree")
 
     async def tell(self, *words):
         """Run another `tapestream session ...` meanwhile."""
@@ -296,7 +300,7 @@ async def more_calls(rehearsal):
 
 @pytest.mark.timeout(600)
 @at_rate(30)
-async def test_a_signal_in_any_phase_ends_the_process_soon_and_the_session_can_go_on(rehearsal):
+async def test_a_signal_in_any_phase_ends_the_process_and_the_session_can_go_on(rehearsal):
     await rehearsal.begin("start", "--mode", "production", "--hours", "2", "--sources", "polygon,yahoo")
     await until((rehearsal.folder / "data" / "logs" / "worker.log").exists, "the worker to start")
     said = await leaves(rehearsal, signal.SIGINT)

@@ -16,7 +16,7 @@ from streams.runtime.process_tree import Stack
 from streams.sessions.folder import Folder, SessionCommand, SessionManifest
 from streams.sessions.log import SessionLog
 from streams.sessions.runner import conduct
-from streams.sessions.spec import HOUR_MS, Asset, Spec, preset
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec, preset
 from tests.waiting import ending, until
 
 pytestmark = pytest.mark.pipeline
@@ -151,7 +151,7 @@ async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started
 async def test_a_session_ends_with_the_pipeline_that_it_used_and_can_go_on(tmp_path):
     environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
     configured = settings.load(tmp_path / "no.env", environ)
-    spec = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"),), ("yahoo",), ("quote",))
+    spec = Spec("s-1", "custom", HOUR_MS, (SessionAsset("AAPL"),), ("yahoo",), ("quote",))
     folder = Folder.create(configured.data_dir, SessionManifest(spec))
     async with Stack(configured, sandbox=True):
         running = asyncio.ensure_future(conducted(folder, configured))
