@@ -167,7 +167,7 @@ def _member(body: dict[str, Any], name: str) -> Any:
     for found, value in body.items():
         if found.startswith(name):
             return value
-    raise errors.MalformedPayload(f"no {name!r} among {list(body)!r:.120}")
+    raise errors.MalformedPayload(f"no {shown(name)} among {shown(list(body))}")
 
 
 def bulk_quotes(reading: Reading) -> Iterator[Item]:

@@ -12,8 +12,8 @@ from enum import StrEnum
 class PollOutcome(StrEnum):
     """How one poll request ended, or why one provider of its slip did not serve it.
 
-    A waiting component concludes the last four when no report says more. Of these only `NO_RECORDS` is also reported:
-    by a request for the beginning of a range that an earlier answer lacked.
+    A waiting component concludes the last four when no report says more. Only `NO_RECORDS` is reported too: of
+    a request for the beginning of a range that an earlier answer lacked.
     """
 
     RECORDS = "records"
