@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PROCESSES ?= 2
 
-.PHONY: setup demo test check format up worker kafka clickhouse bench docs clean
+.PHONY: setup demo test fuzz check format up worker kafka clickhouse bench docs clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,9 @@ demo: setup        ## start everything, collect from the sandbox, show what the 
 
 test: setup        ## the whole test suite, in PROCESSES processes; ends with pytest's summary
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
+
+fuzz: setup        ## a million altered answers through the connectors, each read, refused or rejected
+	FUZZ_EXAMPLES=1000000 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --timeout 0 tests/connectors/test_fuzz.py
 
 check: setup       ## lint, format, types, import contracts, known vulnerabilities of what is pinned
 	$(BIN)/ruff check .

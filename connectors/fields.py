@@ -125,6 +125,14 @@ def integer(value: Any) -> int | None:
     return int(found)
 
 
+def count(value: Any) -> int:
+    """Read how many rows an answer says that it has; 0 for what is no such number."""
+    try:
+        return integer(value) or 0
+    except FieldError:
+        return 0
+
+
 def text(value: Any) -> str | None:
     """Read a text, stripped; a number is not a text. Raises `FieldError` (rule `text`)."""
     if absent(value):
@@ -378,6 +386,12 @@ def country(value: Any) -> str | None:
     return found if found and re.fullmatch("[A-Z]{2}", found) else None
 
 
+def one_of(row: Mapping[str, Any], *names: str) -> None:
+    """Hold a row to having a member of at least one of these names. Raises `FieldError` (rule `shape`)."""
+    if not any(name in row for name in names):
+        raise FieldError("shape", f"{' or '.join(map(shown, names[:3]))} is missing")
+
+
 def snake(name: str) -> str:
     """Turn `totalRevenue`, `Total Revenue` or `10DayAverage` into snake_case."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
@@ -418,7 +432,7 @@ def outflows(items: Mapping[str, float]) -> dict[str, float]:
 
 
 def read_csv(body: str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Read CSV text with a header line; `columns` must be in it. Raises `MalformedPayload`.
+    """Read CSV text with a header line of two names or more; `columns` must be in it. Raises `MalformedPayload`.
 
     A row with fewer or more cells than the header is kept with what it has; missing cells read as "".
     """
@@ -429,4 +443,6 @@ def read_csv(body: str, columns: Sequence[str]) -> list[dict[str, str]]:
     header = [name.strip() for name in table[0]] if table else []
     if lacking := [name for name in columns if name not in header]:
         raise MalformedPayload(f"CSV header {shown(header)} lacks {shown(lacking[0])}")
+    if len(header) < 2:
+        raise MalformedPayload(f"body is neither JSON with rows nor a table: {shown(body)}")
     return [dict(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False)) for row in table[1:]]

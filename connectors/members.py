@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,16 +14,21 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class Members(Mapping[str, Any]):
     """The members of one JSON object. Half a megabyte of rows is stepped over in a sixth of the time it takes to read.
 
-    Raises `ValueError` where the text is no JSON object, and for a member whose text is not in order.
+    Raises `ValueError` where the text is no JSON object. `read` reads a member that is none by the standard.
     """
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_raw", "_read")
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, read: Callable[[bytes], Any]) -> None:
         self._raw = _OBJECT.decode(text)
+        self._read = read
 
     def __getitem__(self, name: str) -> Any:
-        return orjson.loads(memoryview(self._raw[name]))
+        raw = memoryview(self._raw[name])
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return self._read(bytes(raw))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from connectors import errors
 from connectors.calls import Answer, Call, Request
-from connectors.fields import currency, kind, read_csv, shown
+from connectors.fields import count, currency, kind, read_csv, shown
 from connectors.items import Item, LeftOut, Next, Reject
 from connectors.members import Members
 from connectors.records import AssetClass, Envelope
@@ -93,7 +93,7 @@ class Reading:
     def object(self) -> Mapping[str, Any]:
         """The members of the body, if it is a JSON object, and none when it is anything else: for refusal hooks."""
         with suppress(ValueError):
-            return Members(self.answer.body)
+            return Members(self.answer.body, _member)
         with suppress(errors.MalformedPayload):
             return self.json if isinstance(self.json, dict) else {}
         return {}
@@ -177,18 +177,54 @@ class Reading:
                 yield from (item for item in many if item is not None)
 
 
-def objects(items: Any) -> tuple[list[dict[str, Any]], list[Reject]]:
+def objects(items: Any, *names: str) -> tuple[list[dict[str, Any]], list[Reject]]:
     """Split a list into its JSON objects and a `Reject` for each element that is none: rows of a bar series.
 
-    Raises `MalformedPayload` when `items` is no list, or holds elements but no object at all.
+    Raises `MalformedPayload` when `items` is no list, when it holds elements but no object at all, and when no row
+    has any of the `names`, if there are any.
     """
     if not isinstance(items, list):
         raise errors.MalformedPayload(f"expected a list of rows, was {kind(items)}")
     found = [row for row in items if isinstance(row, dict)]
     if items and not found:
         raise errors.MalformedPayload(f"none of {len(items)} rows is an object; the first was {shown(items[0])}")
+    if names and found and not any(name in row for row in found for name in names):
+        raise errors.MalformedPayload(f"no row has any of {', '.join(names)}; the first was {shown(found[0])}")
     strays = [row for row in items if not isinstance(row, dict)] if len(found) < len(items) else []
     return found, [Reject(rule="shape", reason=f"a row was {kind(row)}, not an object", row=row) for row in strays]
+
+
+def counted(rows: list[Any], *counts: Any) -> list[Any]:
+    """Return `rows`, which may be empty only where none of the answer's `counts` says that there are some.
+
+    Raises `MalformedPayload`.
+    """
+    if not rows and (most := max(map(count, counts), default=0)) > 0:
+        raise errors.MalformedPayload(f"the answer counts {most} rows and holds none")
+    return rows
+
+
+def holds_more(value: Any) -> bool:
+    """Return whether a value is an object or a list."""
+    return isinstance(value, (dict, list))
+
+
+def unrecognised(
+    found: Mapping[str, Any],
+    optional: Collection[str],
+    known: Collection[str] = (),
+    like: Callable[[Any], bool] = holds_more,
+) -> Iterator[Reject]:
+    """Yield a `Reject` where an object has a renamed member, and nothing where a member does not apply.
+
+    An `optional` member may be absent. Where one is, a member outside `optional` and `known` whose value is `like` that
+    of the absent one has lost its name: what it holds is not read.
+    """
+    lacking = [name for name in optional if name not in found]
+    strange = [name for name, value in found.items() if name not in optional and name not in known and like(value)]
+    if lacking and strange:
+        said = f"{shown(strange[0])} is not documented, and {shown(lacking[0])} is missing"
+        yield Reject(rule="shape", reason=said, row={strange[0]: found[strange[0]]})
 
 
 def read_json(body: bytes) -> Any:
@@ -208,6 +244,14 @@ def read_json(body: bytes) -> Any:
             raise errors.MalformedPayload(
                 f"body is not JSON from line {strict.lineno}, column {strict.colno}"
             ) from None
+
+
+def _member(text: bytes) -> Any:
+    """A member of an object as `read_json` reads it; null where it cannot be read, which reading the whole finds."""
+    try:
+        return read_json(text)
+    except errors.MalformedPayload:
+        return None
 
 
 def _number(digits: str) -> float | int | None:
@@ -259,7 +303,8 @@ def broken_rule(error: Exception) -> tuple[str, str]:
 def first_fault(error: ValidationError) -> str:
     """Say of a record or message that is no valid one which field is at fault, and what it was."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "the value"
+    # pydantic names the alternatives of a type beside the field: period, then literal['FY', ...]
+    where = ".".join(part for part in map(str, first["loc"]) if "[" not in part) or "the value"
     if first["type"] == "json_invalid":
         return f"{where} is no JSON"
     absent = first["input"] is None or first["type"] == "missing"

@@ -15,7 +15,7 @@ from typing import Any
 from connectors import fields as read
 from connectors.alpaca.requests import follow
 from connectors.items import Item, LeftOut
-from connectors.reading import Reading
+from connectors.reading import Reading, unrecognised
 from connectors.records import Action
 from connectors.symbols import us_share
 
@@ -27,7 +27,17 @@ def actions(reading: Reading) -> Iterator[Item]:
     found = reading.json["corporate_actions"]
     for kind, read_row in KINDS.items():
         yield from reading.rows(found.get(kind) or [], partial(_of_the_us, reading, read_row))
+    yield from unrecognised(found, KINDS, OTHER_KINDS)
     yield from follow(reading)
+
+
+OTHER_KINDS = frozenset(
+    {
+        *("cash_mergers", "stock_mergers", "stock_and_cash_mergers"),
+        *("redemptions", "rights_distributions", "worthless_removals", "contract_adjustments", "partial_calls"),
+    }
+)
+"""Kinds that are documented and not read."""
 
 
 def _of_the_us(reading: Reading, read_row: Callable[[Reading, Row], Item], row: Row) -> Item:

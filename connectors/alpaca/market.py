@@ -11,7 +11,7 @@ from connectors import errors
 from connectors import fields as read
 from connectors.alpaca.requests import ADJUSTMENTS, SHARES, follow
 from connectors.items import BarColumns, Item
-from connectors.reading import Reading, objects
+from connectors.reading import Reading, objects, unrecognised
 from connectors.records import AssetClass, Quote
 
 ROUND_LOT = 100  # quote sizes of shares count round lots: https://docs.alpaca.markets/reference/stocklatestquotes-1
@@ -58,7 +58,7 @@ def bars(reading: Reading) -> Iterator[Item]:
 
     def series(item: tuple[str, Any]) -> Iterator[Item]:
         spelling, given = item
-        rows, strays = objects([given] if isinstance(given, dict) else given or [])
+        rows, strays = objects([given] if isinstance(given, dict) else given or [], *"ohlc")
         yield from strays
         if rows:
             yield _frame(reading, spelling, rows)
@@ -73,7 +73,8 @@ def bars(reading: Reading) -> Iterator[Item]:
 def _quote(reading: Reading, spelling: str, trade: Row, quote: Row, day: Row, before: Row) -> Quote | None:
     """Make a quote of the latest trade, the latest sides, the running and the previous day; None without a price."""
     envelope = reading.of(spelling)
-    last, bid, ask = read.price(trade.get("p")), read.price(quote.get("bp")), read.price(quote.get("ap"))
+    last = read.price(trade["p"]) if trade else None
+    bid, ask = (read.price(quote[side]) if quote else None for side in ("bp", "ap"))
     if not (last or bid or ask):
         return None
     ts = read.iso_time(trade.get("t") if last else quote.get("t"))
@@ -103,13 +104,19 @@ def _by_symbol(found: Any) -> list[tuple[str, Any]]:
     return [(spelling, said) for spelling, said in found.items() if said is not None]
 
 
+PARTS = ("latestTrade", "latestQuote", "dailyBar", "prevDailyBar")
+"""Objects of a snapshot that are read; any of them can be null."""
+
+
 def snapshots(reading: Reading) -> Iterator[Item]:
     """Crypto has a wrapper, stocks have none; members can be null."""
 
-    def snapshot(item: tuple[str, Row]) -> Quote | None:
+    def snapshot(item: tuple[str, Row]) -> Iterator[Item]:
         spelling, said = item
-        parts = (said.get(name) or {} for name in ("latestTrade", "latestQuote", "dailyBar", "prevDailyBar"))
-        return _quote(reading, spelling, *parts)
+        read.one_of(said, *PARTS)
+        yield from unrecognised(said, PARTS, ("minuteBar",))
+        found = _quote(reading, spelling, *(said.get(name) or {} for name in PARTS))
+        yield from [found] if found else []
 
     body = reading.json
     yield from reading.rows(_by_symbol(body.get("snapshots", body)), snapshot)
@@ -133,7 +140,7 @@ def index_values(reading: Reading) -> Iterator[Item]:
 
     def value(item: tuple[str, Row]) -> Quote | None:
         spelling, said = item
-        envelope, points = reading.of(spelling, "index"), read.price(said.get("v"))
+        envelope, points = reading.of(spelling, "index"), read.price(said["v"])
         ts = read.iso_time(said.get("t"))
         if points is None:
             return None

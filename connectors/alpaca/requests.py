@@ -10,7 +10,7 @@ from connectors import errors
 from connectors import fields as read
 from connectors.calls import DAY_MS, Call
 from connectors.items import Item
-from connectors.reading import Reading
+from connectors.reading import Reading, unrecognised
 from connectors.records import Adjustment, AssetClass
 from connectors.refusals import newer
 from connectors.scope import asks_whole_history
@@ -156,6 +156,7 @@ def follow(reading: Reading) -> Iterator[Item]:
     """Ask the next page, which the answer names by a token."""
     if token := read.text(reading.json.get("next_page_token")):
         yield reading.following(page_token=token)
+    yield from unrecognised(reading.json, ("next_page_token",), ("symbol", "currency"), lambda it: isinstance(it, str))
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from connectors.fields import (
     iso_time,
     named,
     number,
+    one_of,
     outflows,
     price,
     row_id,
@@ -25,7 +26,7 @@ from connectors.fields import (
     utc_date,
 )
 from connectors.items import Item, LeftOut
-from connectors.reading import Reading
+from connectors.reading import Reading, counted
 from connectors.records import Asset, Earnings, Insider, Metrics, News, Profile, Recommendation, Statement
 from connectors.venues import us_exchange
 
@@ -92,6 +93,7 @@ def _consensus(reading: Reading, row: dict[str, Any]) -> Recommendation | None:
 
 def etf(reading: Reading) -> Iterator[Item]:
     """The answer names neither symbol nor date; the weights of sectors and holdings have no dataset."""
+    one_of(reading.json, "net_assets", "net_expense_ratio", "holdings")
     if values := named(reading.json, {}):
         as_of = utc_date(reading.answer.observed_at)
         yield Metrics(**reading.of(), kind="etf", period="spot", as_of=as_of, values=values)
@@ -207,7 +209,7 @@ def news(reading: Reading) -> Iterator[Item]:
             sentiment=number(row.get("overall_sentiment_score")),
         )
 
-    feed = reading.json["feed"]
+    feed = counted(reading.json["feed"], reading.json.get("items"))
     yield from reading.rows(feed, read)
     since = reading.params.get("time_from")
     if since and not reading.call.limit and len(feed) >= NEWS_ROWS:

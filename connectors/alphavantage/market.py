@@ -109,9 +109,9 @@ def adjusted_bars(reading: Reading) -> Iterator[Item]:
 
     def actions(row: dict[str, Any]) -> Iterator[Item]:
         envelope, ex_date = reading.of(meta.get("symbol")), str(iso_date(row["timestamp"]))
-        if amount := number(row.get("dividend_amount")):
+        if amount := number(row["dividend_amount"]):
             yield Action(**envelope, kind="dividend", ex_date=ex_date, amount=amount)
-        if (ratio := number(row.get("split_coefficient"))) not in {None, 1.0}:
+        if (ratio := number(row["split_coefficient"])) not in {None, 1.0}:
             yield Action(**envelope, kind="split", ex_date=ex_date, ratio=ratio)
 
     yield from reading.rows(rows, actions)
@@ -167,7 +167,7 @@ def _member(body: dict[str, Any], name: str) -> Any:
     for found, value in body.items():
         if found.startswith(name):
             return value
-    raise errors.MalformedPayload(f"no {name!r} among {list(body)!r:.120}")
+    raise errors.MalformedPayload(f"no {shown(name)} among {shown(list(body))}")
 
 
 def bulk_quotes(reading: Reading) -> Iterator[Item]:
@@ -180,7 +180,7 @@ def bulk_quotes(reading: Reading) -> Iterator[Item]:
 
 
 def _quote(reading: Reading, row: dict[str, Any], last: str, ts: int | None) -> Quote | None:
-    if (paid := price(row.get(last))) is None:
+    if not row or (paid := price(row[last])) is None:
         return None
     return Quote(
         **reading.of(row["symbol"]),

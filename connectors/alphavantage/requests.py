@@ -171,7 +171,7 @@ def refusal(reading: Reading) -> errors.Refusal | NoRecords | None:
     if said:
         # some texts echo the key
         return _refused(reading, re.sub(r"(API key as )\S+", r"\1***", str(said[0]))[:400])
-    sample = "ARTIFICIAL" in str(reading.object.get("message"))
+    sample = b"ARTIFICIAL" in body[:1000] and any("ARTIFICIAL" in str(said) for said in reading.object.values())
     return errors.NotEntitled("premium function: the data are an artificial sample") if sample else None
 
 

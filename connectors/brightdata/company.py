@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from connectors import errors
-from connectors.fields import integer, iso_time, minor, number, price, row_id, scaled, text
+from connectors.fields import integer, iso_time, minor, number, one_of, price, row_id, scaled, text
 from connectors.items import Item, Missing
 from connectors.reading import Reading
 from connectors.records import News, Profile, Quote
@@ -57,6 +57,7 @@ def _company(reading: Reading, row: dict[str, Any]) -> Iterator[Item]:
     def paid(name: str, part: int = 0) -> float | None:
         return scaled([*_shown(row.get(name)), None][part], minor(row.get("currency")))
 
+    one_of(row, "closing_price")
     if paid("closing_price") is not None:
         yield Quote(
             **envelope,

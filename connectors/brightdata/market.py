@@ -69,7 +69,7 @@ def _quote(reading: Reading, row: dict[str, Any]) -> Quote | None:
     def paid(name: str) -> float | None:
         return scaled(price(row.get(name)), unit)
 
-    if paid("price") is None:
+    if price(row["price"]) is None:
         return None
     ts = millis(row.get("lastUpdateEpoch"), "s") or iso_time(row.get("lastUpdateISO"))
     return Quote(

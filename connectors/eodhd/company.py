@@ -17,7 +17,7 @@ from connectors import fields as field
 from connectors.eodhd import names
 from connectors.eodhd.rows import Row, known, money, page, values
 from connectors.items import Item, LeftOut
-from connectors.reading import Reading
+from connectors.reading import Reading, counted, unrecognised
 from connectors.records import (
     Earnings,
     Envelope,
@@ -87,6 +87,8 @@ def _statements(reading: Reading, envelope: Envelope, document: Row) -> Iterator
     """Rows stand under `yearly` and `quarterly`, in whole-market answers under `yearly_last_0` and so on."""
     for section, kind, items in names.STATEMENTS:
         table = _section(_section(document, "Financials"), section)
+        spans = {name.partition("_")[0]: value for name, value in table.items()}  # quarterly_last_0 is quarterly
+        yield from unrecognised(spans, ("yearly", "quarterly"))
         for name, value in table.items():
             if name.startswith(("yearly", "quarterly")):
                 period: FiscalPeriod = "FY" if name.startswith("yearly") else "Q"
@@ -159,6 +161,14 @@ def _section(document: Row, name: str) -> Row:
     return found if isinstance(found, dict) else {}
 
 
+def _strangers(document: Row) -> Iterator[Item]:
+    """Sections of a document, and tables of a section, that nothing explains while documented ones are missing."""
+    yield from unrecognised(document, names.SECTIONS, names.OTHER_SECTIONS)
+    yield from unrecognised(_section(document, "Financials"), [section for section, _, _ in names.STATEMENTS])
+    earnings = {name: value for name, value in _section(document, "Earnings").items() if not name.startswith("Last_")}
+    yield from unrecognised(earnings, ("History", "Trend"), ("Annual",))
+
+
 def _document(reading: Reading, document: Row, spelling: str) -> Iterator[Item]:
     """Read every section that is there; one that cannot be read does not sink the others.
 
@@ -174,6 +184,7 @@ def _document(reading: Reading, document: Row, spelling: str) -> Iterator[Item]:
     envelope = reading.of(spelling, names.ASSET_TYPES[stated.lower()] if stated else None)
     if "filter" not in reading.params:
         yield from reading.rows([general] if general else [], lambda _: _profile(reading, envelope, document))
+    yield from _strangers(document)
     earnings = _section(document, "Earnings")
     reports = values(earnings.get("History")) + [row for name, row in earnings.items() if name.startswith("Last_")]
     yield from _statements(reading, envelope, document)
@@ -195,6 +206,8 @@ def parse_fundamentals(reading: Reading) -> Iterator[Item]:
 
 def parse_bulk_fundamentals(reading: Reading) -> Iterator[Item]:
     """Past the last instrument the answer is an empty object."""
+    if not isinstance(reading.json, (dict, list)):
+        raise errors.MalformedPayload(f"expected documents, was {field.kind(reading.json)}")
     documents = values(reading.json)
 
     def read(document: Row) -> Iterator[Item]:
@@ -253,7 +266,7 @@ def _filing(envelope: Envelope, filing: Row) -> Iterator[Item]:
     """A filing lists its transactions in two tables; only their place in it distinguishes them."""
     accession, filed = field.text(filing["accession_number"]), field.iso_date(filing.get("filed_at"))
     for table in ("non_derivative", "derivative"):
-        for position, row in enumerate(filing.get(table) or []):
+        for position, row in enumerate(filing[table] or []):
             held = [title for flag, title in names.ROLES.items() if row.get(flag) is True]
             yield Insider(
                 **envelope,
@@ -272,11 +285,14 @@ def _filing(envelope: Envelope, filing: Row) -> Iterator[Item]:
 
 def parse_form4(reading: Reading) -> Iterator[Item]:
     """Read filings with their transactions inside; the next page begins after the filings of this one."""
+    total = reading.json["meta"]["total"]
     filings = known(reading.json["data"], "accession_number")
     envelope = reading.of(reading.params["symbol"])
     yield from reading.rows(filings, lambda filing: _filing(envelope, filing))
     offset = int(reading.params.get("page[offset]", "0")) + len(filings)
-    if filings and offset < reading.json["meta"]["total"]:
+    if not offset:
+        counted(filings, total)
+    if filings and offset < total:
         yield page(reading, "page[offset]", offset)
 
 

@@ -115,6 +115,13 @@ SECTIONS = frozenset(
     | {section for _, sections in METRICS for section in sections}
 )
 """Sections of a fundamentals document that say what it is one."""
+OTHER_SECTIONS = frozenset(
+    {
+        *("Holders", "ESGScores", "outstandingShares", "HistoricalTickerComponents"),
+        *("Tech", "Resources", "Statistics"),
+    }
+)
+"""Sections that are documented and not read."""
 
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9&-]{0,15}")

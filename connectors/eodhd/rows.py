@@ -39,6 +39,8 @@ def table(reading: Reading, *needed: str) -> list[Any]:
 
 def only_warned(reading: Reading) -> str:
     """What the answer warns of, if it holds nothing else: on the free plan rows beyond a year are withheld."""
+    if plain := CSV_WARNING.fullmatch(reading.answer.body[:300].strip()):
+        return plain[1].decode("utf-8", "replace")
     if b'"warning"' not in reading.answer.body:
         return ""
     rows = reading.json if isinstance(reading.json, list) else [reading.json]
@@ -104,4 +106,6 @@ def _lies(at: Any, first: str, last: str) -> bool:
     return not (ISO_DAY.match(first) and at[:10] < first) and not (ISO_DAY.match(last) and at[:10] > last)
 
 
+CSV_WARNING = re.compile(rb"Value\s+(Data is limited.*)")
+"""A warning in CSV: the only row, under a header of its own."""
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -14,6 +14,7 @@ from connectors.fields import (
     millis,
     named,
     number,
+    one_of,
     price,
     row_id,
     scaled,
@@ -24,7 +25,7 @@ from connectors.fields import (
 )
 from connectors.finnhub.names import EXCHANGES, MILLIONS
 from connectors.items import Item
-from connectors.reading import Reading
+from connectors.reading import Reading, unrecognised
 from connectors.records import Earnings, Insider, Metrics, News, Profile, Recommendation
 from connectors.symbols import split_listing
 
@@ -44,6 +45,7 @@ def _exchange(symbol: str, name: str | None) -> str | None:
 
 def profile(reading: Reading, row: dict[str, Any]) -> Profile:
     """Read a company: market capitalisation and shares are in millions; `ticker` lacks the venue, so it is not used."""
+    one_of(row, "name", "ticker", "exchange")
     envelope = reading.of(reading.params.get("symbol"))
     return Profile(
         **envelope,
@@ -103,7 +105,8 @@ def metrics(reading: Reading) -> Iterator[Item]:
         observed = utc_date(reading.answer.observed_at)
         envelope = reading.of(body["symbol"])
         yield Metrics(**envelope, kind="key_metrics", period="spot", as_of=observed, values=values)
-    series = body.get("series") or {}
+    series = body["series"] or {}
+    yield from unrecognised(series, ("annual", "quarterly"))
     yield from _series(reading, series.get("annual") or {}, "FY")
     yield from _series(reading, series.get("quarterly") or {}, "Q")
 
@@ -185,7 +188,7 @@ def trend(reading: Reading, row: dict[str, Any]) -> Recommendation:
 
 def target(reading: Reading, row: dict[str, Any]) -> Recommendation | None:
     """Read the price targets, if there are any; of `lastUpdated`, whose zone is not said, the day is taken."""
-    if (mean := price(row.get("targetMean"))) is None:
+    if (mean := price(row["targetMean"])) is None:
         return None
     updated = iso_date(row.get("lastUpdated")) or utc_date(reading.answer.observed_at)
     return Recommendation(

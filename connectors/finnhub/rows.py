@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.endpoints import Parse
 from connectors.items import Item
-from connectors.reading import Reading, objects
+from connectors.reading import Reading, counted, objects
 
 Read = Callable[[Reading, dict[str, Any]], Item | Iterator[Item] | None]
 
@@ -18,6 +18,8 @@ def each(read: Read, wrapper: str | None = None) -> Parse:
     def parse(reading: Reading) -> Iterator[Item]:
         found = reading.json[wrapper] if wrapper else reading.json
         rows, strays = objects([] if found is None else found)
+        if wrapper:
+            counted(rows, reading.json.get("count"))
         yield from strays
         yield from reading.rows(rows, lambda row: read(reading, row))
 

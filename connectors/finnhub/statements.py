@@ -12,7 +12,7 @@ from connectors.errors import FieldError
 from connectors.fields import iso_date, named, outflows, shown
 from connectors.finnhub.names import BALANCE, CASH_FLOW, INCOME
 from connectors.items import Item
-from connectors.reading import Reading, objects
+from connectors.reading import Reading, objects, unrecognised
 from connectors.records import FiscalPeriod, Statement
 
 MONTH_DAYS = 30.4  # mean length of a month
@@ -28,6 +28,8 @@ def reported(reading: Reading) -> Iterator[Item]:
     """Read filings: three statements each, in US GAAP concepts."""
     filings, strays = objects(reading.json["data"] or [])
     yield from strays
+    sections = [section for section, _, _ in SECTIONS]
+    yield from reading.rows(filings, lambda filing: unrecognised(filing["report"] or {}, sections))
     for section, statement, names in SECTIONS:
         yield from reading.rows(filings, partial(_statement, reading, section, statement, names))
 

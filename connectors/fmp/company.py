@@ -211,7 +211,7 @@ TRADE = (
 def insider(reading: Reading, row: dict[str, Any]) -> Insider:
     """Read a transaction: the URL is the filing's, shared by all of its transactions; `M-Exempt` holds the code M."""
     traded = number(row.get("securitiesTransacted"))
-    sign = {"A": 1, "D": -1}.get(row.get("acquisitionOrDisposition") or "")
+    sign = {"A": 1, "D": -1}.get(row["acquisitionOrDisposition"] or "")
     code = text(row.get("transactionType"))
     return Insider(
         **reading.of(row["symbol"] or ""),

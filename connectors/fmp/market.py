@@ -16,6 +16,7 @@ from connectors.fields import (
     iso_date,
     millis,
     number,
+    one_of,
     price,
     scaled,
     size,
@@ -97,9 +98,9 @@ def daily(adjustment: Adjustment, names: tuple[str, ...] = PLAIN) -> Parse:
     """Daily bars of one symbol; the endpoint fixes their adjustment, `names` its words for open, high, low, close."""
 
     def parse(reading: Reading) -> Iterator[Item]:
-        rows, strays = objects(reading.json)
+        rows, strays = objects(reading.json, *names)
         yield from strays
-        spellings = {row.get("symbol") for row in rows}
+        spellings = {row["symbol"] for row in rows}
         if len(spellings) > 1:
             raise errors.MalformedPayload(f"one symbol was asked, rows are of {len(spellings)}")
         if rows:
@@ -110,7 +111,7 @@ def daily(adjustment: Adjustment, names: tuple[str, ...] = PLAIN) -> Parse:
 
 def intraday(reading: Reading) -> Iterator[Item]:
     """Read intraday bars: rows have no symbol, it is the one asked for."""
-    rows, strays = objects(reading.json)
+    rows, strays = objects(reading.json, *PLAIN)
     yield from strays
     interval = INTERVALS[reading.params["interval"]]
     adjustment: Adjustment = "raw" if reading.params.get("nonadjusted") == "true" else "split"
@@ -122,7 +123,7 @@ def retired_daily(reading: Reading) -> Iterator[Item]:
     """Read the retired v3: `{symbol, historical}` of each symbol, split-adjusted, with a fully adjusted close."""
     body = reading.json
     for part in body.get("historicalStockList", [body] if body else []):
-        rows, strays = objects(part["historical"])
+        rows, strays = objects(part["historical"], *PLAIN)
         yield from strays
         if rows:
             yield _frame(reading, part["symbol"], rows, interval="1d", adjustment="split")
@@ -148,6 +149,7 @@ def quote(reading: Reading, row: dict[str, Any]) -> Quote | None:
     """Read a quote; `quote-short` has no time and no session."""
     envelope = reading.of(row["symbol"] or "")
     prices = _prices(envelope, row)
+    one_of(row, "price")
     if (last := prices("price")) is None:
         return None
     ts = millis(row.get("timestamp"), "s")
@@ -168,7 +170,7 @@ def quote(reading: Reading, row: dict[str, Any]) -> Quote | None:
 def after_hours(reading: Reading, row: dict[str, Any]) -> Quote | None:
     """Read the two-sided quote before and after the session, stamped in milliseconds."""
     envelope = reading.of(row["symbol"] or "")
-    bid, ask = price(row.get("bidPrice")), price(row.get("askPrice"))
+    bid, ask = price(row["bidPrice"]), price(row["askPrice"])
     if bid is None and ask is None:
         return None
     ts = millis(row.get("timestamp"), "ms")

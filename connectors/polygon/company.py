@@ -12,7 +12,7 @@ from connectors import fields as read
 from connectors.items import Item, LeftOut
 from connectors.polygon.names import ASSET_TYPES, FLAT, OUTSIDE, PERIODS, SECTIONS
 from connectors.polygon.rows import Row, each, spelled
-from connectors.reading import Reading
+from connectors.reading import Reading, counted, unrecognised
 from connectors.records import Asset, News, Profile, Statement
 from connectors.venues import us_exchange
 
@@ -34,12 +34,13 @@ def _article(reading: Reading, row: Row) -> News:
 parse_news = each(_article)
 
 
-def _filing(reading: Reading, row: Row) -> Iterator[Statement]:
+def _filing(reading: Reading, row: Row) -> Iterator[Item]:
     """One filing holds every statement; it may lack the ticker, and has sections that are none of ours."""
+    yield from unrecognised(row["financials"], SECTIONS, ("comprehensive_income",))
     for section, (statement, names) in SECTIONS.items():
         found = row["financials"].get(section) or {}
         units = {str(item.get("unit")).partition(" / ")[0] for item in found.values()} - {"shares", "None"}
-        if items := read.named({name: item.get("value") for name, item in found.items()}, names):
+        if items := read.named({name: item["value"] for name, item in found.items()}, names):
             yield Statement(
                 **reading.of(),
                 statement=statement,
@@ -57,6 +58,7 @@ parse_filings = each(_filing)
 def _flat_filing(reading: Reading, row: Row) -> Iterator[Statement]:
     """The retired v2: one flat object; the restated periods YA, QA and TA are left out."""
     for statement, names in FLAT.items() if row["period"] in PERIODS else ():
+        read.one_of(row, *names)
         if items := read.named({name: row.get(name) for name in names}, names):
             yield Statement(
                 **reading.of(row["ticker"]),
@@ -77,6 +79,7 @@ def parse_profile(reading: Reading) -> Iterator[Item]:
     `locale` is the market's, not the company's country; `sic_description` is v3's only industry.
     """
     row = reading.json.get("results") or reading.json
+    read.one_of(row, "ticker", "symbol")
 
     def first(*names: str) -> Any:
         return next((row[name] for name in names if row.get(name) is not None), None)
@@ -128,6 +131,6 @@ parse_tickers = each(_asset)
 def parse_tickers_v2(reading: Reading) -> Iterator[Item]:
     """Read the retired list of tickers, whose pages are counted."""
     body = reading.json
-    yield from reading.rows(body["tickers"], lambda row: _asset(reading, row))
+    yield from reading.rows(counted(body["tickers"], body["count"]), lambda row: _asset(reading, row))
     if body["page"] * body["perPage"] < body["count"]:
         yield reading.following(page=str(body["page"] + 1))

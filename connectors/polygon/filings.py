@@ -45,7 +45,7 @@ def _period(row: Row) -> FiscalPeriod:
             return "TTM"
         case "quarterly":
             return QUARTERS[read.integer(row.get("fiscal_quarter"))]
-    raise errors.FieldError("period", f"timeframe was {row['timeframe']!r:.40}")
+    raise errors.FieldError("period", f"timeframe was {read.shown(row['timeframe'])}")
 
 
 def _ticker(reading: Reading, row: Row) -> str:

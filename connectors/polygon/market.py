@@ -13,7 +13,7 @@ from connectors.calls import DAY_MS
 from connectors.items import BarColumns, Item, LeftOut, Missing
 from connectors.polygon.names import PAIRS, SHARES
 from connectors.polygon.rows import Row, each, follow, results, spelled
-from connectors.reading import Reading, objects
+from connectors.reading import Reading, counted, objects, unrecognised
 from connectors.records import Action, AssetClass, Quote
 from connectors.refusals import asked
 
@@ -66,7 +66,7 @@ def _frame(reading: Reading, ticker: str | None, rows: list[Row]) -> BarColumns:
 
 def parse_aggregates(reading: Reading) -> Iterator[Item]:
     """Read the bars of one ticker, stamped in ms; `adjusted` says whether for splits."""
-    rows, strays = objects(results(reading))
+    rows, strays = objects(results(reading), *"ohlc")
     yield from strays
     if rows:
         yield _frame(reading, read.text(reading.json.get("ticker")) or reading.params.get("ticker"), rows)
@@ -74,6 +74,7 @@ def parse_aggregates(reading: Reading) -> Iterator[Item]:
 
 
 def _grouped(reading: Reading, row: Row) -> BarColumns:
+    read.one_of(row, *"ohlc")
     return _frame(reading, row["T"], [row])
 
 
@@ -83,6 +84,7 @@ parse_grouped = each(_grouped)
 def parse_open_close(reading: Reading) -> Iterator[Item]:
     """`from` is the date; a time after it is meaningless."""
     row = reading.json
+    read.one_of(row, "open", "high", "low", "close")
     ts = [read.midnight(read.iso_date(row["from"]))]
     yield _columns(reading, row["symbol"], [row], ts, "open high low close volume vwap trades")
 
@@ -122,7 +124,11 @@ def _quote(reading: Reading, ticker: str, at: list[Any], values: Mapping[str, An
     )
 
 
-def _snapshot(reading: Reading, row: Row) -> Quote | None:
+PARTS = ("day", "prevDay", "lastTrade", "lastQuote")
+"""Objects of a snapshot that are read; which of them it has depends on the plan."""
+
+
+def _snapshot(reading: Reading, row: Row) -> Iterator[Item]:
     """The sides of shares are P/S (ask) and p/s (bid), those of currencies a and b.
 
     Plans without trades and quotes have neither `lastTrade` nor `lastQuote`: the running day's close is the price.
@@ -131,8 +137,9 @@ def _snapshot(reading: Reading, row: Row) -> Quote | None:
     """
     trade, quote, day = row.get("lastTrade") or {}, row.get("lastQuote") or {}, row.get("day") or {}
     bare = not trade and not quote
+    yield from unrecognised(row, PARTS, ("min", "fmv"))
     values = {
-        "price": day.get("c") if bare else trade.get("p"),
+        "price": day.get("c") if bare else trade["p"] if trade else None,
         "bid": quote.get("p", quote.get("b")),
         "ask": quote.get("P", quote.get("a")),
         "bid_size": quote.get("s"),
@@ -143,13 +150,15 @@ def _snapshot(reading: Reading, row: Row) -> Quote | None:
         "volume": day.get("v"),
         "prev_close": (row.get("prevDay") or {}).get("c"),
     }
-    return _quote(reading, row["ticker"], [row.get("updated")] if bare else [trade.get("t"), quote.get("t")], values)
+    at = [row.get("updated")] if bare else [trade.get("t"), quote.get("t")]
+    if found := _quote(reading, row["ticker"], at, values):
+        yield found
 
 
 def parse_snapshots(reading: Reading) -> Iterator[Item]:
     """Read snapshots of several tickers, or the one of a ticker: sizes of shares count round lots."""
     body = reading.json
-    rows = body["tickers"] if "tickers" in body else [body["ticker"]]
+    rows = counted(body["tickers"], body.get("count")) if "tickers" in body else [body["ticker"]]
     yield from reading.rows(rows, lambda row: _snapshot(reading, row))
 
 
@@ -180,15 +189,19 @@ parse_universal = each(_universal)
 def parse_last(reading: Reading) -> Iterator[Item]:
     """The last trade (`p` is its price) or the last quote (`p` is the bid, `P` the ask) of a share."""
     row = reading.json["results"]
+    quoted = "/nbbo/" in reading.request.path
     sides = {"bid": row.get("p"), "ask": row.get("P"), "bid_size": row.get("s"), "ask_size": row.get("S")}
-    if found := _quote(reading, row["T"], [row.get("t")], sides if "P" in row else {"price": row.get("p")}):
+    read.one_of(row, *("pP" if quoted else "p"))
+    if found := _quote(reading, row["T"], [row.get("t")], sides if quoted else {"price": row["p"]}):
         yield found
 
 
 def parse_last_pair(reading: Reading) -> Iterator[Item]:
     """The v1 answers for crypto (a trade) and forex (a two-sided quote): ms, symbol with its separator."""
     last = reading.json["last"]
-    sides = {name: last.get(name) for name in ("price", "bid", "ask")}
+    names = ("price", "bid", "ask")
+    read.one_of(last, *names)
+    sides = {name: last.get(name) for name in names}
     if found := _quote(reading, reading.json["symbol"], [last.get("timestamp")], sides):
         yield found
 
@@ -239,7 +252,7 @@ def parse_ticker_events(reading: Reading) -> Iterator[Item]:
     """Read the tickers that an instrument has had, each with its first date, as changes from one to the next."""
     rows, strays = objects(reading.json["results"]["events"])
     yield from strays
-    changes = [event for event in rows if event.get("type") == "ticker_change"]
+    changes = [event for event in rows if event["type"] == "ticker_change"]
     dated = sorted(changes, key=lambda event: str(event.get("date")))
     yield from reading.rows(list(pairwise(dated)), lambda pair: _symbol_change(reading, *pair))
 

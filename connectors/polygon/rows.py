@@ -10,20 +10,30 @@ from connectors import errors
 from connectors.endpoints import Parse
 from connectors.fields import kind, shown, text
 from connectors.items import Item, Next
-from connectors.reading import Reading
+from connectors.reading import Reading, counted, unrecognised
 
 Row = dict[str, Any]
 
 
 def results(reading: Reading) -> list[Any]:
-    """An empty range has no `results` at all. Raises `MalformedPayload` for a body that is no answer."""
+    """An empty range may have no `results`, and then counts 0. Raises `MalformedPayload` for what is no answer."""
     body = reading.json
-    if not {"results", "status", "resultsCount"} & set(body):
-        raise errors.MalformedPayload(f"neither results nor status in {shown(list(body))}")
+    counts = [body[name] for name in COUNTS if name in body]
+    if "results" not in body and not counts:
+        raise errors.MalformedPayload(f"neither results nor a count of them in {shown(list(body))}")
     found = body.get("results") or []
     if not isinstance(found, list):
         raise errors.MalformedPayload(f"results is {kind(found)}, not a list")
-    return found
+    return counted(found, *counts)
+
+
+COUNTS = ("resultsCount", "count")
+ENVELOPE = frozenset({"status", "request_id", "ticker", "results", "message", *COUNTS})
+"""Members of an answer beside `next_url` that may be texts."""
+
+
+def _address(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http:", "https:", "/"))
 
 
 def spelled(code: Any) -> Any:
@@ -36,6 +46,7 @@ def follow(reading: Reading) -> Iterator[Item]:
     if url := text(reading.json.get("next_url")):
         page = reading.following_at(url).request
         yield Next(replace(page, params={name: page.params[name] for name in page.params if name.lower() != "apikey"}))
+    yield from unrecognised(reading.json, ("next_url",), ENVELOPE, _address)
 
 
 def each(one: Callable[[Reading, Row], Item | Iterator[Item] | None]) -> Parse:

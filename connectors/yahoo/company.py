@@ -24,20 +24,27 @@ from connectors.fields import (
     utc_date,
 )
 from connectors.items import Item, LeftOut
-from connectors.reading import Reading
+from connectors.reading import Reading, counted, unrecognised
 from connectors.records import Asset, Earnings, FiscalPeriod, Insider, Metrics, News, Profile, Recommendation
 from connectors.symbols import split_listing
 from connectors.yahoo.market import read_quote
 from connectors.yahoo.names import COUNTRIES, ESTIMATES, EXCHANGES, KINDS, NO_METRICS
-from connectors.yahoo.rows import Modules, plain, raw, read_date, required
+from connectors.yahoo.rows import Modules, listed, plain, raw, read_date, required
 from connectors.yahoo.statements import read_history
 
 # -- quoteSummary: one answer with many modules ----------------------------------------------------------------------
 
 
 def parse_summary(reading: Reading) -> Iterator[Item]:
-    """One answer with many modules: the dataset asked for takes those it knows."""
+    """One answer with many modules: the dataset asked for takes those it knows.
+
+    A module that does not apply to the instrument is absent. Raises `MalformedPayload` where all that were asked are.
+    """
+    asked = reading.params.get("modules", "").split(",")
     for modules in reading.json["quoteSummary"]["result"] or []:
+        if not modules.keys() & {*asked}:
+            raise MalformedPayload(f"none of the modules {shown(asked)}, but {shown(list(modules))}")
+        yield from unrecognised(modules, asked)
         yield from SUMMARIES[reading.call.dataset](reading, modules)
 
 
@@ -83,9 +90,7 @@ def _read_metrics(reading: Reading, modules: Modules) -> Iterator[Item]:
         unit = reading.currency(next((code for code in money if code and minor(code) == 1), None))
         if values:
             yield Metrics(**reading.of(), kind=kind, period="spot", as_of=today, currency=unit, values=values)
-    yield from reading.rows(
-        (modules.get("earningsTrend") or {}).get("trend") or [], lambda row: _estimates(reading, row)
-    )
+    yield from reading.rows(listed(modules, "earningsTrend", "trend"), lambda row: _estimates(reading, row))
 
 
 def _estimates(reading: Reading, row: dict[str, Any]) -> Metrics | None:
@@ -97,9 +102,9 @@ def _estimates(reading: Reading, row: dict[str, Any]) -> Metrics | None:
         for item, name in names.items()
         if (value := number(parts[module].get(item))) is not None
     }
-    as_of = read_date(row.get("endDate"))
-    if not values or as_of is None:
+    if not values:
         return None
+    as_of = required(read_date(row.get("endDate")), "endDate")
     period: FiscalPeriod = "FY" if str(row["period"]).endswith("y") else "Q"
     unit = reading.currency(parts["earningsEstimate"].get("earningsCurrency"))
     return Metrics(**reading.of(), kind="estimates", period=period, as_of=as_of, currency=unit, values=values)
@@ -107,12 +112,11 @@ def _estimates(reading: Reading, row: dict[str, Any]) -> Metrics | None:
 
 def _read_earnings(reading: Reading, modules: Modules) -> Iterator[Item]:
     """`earningsHistory` names the quarters' ends; without it the calendar quarters of the `earnings` charts stand."""
-    history = (modules.get("earningsHistory") or {}).get("history")
-    if history:
+    if history := listed(modules, "earningsHistory", "history"):
         yield from reading.rows(history, lambda row: _reported(reading, plain(row)))
     elif charts := modules.get("earnings"):
         yield from _charted(reading, charts)
-    if coming := (modules.get("calendarEvents") or {}).get("earnings"):
+    if coming := listed(modules, "calendarEvents", "earnings"):
         yield from _announced(reading, plain(coming))
 
 
@@ -158,7 +162,7 @@ def _quarter_end(label: str) -> str:
 
 def _announced(reading: Reading, coming: dict[str, Any]) -> Iterator[Item]:
     """Two dates are a window in which a report is guessed to fall: no date of a report."""
-    days = {read_date(at) for at in coming.get("earningsDate") or []}
+    days = {read_date(at) for at in coming["earningsDate"] or []}
     if len(days) == 1 and (day := days.pop()):
         yield Earnings(
             **reading.of(),
@@ -174,7 +178,7 @@ DIRECTIONS = {"sale": -1, "purchase": 1, "conversion": 1, "stock award": 1}
 
 def _read_insider(reading: Reading, modules: Modules) -> Iterator[Item]:
     """`insiderTransactions`: who, when, and a text that hides direction and price."""
-    rows = (modules.get("insiderTransactions") or {}).get("transactions") or []
+    rows = listed(modules, "insiderTransactions", "transactions")
     yield from reading.rows(rows, lambda row: _transaction(reading, plain(row)))
 
 
@@ -188,7 +192,7 @@ def _transaction(reading: Reading, row: dict[str, Any]) -> Insider:
         **reading.of(),
         id=row_id(*(row.get(name) for name in columns)),
         transaction_date=read_date(row.get("startDate")),
-        name=text(row.get("filerName")),
+        name=text(row["filerName"]),
         role=text(row.get("filerRelation")),
         shares=shares * sign if shares is not None and sign else None,
         price=price(paid[1]) if paid else None,
@@ -198,10 +202,10 @@ def _transaction(reading: Reading, row: dict[str, Any]) -> Insider:
 
 def _read_recommendations(reading: Reading, modules: Modules) -> Iterator[Item]:
     """Counts by month, the running month with the price targets, and single firms' changes."""
-    trend = (modules.get("recommendationTrend") or {}).get("trend") or []
+    trend = listed(modules, "recommendationTrend", "trend")
     targets = _targets(reading, modules)
     yield from reading.rows(trend, lambda row: _consensus(reading, row, targets))
-    changes = (modules.get("upgradeDowngradeHistory") or {}).get("history") or []
+    changes = listed(modules, "upgradeDowngradeHistory", "history")
     yield from reading.rows(changes, lambda row: _change(reading, row))
 
 
@@ -262,6 +266,7 @@ def parse_search(reading: Reading) -> Iterator[Item]:
     body = reading.json
     if not isinstance(body["quotes"], list):
         raise MalformedPayload("quotes is no list")
+    counted([*body["quotes"], *(body.get("news") or [])], body.get("count"))
     if reading.call.dataset == "news":
         yield from reading.rows(body["news"], lambda row: _article(reading, row))
     else:
@@ -269,7 +274,8 @@ def parse_search(reading: Reading) -> Iterator[Item]:
 
 
 def _asset(reading: Reading, row: dict[str, Any]) -> Asset | LeftOut:
-    if (asset_class := KINDS.get(row.get("quoteType", ""))) is None:
+    private = row.get("isYahooFinance") is False  # a company without a listing has no kind
+    if private or (asset_class := KINDS.get(row["quoteType"])) is None:
         return LeftOut()
     envelope = reading.of(row["symbol"], asset_class)
     return Asset(

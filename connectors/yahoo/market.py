@@ -17,6 +17,7 @@ from connectors.fields import (
     millis,
     minor,
     number,
+    one_of,
     period_start,
     price,
     scaled,
@@ -24,13 +25,14 @@ from connectors.fields import (
     times,
 )
 from connectors.items import BarColumns, Item, Missing
-from connectors.reading import Reading
+from connectors.reading import Reading, unrecognised
 from connectors.records import Action, Envelope, Quote
 from connectors.symbols import split_listing
 from connectors.yahoo.names import CODES, SHARES
 from connectors.yahoo.rows import plain
 
 INTERVALS = {**{code: interval for interval, code in CODES.items()}, "60m": "1h"}
+PRICES = frozenset({"open", "high", "low", "close"})
 DATED = frozenset({"1d", "1w", "1mo"})
 ROUND_LOT = 100  # the sizes of a US share's bid and ask are in round lots
 
@@ -46,6 +48,7 @@ def parse_chart(reading: Reading) -> Iterator[Item]:
             continue
         if reading.call.dataset == "bars":
             yield from _bars(reading, chart)
+        yield from unrecognised(chart, ("events",), ("meta", "timestamp", "indicators"))
         yield from _actions(reading, chart)
 
 
@@ -55,6 +58,8 @@ def _bars(reading: Reading, chart: dict[str, Any]) -> Iterator[BarColumns]:
     interval = INTERVALS.get(meta["dataGranularity"])
     if interval is None:
         raise MalformedPayload(f"asked for {reading.call.interval} bars, was {shown(meta['dataGranularity'])}")
+    if stamps and not series.keys() & PRICES:
+        raise MalformedPayload(f"{len(stamps)} timestamps, and no prices among {shown(list(series))}")
     ts = times(stamps, "s")
     kept = list(range(len(ts)))
     if interval in DATED:
@@ -122,6 +127,7 @@ def _actions(reading: Reading, chart: dict[str, Any]) -> Iterator[Item]:
         return
     meta = chart["meta"]
     envelope, zone = reading.of(meta["symbol"]), _zone(meta)
+    yield from unrecognised(events, ("splits", "dividends"), ("capitalGains", "earnings"))
     splits, dividends = events.get("splits") or {}, events.get("dividends") or {}
     yield from reading.rows(list(splits.values()), partial(_split, envelope, zone))
     yield from reading.rows(list(dividends.values()), partial(_dividend, reading, envelope, zone, meta.get("currency")))
@@ -201,6 +207,8 @@ def read_quote(reading: Reading, row: Mapping[str, Any]) -> Quote | Missing:
 
     last, bid, ask = money("regularMarketPrice"), price(row.get("bid")), price(row.get("ask"))
     if last is None and bid is None and ask is None:
+        if "regularMarketTime" in row:  # what has traded has a price
+            one_of(row, "regularMarketPrice")
         return Missing(envelope["symbol"], UnknownSymbol(f"yahoo has no price of {envelope['symbol']}"))
     lots = ROUND_LOT if asset_class in SHARES and not split_listing(envelope["symbol"]) else 1
     volume = number(row.get("regularMarketVolume"))

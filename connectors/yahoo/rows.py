@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.errors import FieldError
-from connectors.fields import iso_date, millis, utc_date
+from connectors.fields import iso_date, millis, shown, utc_date
 
 Modules = Mapping[str, Mapping[str, Any]]
 """The modules of one quoteSummary answer, by name."""
@@ -18,8 +18,21 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def raw(value: Any) -> Any:
-    """Return a value without its dress; an object of another shape stays as it is."""
-    return value.get("raw") if isinstance(value, dict) and (not value or "raw" in value) else value
+    """Return a value without its dress; an object of another shape stays as it is.
+
+    Raises `FieldError` for a text to be shown (`fmt`) of which the value itself is missing.
+    """
+    if not isinstance(value, dict):
+        return value
+    if value.get("fmt") is not None and "raw" not in value:
+        raise FieldError("shape", f'"raw" is missing beside {shown(value)}')
+    return value.get("raw") if not value or "raw" in value else value
+
+
+def listed(modules: Modules, name: str, member: str) -> Any:
+    """Return the rows of a module; none where it does not apply. Raises `KeyError` where the module has no `member`."""
+    module = modules.get(name)
+    return module[member] or [] if module else []
 
 
 def read_date(value: Any) -> str | None:

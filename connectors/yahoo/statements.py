@@ -11,7 +11,7 @@ from typing import Any
 from connectors.errors import FieldError
 from connectors.fields import iso_date, named, number, outflows, shown, snake
 from connectors.items import Item
-from connectors.reading import Reading
+from connectors.reading import Reading, unrecognised
 from connectors.records import FiscalPeriod, Statement
 from connectors.yahoo.names import HISTORY, HISTORY_ITEMS, STATEMENT_OF, STATEMENTS, Kind
 from connectors.yahoo.rows import Modules, plain, raw, read_date, required
@@ -33,6 +33,7 @@ Sheets = dict[tuple[Kind, str, str], _Sheet]
 def parse_statements(reading: Reading) -> Iterator[Item]:
     """One series per item, turned into one statement per date; which fiscal quarter it is, is not said."""
     sheets: Sheets = {}
+    yield from _strangers(reading)
     series = list(_series(reading))
     kinds = {STATEMENT_OF[item] for _, item, _ in series if item in STATEMENT_OF}
     only = kinds.pop() if len(kinds) == 1 else None
@@ -52,9 +53,18 @@ def parse_statements(reading: Reading) -> Iterator[Item]:
 def _series(reading: Reading) -> Iterator[tuple[str, str, Any]]:
     """Return (`annual`, `TotalRevenue`, rows) of each series that has any."""
     for result in reading.json["timeseries"]["result"] or []:
-        match = re.fullmatch("(annual|quarterly|trailing)([A-Z].*)", result["meta"]["type"][0])
+        match = _SERIES.fullmatch(result["meta"]["type"][0])
         if match and result.get(match[0]):
             yield match[1], match[2], result[match[0]]
+
+
+_SERIES = re.compile("(annual|quarterly|trailing)([A-Z].*)")
+
+
+def _strangers(reading: Reading) -> Iterator[Item]:
+    """Series under another name than the one that their `meta` says; a series without values is absent."""
+    for result in reading.json["timeseries"]["result"] or []:
+        yield from unrecognised(result, result["meta"]["type"], ("meta", "timestamp"))
 
 
 def _enter(
@@ -82,8 +92,12 @@ def read_history(reading: Reading, modules: Modules) -> Iterator[Item]:
             yield from reading.rows(module[rows], partial(_past, reading, statement, period))
 
 
+def _nothing(value: dict[str, Any]) -> bool:
+    return value.get("fmt") is None and not value.get("raw")
+
+
 def _past(reading: Reading, statement: Kind, period: FiscalPeriod, row: dict[str, Any]) -> Statement | None:
-    told = {name: value for name, value in row.items() if not (isinstance(value, dict) and value.get("fmt") is None)}
+    told = {name: value for name, value in row.items() if not (isinstance(value, dict) and _nothing(value))}
     items = named(plain(told), HISTORY_ITEMS, skip=frozenset({"endDate", "maxAge"}))
     if not items:
         return None

@@ -41,7 +41,8 @@ def normalize(case: Path | None, asked: str | None, file: BinaryIO | None, **giv
     curl ... | tapestream normalize yahoo quote --symbol AAPL -
     tapestream normalize --case recording.json --call '{"provider":"yahoo","dataset":"quote","symbol":"AAPL"}'
 
-    Rejected rows have "dataset": "dead_letters". A refusal exits 3, a malformed payload 4.
+    Rejected rows have "dataset": "dead_letters". A refusal exits 3, a malformed payload 4; its "hint" names the
+    endpoints that read it, or says that none fits.
     """
     if case is not None:
         recording, call = _json(case.read_bytes(), str(case)), _json((asked or "{}").encode(), "--call")
@@ -52,7 +53,24 @@ def normalize(case: Path | None, asked: str | None, file: BinaryIO | None, **giv
         fail("give PROVIDER DATASET FILE, or --case FILE; `tapestream normalize --help` shows both", 2)
     else:
         found = _case(file.read(), **given)
-    sys.exit(_print(replay.run(found)))
+    result = replay.run(found)
+    if isinstance(result.refusal, MalformedPayload) or (not found.request.endpoint and result.refusal is None):
+        sys.exit(_print_unread(found, result))
+    sys.exit(_print(result))
+
+
+def _print_unread(case: replay.Case, result: replay.Result) -> int:
+    """Say why nothing was read, be it the answer or a URL of no endpoint, and which endpoints do read it."""
+    named = f"the request is at no endpoint of {case.provider}: {case.request.path or 'it has no url'}"
+    fitting = replay.readers_of(case)
+    fit = f"it reads as an answer of {', '.join(fitting)}: give that --url" if fitting else ""
+    line = {
+        "error": MalformedPayload.__name__,
+        "reason": result.refusal.reason if result.refusal else named,
+        "hint": fit or f"no endpoint of {case.provider} fits this answer",
+    }
+    say_json(line)
+    return MALFORMED
 
 
 def _case(body: bytes, *, provider: str, dataset: str, symbols: tuple[str, ...], **given: Any) -> replay.Case:
@@ -90,7 +108,7 @@ def _print(result: replay.Result) -> int:
             if (value := getattr(result.refusal, name, None)) is not None
         }
         say_json(line)
-        return MALFORMED if isinstance(result.refusal, MalformedPayload) else REFUSED
+        return REFUSED
     for record in result.records():
         say_json(record)
     for symbol, refusal in result.missing.items():

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import BaseModel
 
-from connectors import Answer, Call, Refusal, Reject, Request, connector
+from connectors import Answer, Call, Connector, Refusal, Reject, Request, UnsupportedCall, connector
 from connectors.calls import DAY_MS
+from connectors.endpoints import Endpoint
 from connectors.fields import iso_date, midnight
+from connectors.reading import UNREADABLE
 from streams.processing.normalize import Normalized, dead_row, judge
 
 _CALL_FIELDS = frozenset(Call.model_fields)
@@ -108,6 +110,25 @@ def run(case: Case) -> Result:
         missing=outcome.missing,
         next=outcome.next,
     )
+
+
+def readers_of(case: Case) -> list[str]:
+    """Names of the provider's endpoints that find records in the answer, were each of them the one that was asked."""
+    provider = connector(case.provider)
+    return [endpoint.name for endpoint in provider.endpoints if _reads(provider, endpoint, case)]
+
+
+def _reads(provider: Connector, endpoint: Endpoint, case: Case) -> bool:
+    """Whether an endpoint finds records in the answer."""
+    first = next(iter(endpoint.intervals), None)
+    asked = {"dataset": endpoint.dataset, "interval": case.call.interval or first}
+    symbols = case.call.symbols if endpoint.batch else ()
+    call = case.call.model_copy(update={**asked, "kind": None, "symbols": symbols})
+    try:
+        request = provider.request_of(endpoint, call)
+    except (UnsupportedCall, *UNREADABLE):  # a symbol or a range that it takes and the call lacks
+        return False
+    return bool(provider.read(call, request, case.answer).items)
 
 
 def call_from(asked: Mapping[str, Any]) -> Call:

@@ -9,13 +9,15 @@ from pydantic import ValidationError
 
 from connectors.errors import FieldError, MalformedPayload
 from connectors.reading import broken_rule
-from connectors.records import Quote
+from connectors.records import Metrics, Quote
 from streams.processing import validate
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for package in ("agents", "connectors", "streams") for path in ROOT.glob(f"{package}/**/*.py")]
 PAIRS = {ROOT / "connectors" / "reading.py", ROOT / "streams" / "processing" / "validate.py"}
 """Modules whose functions give (rule, reason)."""
+WORDED = {"FieldError", "MalformedPayload", "Reject"}
+"""Calls whose text becomes the reason of a dead letter."""
 WHOLE_ANSWER = MalformedPayload.__name__
 """The rule that an answer as a whole breaks: the name of its refusal."""
 
@@ -89,5 +91,27 @@ def test_field_that_a_record_cannot_have_is_named_with_its_value(fields, reason)
     assert broken_rule(caught.value) == ("field", reason)
 
 
+def test_field_of_several_types_is_named_without_them():
+    good = {"symbol": "ABC", "asset_class": "equity", "source": "x", "observed_at": 1, "request_id": "r"}
+    with pytest.raises(ValidationError) as caught:
+        Metrics(**good, kind="ratios", period=None, as_of="2024-01-02", values={"pe": 1.0})
+
+    assert broken_rule(caught.value) == ("field", "period is absent")
+
+
 def test_rule_of_an_unreadable_value_is_its_own():
     assert broken_rule(FieldError("time", "it is late")) == ("time", "it is late")
+
+
+def test_value_of_a_payload_is_shown_as_json_writes_it():
+    """A value that a reason repeats by `!r` would be written in Python: None for null."""
+    repeated = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in WORDED
+        for part in ast.walk(node)
+        if isinstance(part, ast.FormattedValue) and part.conversion == ord("r")
+    ]
+
+    assert repeated == []

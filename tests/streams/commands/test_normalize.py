@@ -88,6 +88,33 @@ def test_a_malformed_payload_is_one_line_and_exits_4():
     assert "not JSON" in lines(result)[0]["reason"]
 
 
+@pytest.mark.parametrize("body", [{"unexpected": {"shape": 1}}, [{"unexpected": 1}], {}])
+def test_an_unknown_shape_is_an_answer_of_no_endpoint(body):
+    result = normalize(*DAILY, "-", body=body)
+
+    (line,) = lines(result)
+    assert result.exit_code == 4
+    assert (line["error"], line["hint"]) == ("MalformedPayload", "no endpoint of polygon fits this answer")
+
+
+def test_an_answer_of_another_endpoint_is_named_by_it():
+    result = normalize("polygon", "news", "--symbol", "AAPL", "-", body={"results": {"T": "AAPL", "p": 12.5}})
+
+    assert result.exit_code == 4
+    assert "last_trade" in lines(result)[0]["hint"]
+
+
+def test_a_recording_at_an_address_of_no_endpoint_says_so(recorded):
+    case = recorded({**RECORDING, "request": {"url": "https://api.polygon.io/v9/nothing"}})
+
+    result = normalize("--case", case, "--call", ASKED)
+
+    (line,) = lines(result)
+    assert result.exit_code == 4
+    assert line["reason"] == "the request is at no endpoint of polygon: /v9/nothing"
+    assert line["hint"] == "it reads as an answer of aggregates, previous_close: give that --url"
+
+
 def test_params_say_what_had_been_asked():
     unsaid = {name: value for name, value in ANSWER.items() if name != "adjusted"}
     adjustments = [
