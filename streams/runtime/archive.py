@@ -13,7 +13,7 @@ from connectors import Call
 from infra.clickhouse import archive
 from infra.clickhouse.archive import ANSWER_COLUMNS, CALL_FIELDS, Place, Selection
 from infra.redaction import Redactor
-from streams.errors import UsageError
+from streams.errors import FileRefused
 from streams.processing.archived import Archived, from_row
 from streams.runtime.query import Ask
 
@@ -22,10 +22,6 @@ PAGE = 500
 BATCH, BATCH_BYTES = 100, 4 * 2**20
 """Answers, and bytes of their bodies, in memory at a time; a single body has up to `HTTP_BODY_LIMIT`, 14 MiB."""
 UNKNOWN = "their request is not known: an earlier version stored them, and their poll or endpoint is gone"
-
-
-class FileRefused(UsageError):
-    """A file is no answer of the archive; the message says which one and why."""
 
 
 class StoredAnswers:

@@ -10,6 +10,7 @@ from connectors import Call
 from infra.clickhouse import DATASET_TABLES, log_table
 from infra.clickhouse.archive import Selection
 from infra.redaction import Redactor
+from streams.errors import FileRefused
 from streams.messaging import topics
 from streams.messaging.dead_letters import letter
 from streams.messaging.messages import Page, PollDone, RawMeta
@@ -18,7 +19,7 @@ from streams.processing.frames import encode
 from streams.processing.normalize import normalize
 from streams.processing.replay import Case
 from streams.processing.table_rows import TABLES
-from streams.runtime.archive import AnswersOfFolder, FileRefused, StoredAnswers, write_file
+from streams.runtime.archive import AnswersOfFolder, StoredAnswers, write_file
 from streams.runtime.replay import LetterChange, Replay
 
 FIXTURES = Path(__file__).parents[2] / "connectors" / "fixtures"
