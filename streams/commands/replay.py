@@ -90,7 +90,7 @@ async def _replay(
         say_json({"answers": summary.answers, **_counts(summary), "skipped": dict(answers.skipped)})
     else:
         _say_summary(summary, answers.skipped, dry_run=dry_run)
-    if not dry_run and any(summary.rows[kind] for kind in ("added", "changed")) | bool(summary.letters):
+    if not dry_run and summary.published:
         try:
             async with asyncio.timeout(STORED_S):
                 await until_stored(where.bootstrap)

@@ -69,6 +69,11 @@ class Summary:
     letters: Counter[str] = field(default_factory=Counter)
     """Dead letters by `closed`, `new` and `open`, which stay as they are."""
 
+    @property
+    def published(self) -> int:
+        """Rows and dead letters that a replay publishes."""
+        return self.rows["added"] + self.rows["changed"] + self.letters["closed"] + self.letters["new"]
+
 
 class Answers(Protocol):
     """Archived answers."""

@@ -131,7 +131,8 @@ def fixtures():
             yield case, f"{path.stem}{number}"
 
 
-async def test_every_recorded_answer_is_restored_and_then_nothing_differs(scene):
+def recorded():
+    """Every recorded answer of the fixtures: (meta, body)."""
     for number, (case, name) in enumerate(fixtures()):
         if case.request.endpoint:
             found = meta(
@@ -144,7 +145,25 @@ async def test_every_recorded_answer_is_restored_and_then_nothing_differs(scene)
                 status=case.answer.status,
                 headers=dict(case.answer.headers),
             )
-            await scene.answered(found, case.answer.body)
+            yield found, case.answer.body
+
+
+async def test_what_other_answers_brought_later_is_found_by_its_key_in_every_table(scene):
+    for found, body in recorded():
+        await scene.answered(found, body)
+        for record in understood(found, body).records:
+            later = record.model_copy(update={"observed_at": RECEIVED + DAY, "request_id": "not archived"})
+            await insert(scene.store, topics.MARKET[record.dataset], encode(later))
+
+    summary = await scene.replay()
+
+    assert summary.rows == {}
+    assert {topic for topic, _ in scene.outbox.sent} <= {topics.DEAD_LETTERS}
+
+
+async def test_every_recorded_answer_is_restored_and_then_nothing_differs(scene):
+    for found, body in recorded():
+        await scene.answered(found, body)
 
     dry = await scene.replay(dry_run=True)
     shown = len(scene.changes)
