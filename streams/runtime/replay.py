@@ -23,6 +23,7 @@ from streams.messaging import market, topics
 from streams.messaging.messages import DeadLetter, RawMeta
 from streams.messaging.producer import Outbox
 from streams.processing.archived import Archived
+from streams.processing.conclude import Understood
 from streams.processing.difference import (
     Change,
     Found,
@@ -39,7 +40,7 @@ from streams.processing.difference import (
     part_of,
 )
 from streams.processing.frames import encode
-from streams.processing.normalize import AT_ONCE, Understood, fault_letter, key_of, normalize
+from streams.processing.normalize import AT_ONCE, fault_letter, key_of, normalize
 from streams.runtime.query import Ask
 
 log = telemetry.get(__name__)

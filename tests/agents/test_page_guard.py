@@ -1,6 +1,5 @@
 """The worker's pages let in who shows the token, by a name of theirs, and no web page. Asked over real HTTP."""
 
-import asyncio
 import io
 import json
 
@@ -13,10 +12,12 @@ from agents.page_guard import PageGuard
 from agents.polling.ownership import AccountOwnership
 from agents.polling.quote_cache import Quotes
 from infra import settings
+from infra.kafka.brokers import Brokers
 from streams import application
 from streams.errors import AccessRefused
 from streams.messaging.producer import Outbox
 from streams.runtime.pages import Pages
+from tests.waiting import ending
 
 TOKEN = "a-token-of-32-characters-at-least"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -30,8 +31,8 @@ class Worker:
 
     def __init__(self, store):
         self.store, self.sink, self.pools = store, None, {}
-        self.quotes = Quotes("127.0.0.1:1", 0)
-        self.ownership = AccountOwnership({}, Outbox("127.0.0.1:1"), counted=True, on_fault=lambda _: None)
+        self.quotes = Quotes(Brokers("127.0.0.1:1"), 0)
+        self.ownership = AccountOwnership({}, Outbox(Brokers("127.0.0.1:1")), counted=True, on_fault=lambda _: None)
 
     def ready(self):
         return True
@@ -178,5 +179,5 @@ async def test_another_workers_token_is_told_in_one_line(pages):
     other = Pages(pages.url, "the token of another worker")
     for asking in (other.status(), other.ready(), other.query("SELECT 1"), other.export("SELECT 1", "TSV")):
         with pytest.raises(AccessRefused, match="does not take our token"):
-            await asyncio.wait_for(asking, 10)
+            await ending(asking, "the question")
     assert "the token" not in repr(other)
