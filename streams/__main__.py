@@ -11,6 +11,7 @@ from streams.commands.demo import demo
 from streams.commands.normalize import normalize
 from streams.commands.plan import capacity, plan
 from streams.commands.providers import providers
+from streams.commands.replay import raw, replay
 from streams.commands.run import sandbox, up, worker
 from streams.commands.session import session
 from streams.commands.symbols import symbols
@@ -25,7 +26,7 @@ def main() -> None:
 for command in (
     *(up, worker, session, status, query, poll, plan, capacity, keys, breakers, budget),
     *(collect, schedule, symbols),
-    *(normalize, providers, sandbox, demo),
+    *(normalize, replay, raw, providers, sandbox, demo),
 ):
     main.add_command(command)
 

@@ -12,7 +12,8 @@ TapestreamError                     root: one line that says what was wrong, whe
 ├── UsageError                      what the caller gave cannot be used; exit code 2
 │   ├── InvalidSpec                 a session cannot be what was asked
 │   ├── ChangeInvalid               no symbol, or of no known asset class
-│   └── UnknownCollector            nothing of this name is declared
+│   ├── UnknownCollector            nothing of this name is declared
+│   └── FileRefused                 a file of a folder is no exported answer
 ├── Unroutable                      no provider can serve the call: ask for something else, or add a key
 ├── LastPage                        a following page is not requested: repeated, or one too many
 ├── PartlySold                      a plan sells a part of a range only: the planner asks others for the rest
@@ -65,6 +66,7 @@ __all__ = [
     "ConfigurationError",
     "DeclarationsInvalid",
     "DependencyCycle",
+    "FileRefused",
     "ForbiddenEvent",
     "InvalidSpec",
     "NoSuchSession",
@@ -112,6 +114,10 @@ class ChangeInvalid(UsageError):
 
 class UnknownCollector(UsageError):
     """No collector of this name is declared."""
+
+
+class FileRefused(UsageError):
+    """A file is no exported answer; the message says which one and why."""
 
 
 class Unroutable(TapestreamError):

@@ -23,12 +23,12 @@ from urllib.parse import quote, unquote, urlencode
 import httpx
 
 from agents.polling.bodies import BodyRefused, TooLarge, decoded
-from agents.polling.redaction import Redactor
 from connectors import Answer, Connector, Request
 from connectors.calls import LONGEST_REQUEST, is_path
 from connectors.errors import InvalidRequest, ProviderUnavailable
 from infra import telemetry
 from infra.clock import now_ms
+from infra.redaction import Redactor
 
 log = telemetry.get(__name__)
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from connectors import Reject
     from streams.messaging.messages import RawMeta
 
+Origin = tuple[str | None, int | None, int | None]
+"""Topic, partition and offset of a raw record; None where a replay reads an answer whose record is gone."""
+
 
 def letter(*, stage: str, rule: str, reason: str, at: int | None = None, **where: Any) -> DeadLetter:
     """Make a dead letter; the same fault of the same record has the same id, so that a replay adds nothing."""
@@ -27,7 +30,7 @@ def letter(*, stage: str, rule: str, reason: str, at: int | None = None, **where
     )
 
 
-def rejected(reject: Reject, meta: RawMeta, row: str | None, raw: tuple[str, int, int]) -> DeadLetter:
+def rejected(reject: Reject, meta: RawMeta, row: str | None, raw: Origin) -> DeadLetter:
     """The letter of one rejected row of a raw answer."""
     return letter(
         stage="validate",

@@ -271,7 +271,10 @@ class RawMeta(Message):
 
 
 class DeadLetter(Message):
-    """What could not be understood, with the reason and the way back to the raw record."""
+    """What could not be understood, with the reason and the way back to the raw record.
+
+    `resolved_at` (ms UTC) is when a replay understood it; the letter is published once more then.
+    """
 
     letter_id: str
     at: int
@@ -287,6 +290,7 @@ class DeadLetter(Message):
     raw_partition: int | None = None
     raw_offset: int | None = None
     row: str | None = None
+    resolved_at: int | None = None
 
 
 class CollectRequest(Message):

@@ -24,6 +24,7 @@ from connectors.errors import MalformedPayload
 from connectors.records import News
 from infra import clock, telemetry
 from streams.messaging import dead_letters, endings, market, topics
+from streams.messaging.dead_letters import Origin
 from streams.messaging.endings import End
 from streams.messaging.messages import DeadLetter, RawMeta
 from streams.messaging.outcomes import PollOutcome
@@ -90,7 +91,7 @@ class Normalizer:
             end = meta.due and end_of(meta.due, meta.page, found, self._now())
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
             log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
-            await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
+            await self._publish(Understood(letters=[fault_letter(meta, raw)]))
             end = meta.due and End(meta.due, PollOutcome.FAULT, FAULT)
         if end:
             await endings.publish(self._outbox, end, meta.received_at)
@@ -101,7 +102,7 @@ class Normalizer:
                 self._outbox.send(
                     topics.MARKET[record.dataset],
                     encode(record),
-                    key=_key(record),
+                    key=key_of(record),
                     headers=market.headers(record.request_id),
                 )
                 for record in found.records
@@ -112,7 +113,7 @@ class Normalizer:
             await asyncio.gather(*some)
 
 
-def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understood:
+def normalize(meta: RawMeta, body: bytes, raw: Origin) -> Understood:
     """Read and judge one raw response. A refusal other than a broken payload gives neither records nor letters."""
     answer = Answer(status=meta.status, headers=meta.headers, body=body, observed_at=meta.received_at)
     try:
@@ -138,7 +139,12 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
     )
 
 
-def _letter(meta: RawMeta, raw: tuple[str, int, int], stage: str, rule: str, reason: str) -> DeadLetter:
+def fault_letter(meta: RawMeta, raw: Origin) -> DeadLetter:
+    """The letter of an answer on which this program failed."""
+    return _letter(meta, raw, "normalize", "fault", FAULT)
+
+
+def _letter(meta: RawMeta, raw: Origin, stage: str, rule: str, reason: str) -> DeadLetter:
     return dead_letters.letter(
         stage=stage,
         rule=rule,
@@ -155,5 +161,6 @@ def _letter(meta: RawMeta, raw: tuple[str, int, int], stage: str, rule: str, rea
     )
 
 
-def _key(record: AnyRecord) -> str:
+def key_of(record: AnyRecord) -> str:
+    """The record's key on its topic."""
     return record.id if isinstance(record, News) else record.symbol

@@ -126,8 +126,8 @@ def _one_row(columns: Sequence[str]) -> Decode:
 
 
 RAW_COLUMNS = (
-    *("call_id", "request_id", "provider", "endpoint", "dataset", "symbols", "url", "params"),
-    *("status", "headers", "body", "key_label", "received_at", "latency_ms"),
+    *("call_id", "request_id", "provider", "endpoint", "dataset", "symbols", "call", "method", "path", "url", "params"),
+    *("sent", "status", "headers", "body", "key_label", "received_at", "latency_ms"),
 )
 
 
@@ -138,7 +138,11 @@ def _raw(value: bytes, headers: Mapping[str, bytes]) -> Columns:
         "endpoint": meta.page.endpoint,
         "dataset": meta.call.dataset,
         "symbols": list(meta.call.symbols),
+        "call": meta.call.model_dump_json(exclude_defaults=True),
+        "method": meta.page.method,
+        "path": meta.page.path,
         "params": dict(meta.page.params),
+        "sent": "" if meta.page.body is None else orjson.dumps(meta.page.body).decode(),
         "headers": dict(meta.headers),
         "body": value,
     }
@@ -176,6 +180,11 @@ def _polls(value: bytes, _: Mapping[str, bytes]) -> Columns:
     return {name: [row[name]] for name in POLL_COLUMNS}
 
 
+def _letters(value: bytes, _: Mapping[str, bytes]) -> Columns:
+    """A letter of an earlier version, which lacks fields, is one all the same."""
+    return {name: [found] for name, found in DeadLetter.decode(value)}
+
+
 def _simple(name: str, columns: Sequence[str]) -> Table:
     return Table(name, tuple(columns), _one_row(columns))
 
@@ -183,7 +192,7 @@ def _simple(name: str, columns: Sequence[str]) -> Table:
 TABLES: dict[str, Table] = {
     topics.API_CALLS: Table("api_calls", CALL_COLUMNS, _calls),
     topics.POLL_DONE: Table("polls", POLL_COLUMNS, _polls),
-    topics.DEAD_LETTERS: _simple("dead_letters", tuple(DeadLetter.model_fields)),
+    topics.DEAD_LETTERS: Table("dead_letters", tuple(DeadLetter.model_fields), _letters),
     topics.COLLECT_DONE: _simple("collector_runs", tuple(CollectorRun.model_fields)),
     topics.UNIVERSE_CHANGES: _simple("universe_changes", tuple(UniverseChange.model_fields)),
     topics.RAW_RESPONSES: Table("raw_responses", RAW_COLUMNS, _raw),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from infra.clickhouse import QueryRefused, Store, StoreError
+from infra.clickhouse import QueryRefused, Store, StoreError, StoreUnavailable
 from infra.settings import Settings
 from streams.runtime import discovery
 
@@ -34,6 +35,36 @@ async def answer(settings: Settings, sql: str) -> dict[str, Any]:
     async with await Store.open(settings.store_url, readonly=True) as store:
         rows = await store.query_user(sql)
         return {"columns": rows.columns, "rows": rows.rows}
+
+
+@asynccontextmanager
+async def asking(settings: Settings) -> AsyncIterator[Ask]:
+    """Open the way to the store for many questions, which raise `StoreError`; an embedded one that nobody owns, too.
+
+    Raises `StoreError`, also where there is no store yet.
+    """
+    pages = discovery.find(settings).pages
+    if settings.embedded_store and await pages.ready():
+
+        async def ask(sql: str) -> list[Any]:
+            try:
+                found = await pages.query(sql)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                raise StoreUnavailable(f"the worker does not answer: {type(error).__name__}") from None
+            if "error" in found:
+                raise StoreError(found["error"])
+            return list(found["rows"])
+
+        yield ask
+        return
+    if settings.embedded_store and not await asyncio.to_thread(Path(settings.store_url.removeprefix("chdb://")).is_dir):
+        raise StoreUnavailable(f"there is no store in {settings.data_dir} yet: run `tapestream up`, or set DATA_DIR")
+    async with await Store.open(settings.store_url, readonly=True) as store:
+
+        async def ask_store(sql: str) -> list[Any]:
+            return list((await store.query_user(sql)).rows)
+
+        yield ask_store
 
 
 async def rows(settings: Settings, sql: str) -> list[Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from agents.polling.redaction import SHORTEST, WINDOW, Redactor
+from infra.redaction import SHORTEST, WINDOW, Redactor
 
 PRINTABLE = "".join(chr(code) for code in range(33, 127))
 HALVES = st.text(re.sub(r"[:%&\\]", "", PRINTABLE), min_size=SHORTEST, max_size=40)  # what begins no escape by itself
