@@ -256,6 +256,45 @@ def test_public_names_are_described(path):
     assert list(undocumented(tree)) == []
 
 
+MIRRORS = {"Facts": "Endpoint"}
+"""Classes that repeat the fields of another one, where these are described."""
+
+
+def fields_of(node):
+    """The public fields of a class, as (name, whether a docstring follows)."""
+    for field, below in zip(node.body, [*node.body[1:], None], strict=True):
+        if not isinstance(field, ast.AnnAssign) or "ClassVar" in ast.unparse(field.annotation):
+            continue
+        if not (name := ast.unparse(field.target)).startswith("_"):
+            described = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            yield name, described and isinstance(below.value.value, str)
+
+
+def public_classes(path):
+    return [
+        node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "sandbox" not in path.parts], ids=relative)
+def test_public_fields_are_described(path):
+    found = {
+        f"{node.name}.{name}"
+        for node in public_classes(path)
+        for name, described in fields_of(node)
+        if not described and node.name not in MIRRORS
+    }
+
+    assert found == set(), "a docstring beneath a field says what it is, and its unit"
+
+
+def test_a_class_that_mirrors_another_has_described_fields_of_it():
+    classes = {node.name: dict(fields_of(node)) for path in SOURCES for node in public_classes(path)}
+
+    for mirror, described in MIRRORS.items():
+        assert classes[mirror].keys() <= {name for name, told in classes[described].items() if told}
+
+
 def test_no_module_is_a_drawer():
     drawers = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 

@@ -1,10 +1,13 @@
 """The documents say what the code does: each one that repeats something is compared with it."""
 
+import ast
 import asyncio
 import importlib.util
+import inspect
 import re
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
@@ -64,6 +67,24 @@ def test_no_schema_is_left_over():
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_field_has_a_meaning_and_every_meaning_a_field(dataset):
     assert set(GENERATE.meanings(dataset)) == set(DATASETS[dataset].model_fields)
+
+
+def docstrings(record):
+    """Field to docstring, in one line, of a record class and its bases."""
+    found = {}
+    for cls in reversed(record.__mro__):
+        if cls.__module__ == record.__module__:
+            body = ast.parse(dedent(inspect.getsource(cls))).body[0].body
+            pairs = [(field, below) for field, below in pairwise(body) if isinstance(field, ast.AnnAssign)]
+            found |= {f.target.id: b.value.value for f, b in pairs if isinstance(b, ast.Expr)}
+    return {name: " ".join(docstring.replace("`", "").split()) for name, docstring in found.items()}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_field_s_docstring_says_its_meaning(dataset):
+    told, meanings = docstrings(DATASETS[dataset]), GENERATE.meanings(dataset)
+
+    assert {name for name in meanings if not told[name].lower().startswith(meanings[name].lower())} == set()
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -25,9 +25,10 @@ from streams.collecting.model import Collector as Declared
 from streams.collecting.model import Refresh
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, next_job_id
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.dead_letters import unreadable
 from streams.messaging.listener import Inbox, TopicListener
-from streams.messaging.messages import CollectorRun, CollectRequest, PollDone
+from streams.messaging.messages import PollDone
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 

@@ -40,11 +40,17 @@ class Led(Protocol):
     """What the leader needs of its worker."""
 
     app: Any
+    """The Faust application, which delivers the requests for runs."""
     settings: Settings
+    """The settings of this process."""
     pools: Mapping[str, KeyPool]
+    """The keys of each provider that has one, by the provider's name."""
     outbox: Outbox
+    """The producer of the worker's messages."""
     ownership: AccountOwnership
+    """Which providers' accounts this worker owns."""
     quotes: Quotes
+    """The cache of young quotes, which the leader cleans."""
 
 
 class Leader:

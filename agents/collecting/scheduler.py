@@ -14,7 +14,7 @@ from infra.clickhouse.runs import FIRES
 from streams.collecting.model import Declarations, Refresh
 from streams.collecting.schedule import Schedule, due, next_after
 from streams.messaging import topics
-from streams.messaging.messages import CollectRequest
+from streams.messaging.collector_messages import CollectRequest
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)

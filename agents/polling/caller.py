@@ -40,11 +40,14 @@ class Timeout(errors.Refusal):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The result of one HTTP call; `body` and `meta` are those of its raw response, None where no answer came."""
+    """The result of one HTTP call."""
 
     refusal: Refusal | None
+    """What the provider refused; None where it answered."""
     body: bytes = b""
+    """The bytes of the raw response; empty where no answer came."""
     meta: RawMeta | None = None
+    """The header of the raw response; None where no answer came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,9 @@ class Received:
     """The provider answered: the end is reported with the records of the answer."""
 
     request: PollRequest
+    """The request as it was called."""
     result: CallResult
+    """The answer, which travels to the normalizer."""
 
 
 Step = End | Received | Wait

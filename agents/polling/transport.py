@@ -55,16 +55,18 @@ AGENT = f"tapestream/{version('tapestream')}"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One finished exchange: the answer without secrets, the URL without its key, times in ms.
-
-    `redirect` is the request that asks where the provider says that the answer is: on its own origin, another call.
-    """
+    """One finished exchange."""
 
     answer: Answer
+    """The answer, without secrets."""
     url: str
+    """The URL that was called, without its key."""
     started_at: int
+    """When the call was sent, ms UTC."""
     latency_ms: int
+    """Milliseconds from then to the last byte of the answer."""
     redirect: Request | None = None
+    """The request that asks where the provider says that the answer is: on its own origin, another call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,12 @@ EXPORT_FORMATS = frozenset(("CSVWithNames", "JSONEachRow", "Parquet", "TSV", "TS
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A query's answer: column names, and one tuple per row; times are aware UTC datetimes, absent is None."""
+    """A query's answer."""
 
     columns: tuple[str, ...]
+    """The columns' names, in order."""
     rows: list[tuple[Any, ...]]
+    """One tuple per row; times are aware UTC datetimes, absent is None."""
 
 
 class Store:

@@ -17,21 +17,28 @@ log = telemetry.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of `request`: `children` go on in its place, `records` and `rejects` count the rows that came of it."""
+    """The end of a request."""
 
     request: PollRequest
+    """The request, with what was tried."""
     outcome: PollOutcome
+    """How it ended."""
     reason: str = ""
+    """Why, in words; empty where it was served."""
     children: tuple[PollRequest, ...] = ()
+    """The requests that go on in its place."""
     records: int = 0
+    """Rows that were published."""
     rejects: int = 0
+    """Rows that broke a rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No end yet: the request stays in its mailbox, and is handled again at `until` (ms UTC)."""
+    """No end yet: the request stays in its mailbox."""
 
     until: int
+    """When it is handled again, ms UTC."""
 
 
 async def publish(outbox: Outbox, end: End, at: int) -> None:

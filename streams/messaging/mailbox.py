@@ -25,8 +25,11 @@ class Event(Protocol):
     """What the mailbox needs of a Faust event."""
 
     message: Any
+    """The Kafka record: its offset and its headers."""
     value: Any
+    """What the record decodes to."""
     headers: Any
+    """The record's headers, by name."""
 
     def ack(self) -> bool:
         """Acknowledge the event."""
@@ -47,17 +50,20 @@ class _Entry:
 
 @dataclass(slots=True)
 class Mailbox:
-    """One partition's events: at most `window` in work, the others waiting, all acknowledged in order.
+    """One partition's events: a bounded number in work, the others waiting, all acknowledged in order.
 
-    An event that is parked takes no place in the window. `work` must not raise; what it raises all the same leaves the
-    event unacknowledged, so that it comes again after a restart, and stops the mailbox: nothing behind it is
-    acknowledged either. `on_fault` is called with it.
+    An event that is parked takes no place in the window. An event whose work raises stays unacknowledged, so that it
+    comes again after a restart, and stops the mailbox: nothing behind it is acknowledged either.
     """
 
     work: Work
+    """Handles one event; it must not raise."""
     window: int
+    """Most events in work at once."""
     on_change: Callable[[Mailbox], None] | None = None
+    """Called when an event has come or gone."""
     on_fault: Callable[[BaseException], None] | None = None
+    """Called with what `work` raised all the same."""
     acked: int = -1
     """Highest acknowledged offset."""
     _entries: deque[_Entry] = field(default_factory=deque)

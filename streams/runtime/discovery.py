@@ -13,15 +13,16 @@ from streams.runtime.process_tree import ProcessTreeAddress
 
 @dataclass(frozen=True, slots=True)
 class PipelineLocation:
-    """How a running pipeline is reached: its broker as `host:port`, and the pages of a worker on this machine.
-
-    `providers` are those that it can ask: they have a key, or need none; `routes` say whom first.
-    """
+    """How a running pipeline is reached, and what it can be asked."""
 
     bootstrap: str
+    """Its broker, as `host:port`."""
     pages: Pages
+    """The pages of a worker on this machine."""
     providers: frozenset[str]
+    """Names of the providers that it can ask: they have a key, or need none."""
     routes: Routes
+    """Which of them are asked first."""
 
 
 def find(settings: Settings) -> PipelineLocation:

@@ -46,13 +46,15 @@ class ProcessTreeAddress:
     """Where a running tree is reached, as its `run.json` says."""
 
     pid: int
-    """Of the process that started it."""
+    """The process that started it, by its id."""
     kafka_url: str
+    """Its broker, as `kafka://host:port`."""
     web_url: str
-    """Of its worker's pages."""
+    """The pages of its worker, as a base URL."""
     token: str = field(repr=False)
-    """What these pages demand."""
+    """What these pages demand of a caller."""
     sandbox_url: str | None = None
+    """The sandbox's base URL; None where the providers are the real ones."""
 
     @property
     def bootstrap(self) -> str:
@@ -79,10 +81,15 @@ class Stack:
     """
 
     settings: Settings
+    """The settings of its processes."""
     sandbox: bool = False
+    """Whether the providers are the sandbox's, with keys and limits of its own."""
     sandbox_options: tuple[str, ...] = ()
+    """Arguments of the sandbox's command line."""
     address: ProcessTreeAddress | None = None
+    """Where it is reached; None while it does not run."""
     renewals: int = 0
+    """How often broker and worker were restarted for the broker's memory."""
     _port: int = 0
     _parts: dict[str, Any] = field(default_factory=dict)
     _sandbox: Child | None = None

@@ -11,7 +11,7 @@ from agents.polling.quote_cache import Quotes
 from infra.clickhouse import log_table
 from streams.collecting.declarations import load
 from streams.messaging import topics
-from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.processing.table_rows import TABLES
 
 HOUR = 3_600_000
