@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 WAITING = 64
+"""Questions of one client that may wait: a page of many panels asks some dozens at once, more are a loop."""
 
 
 class Observed(Protocol):

@@ -16,6 +16,7 @@ from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
 from infra.kafka.connection import connected
 
 MAX_MESSAGE_BYTES = 16 * 2**20
+"""An answer of `HTTP_BODY_LIMIT`, at most 14 MiB, with its headers. A broker allows 1 MiB by default."""
 RETRY_S = 0.05  # a topic is there within a few of these
 
 

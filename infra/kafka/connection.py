@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from infra.errors import ConfigurationError, PipelineError
 
-DEFAULT_PORT = 9092
+DEFAULT_PORT = 9092  # where a Kafka broker listens unless it is configured otherwise
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
 ANSWER_S = 10.0  # a loaded broker answers within seconds
 RETRY_S = 0.1  # a start waits for the listener, not for this

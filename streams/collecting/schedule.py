@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 GRACE_MS = 7 * 86_400_000
+"""How late a missed time is caught up: the longest pause of a weekly schedule."""
 FORM = "write minute hour day month weekday, such as 30 16 * * 1-5"
 FIELDS = {"minute": "0-59", "hour": "0-23", "day": "1-31", "month": "1-12", "weekday": "0-6"}
 """The fields in their order, and the whole of each."""

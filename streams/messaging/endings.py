@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from infra import telemetry
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.mailbox import post
 from streams.messaging.messages import Child, PollDone, PollRequest
@@ -65,6 +67,8 @@ def _log_fallbacks(end: End) -> None:
     request = end.request
     for child in end.children:
         if child.provider != request.provider:
-            level = log.info if request.urgent else log.debug
+            level = logging.INFO if request.urgent else logging.DEBUG
             told = {"provider": request.provider, "to": child.provider, "outcome": end.outcome}
-            level("request.passed_on", request_id=request.request_id, **told, reason=end.reason[:200])
+            log.log(
+                level, StreamEvent.REQUEST_PASSED_ON, request_id=request.request_id, **told, reason=end.reason[:200]
+            )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from infra import telemetry
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.messages import PollRequest
 from streams.messaging.producer import Outbox
@@ -129,7 +130,7 @@ class Mailbox:
     def _failed(self, task: asyncio.Future[Any]) -> bool:
         if task.cancelled() or not (error := task.exception()):
             return False
-        log.error("mailbox.stuck", error=repr(error), exc_info=error)
+        log.error(StreamEvent.MAILBOX_STUCK, error=repr(error), exc_info=error)
         self._closed = True
         if self.on_fault:
             self.on_fault(error)

@@ -27,6 +27,7 @@ from connectors import (
 from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
 from infra import clock, telemetry
+from streams.log_events import StreamEvent
 from streams.messaging import dead_letters, endings, market, routing_slip, topics
 from streams.messaging.endings import End
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
@@ -123,7 +124,7 @@ class Normalizer:
             await self._publish(found)
             end = meta.due and end_of(meta.due, meta.page, found, self._now())
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
-            log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
+            log.exception(StreamEvent.NORMALIZE_FAULT, call_id=meta.call_id, provider=meta.provider)
             await self._publish(Understood(letters=[_letter(meta, raw, "normalize", "fault", FAULT)]))
             end = meta.due and End(meta.due, PollOutcome.FAULT, FAULT)
         if end:

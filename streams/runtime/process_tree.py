@@ -22,6 +22,7 @@ from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
 from infra.settings import Settings
 from streams.errors import PartEnded
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
 from streams.runtime import run_file
@@ -190,7 +191,7 @@ class Stack:
         listens where the old one did.
         """
         broker = self._parts["broker"]
-        log.warning("stack.renew", broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
+        log.warning(StreamEvent.STACK_RENEW, broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
         await self._stop_worker()
         unserved = [record for name in topics.ASKED for record in await unread(broker.bootstrap, topics.APP, name)]
         await broker.stop()
@@ -209,7 +210,7 @@ class Stack:
         if worker := self._parts.pop("worker", None):
             code = await worker.stop(STOP_S)
             if code not in {0, -15}:
-                log.warning("stack.worker_exit", code=code, log=str(self._log("worker")))
+                log.warning(StreamEvent.STACK_WORKER_EXIT, code=code, log=str(self._log("worker")))
 
     async def _stop_all(self) -> None:
         """The worker first: what it received must reach the store while the broker still lives."""
