@@ -13,6 +13,7 @@ from connectors import Call
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
 from infra.clock import now_ms
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
@@ -178,6 +179,6 @@ def _answered(job: Job) -> str:
     return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
 
 
-async def _poll(bootstrap: str, requests: list[PollRequest]) -> Job:
+async def _poll(bootstrap: Brokers, requests: list[PollRequest]) -> Job:
     async with Requester(bootstrap) as requester:
         return await requester.run(requests)

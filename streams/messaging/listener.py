@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Generic, Self, TypeVar
 
 from infra import tasks, telemetry
+from infra.kafka.brokers import Brokers
 from streams.log_events import StreamEvent
 from streams.messaging.follow import follow, tail
 from streams.messaging.tolerant_reader import TolerantReader
@@ -52,7 +53,7 @@ class TopicListener(Generic[T]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Brokers,
         topic: str,
         *,
         names: Callable[[Any], tuple[str, ...]],

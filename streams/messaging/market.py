@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors import DATASETS, AnyRecord
+from infra.kafka.brokers import Brokers
 from streams.messaging import topics
 from streams.messaging.job import job_of
 from streams.messaging.listener import TopicListener
@@ -24,7 +25,7 @@ def read_record(record: Any) -> AnyRecord:
     return DATASETS[DATASET_OF[record.topic]].model_validate_json(record.value, extra="ignore")
 
 
-def market_records(bootstrap: str, dataset: str) -> TopicListener[AnyRecord]:
+def market_records(bootstrap: Brokers, dataset: str) -> TopicListener[AnyRecord]:
     """Listen to a dataset's topic: a record has the name of the job that caused it."""
     return TopicListener(bootstrap, topics.MARKET[dataset], names=_job_names, read=read_record)
 

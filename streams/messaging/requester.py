@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from typing import Any, Self
 
 from infra.kafka.admin import partition_counts
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, connected
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, work_of
@@ -25,7 +26,7 @@ class Requester:
     there.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Brokers) -> None:
         self.bootstrap = bootstrap
         self._outbox = Outbox(bootstrap)
         self._reports = poll_reports(bootstrap)
@@ -74,7 +75,7 @@ class Requester:
         return self._reports.listen_for(name, inbox)
 
 
-def poll_reports(bootstrap: str, *, patient: bool = False) -> TopicListener[PollDone]:
+def poll_reports(bootstrap: Brokers, *, patient: bool = False) -> TopicListener[PollDone]:
     """Listen to `poll.done`: a report has the names of its job and of the job's piece of work."""
     return TopicListener(
         bootstrap,
@@ -90,7 +91,7 @@ def _job_names(record: Any) -> tuple[str, ...]:
     return job_id, work_of(job_id)
 
 
-async def require_pipeline(bootstrap: str, topic: str, within_s: float | None = None) -> None:
+async def require_pipeline(bootstrap: Brokers, topic: str, within_s: float | None = None) -> None:
     """Make sure that a pipeline reads `topic`. `within_s` as of `connected`.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connectors import connector, connectors
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.planning.routing import Routes, routes
 from streams.runtime.pages import Pages, pages_of_worker
@@ -15,8 +16,8 @@ from streams.runtime.process_tree import ProcessTreeAddress
 class PipelineLocation:
     """How a running pipeline is reached, and what it can be asked."""
 
-    bootstrap: str
-    """Its broker, as `host:port`."""
+    bootstrap: Brokers
+    """Its brokers, and how they are reached."""
     pages: Pages
     """The pages of a worker on this machine."""
     providers: frozenset[str]

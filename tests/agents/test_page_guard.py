@@ -13,6 +13,7 @@ from agents.page_guard import PageGuard
 from agents.polling.ownership import AccountOwnership
 from agents.polling.quote_cache import Quotes
 from infra import settings
+from infra.kafka.brokers import Brokers
 from streams import application
 from streams.errors import AccessRefused
 from streams.messaging.producer import Outbox
@@ -30,8 +31,8 @@ class Worker:
 
     def __init__(self, store):
         self.store, self.sink, self.pools = store, None, {}
-        self.quotes = Quotes("127.0.0.1:1", 0)
-        self.ownership = AccountOwnership({}, Outbox("127.0.0.1:1"), counted=True, on_fault=lambda _: None)
+        self.quotes = Quotes(Brokers("127.0.0.1:1"), 0)
+        self.ownership = AccountOwnership({}, Outbox(Brokers("127.0.0.1:1")), counted=True, on_fault=lambda _: None)
 
     def ready(self):
         return True

@@ -107,7 +107,7 @@ def test_a_record_that_is_too_large_is_a_dead_letter_and_is_not_announced():
 
 async def read(bootstrap, topic):
     """Every value of a topic, in the order of its partitions."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=MAX_MESSAGE)
+    consumer = AIOKafkaConsumer(**bootstrap.options, max_partition_fetch_bytes=MAX_MESSAGE)
     await consumer.start()
     try:
         partitions = [
