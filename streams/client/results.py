@@ -39,10 +39,13 @@ class FetchResult:
     """The providers that did not serve it, in the order in which they were asked."""
     error: str | None = None
     """Why there are no bars; None where there are."""
+    begins_late: datetime | None = None
+    """Time of the first bar (UTC), where that is later than asked by more than exchanges ever close. The instrument was
+    listed then, or no provider that was asked reaches further back. None otherwise."""
 
     @property
     def success(self) -> bool:
-        """True when the whole range was served."""
+        """True when the whole range was served, from where the history of the providers begins."""
         return self.error is None
 
     def frame(self, library: Library = "pandas") -> Any:
@@ -61,6 +64,7 @@ class FetchResult:
             "candles": [_as_json(asdict(bar)) for bar in self.candles],
             "tried": [tried._asdict() for tried in self.tried],
             "error": self.error,
+            "begins_late": self.begins_late and self.begins_late.isoformat(),
         }
 
 
@@ -99,6 +103,11 @@ class QuoteResult:
         }
 
 
+def moment(ms: int) -> datetime:
+    """A time of the wire, ms UTC."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
 def _as_json(record: dict[str, Any]) -> dict[str, Any]:
-    times = {name: (EPOCH + timedelta(milliseconds=record[name])).isoformat() for name in TIMES}
+    times = {name: moment(record[name]).isoformat() for name in TIMES}
     return {**record, **times}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from infra import telemetry
 from streams.log_events import StreamEvent
@@ -33,6 +34,8 @@ class End:
     """Rows that were published."""
     rejects: int = 0
     """Rows that broke a rule."""
+    first_bars: Mapping[str, int] = field(default_factory=dict)
+    """Time of the first bar of each symbol, ms UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ async def publish(outbox: Outbox, end: End, at: int) -> None:
         end.reason,
         records=end.records,
         rejects=end.rejects,
+        first_bars=end.first_bars,
     )
     await outbox.send(topics.POLL_DONE, done.encode(), key=done.job_id)
 

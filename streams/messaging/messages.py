@@ -167,6 +167,8 @@ class PollDone(Message):
     """Rows that were published."""
     rejects: int = 0
     """Rows that broke a rule."""
+    first_bars: Mapping[str, int] = Field(default_factory=dict)
+    """Time of the first bar of each symbol, ms UTC."""
     tried: tuple[Hop, ...] = ()
     """The providers that did not serve it before. Where it was given up, the last of them is `provider` itself."""
     at: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from typing import Any, Self
 
 from infra.kafka.admin import partition_counts
@@ -51,15 +51,25 @@ class Requester:
                 raise
             # nobody cancelled us: it is aiokafka's own, which is closed while its broker has gone
 
-    async def run(self, requests: list[PollRequest], on_report: Callable[[Job, PollDone], None] | None = None) -> Job:
-        """Submit `requests` (of one job) and return when all of them, and all they caused, have ended."""
+    async def run(
+        self,
+        requests: list[PollRequest],
+        on_report: Callable[[Job, PollDone], None] | None = None,
+        *,
+        within_s: float | None = None,
+    ) -> Job:
+        """Submit `requests` (of one job) and return when all of them, and all they caused, have ended.
+
+        After `within_s` seconds the job is returned as far as it is: it has then not `finished`.
+        """
         job = Job(requests[0].job_id, len(requests))
-        with self.inbox(job.job_id) as inbox:
-            await self.submit(requests)
-            while not job.finished:
-                report = await inbox.next_event()
-                if job.note(report) and on_report:
-                    on_report(job, report)
+        with self.inbox(job.job_id) as inbox, suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.submit(requests)
+                while not job.finished:
+                    report = await inbox.next_event()
+                    if job.note(report) and on_report:
+                        on_report(job, report)
         return job
 
     async def submit(self, requests: Iterable[PollRequest]) -> None:

@@ -82,7 +82,7 @@ async def test_a_worker_polls_and_stores_through_a_secured_broker(login, start_p
 
     assert job.failures == []
     assert stored >= 20
-    assert "0 rejected, 1 requests" in told
+    assert "0 rejected, 1 request\n" in told
     assert found.source == "yahoo"
     for path in (tmp_path / "worker").rglob("*"):
         if path.is_file():

@@ -12,8 +12,9 @@ from infra.kafka.admin import ensure_topics
 from streams.messaging import topics
 from streams.messaging.messages import Page, PollDone, PollRequest, RawMeta
 from streams.messaging.producer import MAX_MESSAGE, Outbox
+from streams.processing.conclude import rows_of
 from streams.processing.frames import BAR, LARGEST_FRAME, LARGEST_RECORD, encode, fitting
-from streams.processing.normalize import Normalizer, normalize, rows_of
+from streams.processing.normalize import Normalizer, normalize
 
 NOW = 1_717_426_800_000
 MINUTE = 60_000
