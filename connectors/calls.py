@@ -48,7 +48,7 @@ class Call(BaseModel):
     query: str | None = None
     """Text to search for; None: nothing is searched."""
     limit: int | None = Field(default=None, ge=1)
-    """Most rows that are wanted; None: all."""
+    """Rows that are enough, of datasets that take one: news, insider, a search; None: all there are."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Call:
