@@ -30,17 +30,24 @@ if TYPE_CHECKING:
 
 
 WAITING = 64
+"""Questions of one client that may wait: a page of many panels asks some dozens at once, more are a loop."""
 
 
 class Observed(Protocol):
     """What the monitor reads of a worker."""
 
     app: Any
+    """The Faust application, whose pages and partitions the monitor reads."""
     pools: Mapping[str, KeyPool]
+    """The keys of each provider that has one, by the provider's name."""
     ownership: AccountOwnership
+    """Which providers' accounts this worker owns."""
     quotes: Quotes
+    """The cache of young quotes."""
     store: Store | None
+    """The store of this worker; None before it is open."""
     sink: Sink | None
+    """What writes the topics to the store; None before it runs."""
 
     def ready(self) -> bool:
         """True when requests are being taken."""

@@ -19,6 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from agents.log_events import AgentEvent
 from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
 from infra.kafka.brokers import Brokers
@@ -86,7 +87,7 @@ class Sink:
             try:
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=2_000)
             except KafkaError as error:
-                log.warning("sink.fetch", error=str(error))
+                log.warning(AgentEvent.SINK_FETCH, error=str(error))
                 await asyncio.sleep(1)
                 continue
             await self._take_all(fetched)
@@ -101,7 +102,7 @@ class Sink:
                 await self.flush()
         except TimeoutError:
             left = sum(batch.rows for batch in self._open.values())
-            log.warning("sink.left_to_kafka", open_rows=left, waiting_for_store=self.waiting_for_store)
+            log.warning(AgentEvent.SINK_LEFT_TO_KAFKA, open_rows=left, waiting_for_store=self.waiting_for_store)
             if self._flushing:
                 self._flushing.cancel()
         with suppress(TimeoutError):
@@ -178,10 +179,10 @@ class Sink:
             try:
                 await self._consumer.commit(batch.offsets)
             except (CommitFailedError, IllegalStateError) as error:
-                log.info("sink.commit_superseded", table=batch.table.name, error=str(error))
+                log.info(AgentEvent.SINK_COMMIT_SUPERSEDED, table=batch.table.name, error=str(error))
                 return False
             except KafkaError as error:
-                log.warning("sink.commit_retry", table=batch.table.name, error=str(error))
+                log.warning(AgentEvent.SINK_COMMIT_RETRY, table=batch.table.name, error=str(error))
                 await asyncio.sleep(COMMIT_RETRY_S)
             else:
                 return True
@@ -195,7 +196,7 @@ class Sink:
         except RowsRefused as error:
             if last - first == 1:
                 record, _ = batch.records[first]
-                log.error("sink.refused", table=batch.table.name, topic=record.topic, offset=record.offset)
+                log.error(AgentEvent.SINK_REFUSED, table=batch.table.name, topic=record.topic, offset=record.offset)
                 await self._dead(record, "store_refused", str(error))
                 return
             middle = (first + last) // 2
@@ -209,7 +210,7 @@ class Sink:
                 await self._store.insert(log_table(batch.table.name), columns)
             except StoreUnavailable as error:
                 self.waiting_for_store = True
-                log.warning("sink.store_away", table=batch.table.name, retry_in_s=delay, error=str(error))
+                log.warning(AgentEvent.SINK_STORE_AWAY, table=batch.table.name, retry_in_s=delay, error=str(error))
                 await asyncio.sleep(delay)
                 delay = min(RETRY_CAP_S, delay * 2)
             else:

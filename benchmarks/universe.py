@@ -28,7 +28,7 @@ from infra.kafka.brokers import Brokers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
 from streams.collecting import runs
-from streams.messaging.messages import CollectorRun
+from streams.messaging.collector_messages import CollectorRun
 from streams.runtime.pages import Pages, new_token
 from streams.runtime.process_tree import answers, sandbox_environment
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from connectors.calls import Answer, Call, Request
-from connectors.declaration import Connector, Outcome
+from connectors.declaration import Connector
 from connectors.endpoints import Endpoint, Facts, endpoint
 from connectors.errors import (
     REFUSALS,
@@ -25,7 +25,7 @@ from connectors.errors import (
     UnsupportedCall,
     UnsupportedSymbol,
 )
-from connectors.items import BarColumns, Reject
+from connectors.items import BarColumns, Outcome, Reject
 from connectors.records import DATASETS, INTERVAL_MS, AnyRecord, Bars, Quote
 
 if TYPE_CHECKING:

@@ -21,30 +21,34 @@ _MISLEADING = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{1,2}(?:/|$)")
 
 
 class Call(BaseModel):
-    """What is asked, in canonical words, for one dataset and one asset class.
-
-    `symbols` empty asks for a whole market (`exchange`, `kind` and the range narrow it). `start` (inclusive) and `end`
-    (exclusive) are ms since the epoch, UTC, compared with a record's `ts`. `adjustment` None takes what
-    the provider gives by default.
-    """
+    """What is asked, in canonical words, for one dataset and one asset class."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
+    """Name of the dataset: see `connectors.records.DATASETS`."""
     symbols: tuple[str, ...] = ()
+    """Canonical symbols; empty asks for a whole market, narrowed by `exchange`, `kind` and the range."""
     asset_class: AssetClass = "equity"
+    """The asset class of the symbols."""
     interval: Interval | None = None
+    """Length of a bar; None for datasets other than bars."""
     adjustment: Adjustment | None = None
+    """What prices are adjusted for; None takes what the provider gives by default."""
     start: int | None = None
+    """Start of the range, included, ms UTC, compared with a record's `ts`; None: as far as the provider goes."""
     end: int | None = None
+    """End of the range, excluded, ms UTC, compared with a record's `ts`; None: up to now."""
     kind: str | None = None
     """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
     period: Period | None = None
     """None takes what the provider gives by default: years, at some quarters too, never the last twelve months."""
     exchange: str | None = None
+    """Code of the exchange whose market is asked; None: the provider's default."""
     query: str | None = None
+    """Text to search for; None: nothing is searched."""
     limit: int | None = Field(default=None, ge=1)
-    """Rows that are enough, of datasets that take one: news, insider, a search."""
+    """Rows that are enough, of datasets that take one: news, insider, a search; None: all there are."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Call:
@@ -68,18 +72,21 @@ def _shown(ms: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request without its key: `path` is below the provider's base URL.
-
-    `moved` is where the provider redirects it: path and query from the root of the same origin, without the key. The
-    answer is read as that to `path` and `params`.
-    """
+    """One HTTP request without its key."""
 
     endpoint: str
+    """Name of the connector's endpoint."""
     path: str
+    """Path below the provider's base URL."""
     params: Mapping[str, str] = field(default_factory=dict)
+    """Query parameters by name."""
     method: Literal["GET", "POST"] = "GET"
+    """The HTTP method."""
     body: Mapping[str, Any] | list[Any] | None = None
+    """What is posted as JSON; None: nothing."""
     moved: str | None = None
+    """Where the provider redirects it: path and query from the root of the same origin, without the key. The answer
+    is read as that to `path` and `params`."""
 
     @property
     def size(self) -> int:
@@ -98,25 +105,28 @@ def is_path(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One HTTP response as received. Header names are lower case; `observed_at` is its receive time, ms UTC."""
+    """One HTTP response as received."""
 
     status: int
+    """The HTTP status code."""
     body: bytes
+    """The bytes, decompressed."""
     observed_at: int
+    """When it was received, ms UTC."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Values by name in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """Where a key goes: a query parameter, or header templates with `{key}` (or `{id}` and `{secret}` of `id:secret`).
-
-    With `handshake` the provider hands out a session instead: GET `cookie_url` for cookies, then GET
-    `token_path` for a text that travels as query parameter `token_param`.
-    """
+    """Where a key goes."""
 
     query: str | None = None
+    """Name of the query parameter that carries the key; None: no parameter does."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Templates of header values by name, with `{key}`, or `{id}` and `{secret}` of an `id:secret` key."""
     handshake: Handshake | None = None
+    """How the provider hands out a session in place of a key; None: it does not."""
     account: str | None = None
     """A field of requests that names the part of an account a key belongs to: the id of an `id:secret` key."""
 
@@ -157,19 +167,24 @@ class Handshake:
     """A session that must be opened before some endpoints answer (Yahoo's cookie and crumb)."""
 
     cookie_url: str
+    """Address that sets the cookies, asked by GET."""
     token_path: str
+    """Path of the text that is asked next, with the cookies."""
     token_param: str
+    """Name of the query parameter that carries this text."""
     endpoints: frozenset[str]
+    """Names of the endpoints that need the session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """At most `calls` per key in each `per` window; windows of a day or month start in `zone`.
-
-    A call counts with its endpoint's weight, or, where `weighted` is false, as one.
-    """
+    """One limit of a key."""
 
     calls: int
+    """Calls (or credits) that fit into each window."""
     per: Literal["second", "minute", "day", "month"]
+    """The length of a window."""
     zone: str = "UTC"
+    """The zone whose midnight begins a day or month."""
     weighted: bool = True
+    """Whether a call counts with its endpoint's weight; otherwise it counts as one."""

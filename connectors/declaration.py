@@ -7,7 +7,7 @@ Reading order: `Call` (what is asked, canonical) -> `Connector.split` -> `Connec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain
@@ -21,9 +21,9 @@ from connectors.calls import LONGEST_REQUEST, Answer, Auth, Call, Limit, Request
 from connectors.endpoints import Endpoint
 from connectors.gateways import gateway_answer
 from connectors.headers import retry_after
-from connectors.items import BarColumns, Item, LeftOut, Missing, Next, Reject, Withheld
+from connectors.items import BarColumns, Outcome
 from connectors.reading import UNREADABLE, Reading, broken_rule
-from connectors.records import DATASETS, AnyRecord
+from connectors.records import DATASETS
 from connectors.refusals import scoped
 from connectors.symbols import Symbols
 
@@ -36,32 +36,6 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"actions": ("split", "dividend"), "statements": ("income", "balance", "cash_flow")}
 )
 """The kinds of which a dataset consists: a call that names none wants them all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What one answer became: records (possibly none) or exactly one refusal.
-
-    `missing` are single symbols' refusals in a batch, `next` the following page, `left_out` rows outside
-    the asset classes. `cut_off` says why a following page that the answer names is not asked; empty otherwise.
-    """
-
-    items: tuple[AnyRecord | BarColumns, ...] = ()
-    rejects: tuple[Reject, ...] = ()
-    missing: Mapping[str, errors.Refusal] = field(default_factory=dict)
-    next: Request | None = None
-    left_out: int = 0
-    refusal: errors.Refusal | None = None
-    withheld: errors.NotEntitled | None = None
-    """Beside records: the part of the range that the plan does not sell."""
-    charged: bool = True
-    """False where the provider bills results only, and says that this is none."""
-    cut_off: str = ""
-
-    @property
-    def name(self) -> str:
-        """`records`, or the refusal's name."""
-        return self.refusal.name if self.refusal else "records"
 
 
 STATUS: Mapping[int, type[errors.Refusal]] = MappingProxyType(
@@ -110,31 +84,39 @@ def always_charged(_: Reading) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
-    """A provider, declared: where it is, how it is asked, what it sells, how it refuses.
-
-    `statuses` overrides the default status table. `refusal` is asked first about every answer of the provider, for
-    what hides in a 200 or needs the body to be distinguished; `zone` is where its days end.
-    """
+    """A provider, declared: where it is, how it is asked, what it sells, how it refuses."""
 
     name: str
+    """What it is called in settings, topics and tables."""
     title: str
+    """Its own name, for people."""
     base_url: str
+    """Address that the paths of its endpoints are below."""
     docs: str
+    """Address of its documentation."""
     auth: Auth
+    """Where a key goes."""
     symbols: Symbols
+    """How it spells symbols."""
     endpoints: tuple[Endpoint, ...]
+    """What it sells; of several that serve a call the first is asked."""
     mailbox: int
     """Number of the poll.requests partition that is this provider's alone: unique, never reused.
 
     Far from those of others, since Kafka's assignors give neighbours to the same worker.
     """
     limits: tuple[Limit, ...] = ()
+    """Limits of one key on the free plan, in calls."""
     zone: str = "UTC"
+    """The zone whose midnight ends its days."""
     statuses: Mapping[int, type[errors.Refusal]] = field(default_factory=dict)
+    """Refusals by HTTP status, where they differ from `STATUS`."""
     refusal: Hook = nothing_hidden
+    """Asked first about every answer, for what hides in a 200 or needs the body to be distinguished."""
     signed: Callable[[Reading], bool] = never_signed
     """Tells the provider's own answer by its headers, or by a page that it was asked to fetch, whatever its body."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Header values by name that every request carries."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Endpoints (by name) that live on another base URL."""
     withholding: bytes = b""
@@ -146,9 +128,11 @@ class Connector:
     failure_threshold: int = 5
     """Failures in a row after which it is left alone for `recovery_s` seconds; settings may say otherwise."""
     recovery_s: float = 60
+    """Seconds that it is left alone."""
     success_threshold: int = 1
+    """Successes in a row after which it counts as healthy again."""
     budget_usd: float | None = None
-    """What its calls may cost a day where settings do not say otherwise; None: as much as they cost."""
+    """US dollars that its calls may cost a day where settings do not say otherwise; None: as much as they cost."""
 
     def __post_init__(self) -> None:
         names = [endpoint.name for endpoint in self.endpoints]
@@ -349,7 +333,7 @@ class Connector:
         if refusal is NO_RECORDS or not reading.request.endpoint:
             return Outcome()
         endpoint = self.endpoint(reading.request.endpoint)
-        found = _sorted(endpoint.parse(reading))
+        found = Outcome.of(endpoint.parse(reading))
         if found.withheld is not None:
             found = replace(found, withheld=_partly(scoped(found.withheld, reading), reading))
         found = self._unknown(reading.call, found) if endpoint.latest else found
@@ -394,38 +378,6 @@ def _partly(refusal: errors.NotEntitled, reading: Reading) -> errors.NotEntitled
     """
     within = refusal.scope and refusal.scope.split(reading.call, reading.answer.observed_at)[1]
     return refusal if within else None
-
-
-def _sorted(items: Iterator[Item]) -> Outcome:
-    """Take everything a parser yields before anything is kept: a payload that breaks midway gives nothing."""
-    records: list[AnyRecord | BarColumns] = []
-    rejects: list[Reject] = []
-    missing: dict[str, errors.Refusal] = {}
-    following: Request | None = None
-    withheld: errors.NotEntitled | None = None
-    left_out = 0
-    for item in items:
-        match item:
-            case Reject():
-                rejects.append(item)
-            case Missing():
-                missing[item.symbol] = item.refusal
-            case Next():
-                following = item.request
-            case LeftOut():
-                left_out += item.count
-            case Withheld():
-                withheld = item.refusal
-            case _:
-                records.append(item)
-    return Outcome(
-        items=tuple(records),
-        rejects=tuple(rejects),
-        missing=missing,
-        next=following,
-        left_out=left_out,
-        withheld=withheld,
-    )
 
 
 def _ranges(call: Call, span: int | None) -> list[tuple[int | None, int | None]]:

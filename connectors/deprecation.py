@@ -13,13 +13,15 @@ NOT_DEPRECATED = frozenset({"", "false", "?0", "0"})
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """An endpoint that is to be left: `since` when it is deprecated, `sunset` when it ceases to answer, ms UTC.
+    """An endpoint that is to be left.
 
     None: not said, or in a form that no standard knows.
     """
 
     since: int | None
+    """When it is deprecated, ms UTC."""
     sunset: int | None
+    """When it ceases to answer, ms UTC."""
 
 
 def deprecation(headers: Mapping[str, str]) -> Deprecation | None:

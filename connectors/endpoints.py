@@ -36,15 +36,19 @@ class Endpoint:
     name: str
     """Unique within its provider, and stored with every call: never renamed."""
     dataset: str
+    """Name of the dataset that it serves."""
     path: str
     """Template below the base URL; its fields in braces come from `build`."""
     build: Build
+    """Makes path fields and query parameters of a call."""
     parse: Parse
+    """Reads its answer."""
     docs: str
     """Address of its documentation."""
     asset_classes: tuple[AssetClass, ...] = ("equity", "etf")
+    """The asset classes that it serves."""
     intervals: Mapping[str, str] = field(default_factory=dict)
-    """Canonical interval -> the provider's code."""
+    """The provider's code by canonical interval."""
     adjustments: tuple[Adjustment, ...] = ()
     """Those on sale; the first is the default."""
     kinds: tuple[str, ...] = ()
@@ -56,7 +60,7 @@ class Endpoint:
     batch: int = 1
     """Most symbols of one call; 0: it takes no symbols and lists a whole market."""
     span_ms: Mapping[str, int] = field(default_factory=dict)
-    """Interval ("" without one) -> longest range of one call, ms."""
+    """Longest range of one call, ms, by interval ("" without one)."""
     history: str = ""
     """How far back it reaches, for people."""
     begins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -65,18 +69,21 @@ class Endpoint:
     An empty text is a plan that sells everything since the listing.
     """
     rows: int | None = None
-    """Most rows of one answer."""
+    """Most rows of one answer; None: not known."""
     pages: int = 1_000
     """Most pages of one answer, whatever was asked: more are a loop."""
     cost: float = 1
-    """Calls or credits of one request; `cost_per_symbol` are added to it for each symbol."""
+    """Calls (or credits) that one request takes of the key's limits."""
     cost_per_symbol: float = 0
+    """Calls (or credits) that are added for each symbol."""
     usd: float = 0
     """Price of one request, US dollars."""
     plan: str = "free"
     """The cheapest plan that sells it."""
     method: Literal["GET", "POST"] = "GET"
+    """The HTTP method."""
     body: Body | None = None
+    """Makes the JSON that is posted; None: nothing is posted."""
     latest: bool = False
     """A latest-value query: a symbol without a value is `UnknownSymbol`."""
     routed: bool = True

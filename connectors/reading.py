@@ -28,8 +28,11 @@ class RecordSource(TypedDict):
     """The fields of every record, whatever it is about."""
 
     source: str
+    """Provider that said it."""
     observed_at: int
+    """When its answer was received, ms UTC."""
     request_id: str
+    """Poll request that caused it; leads to `api_calls` and `raw_responses`."""
 
 
 class Reading:

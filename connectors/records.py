@@ -26,10 +26,15 @@ class Envelope(TypedDict):
     """The fields every record of one answer shares."""
 
     symbol: str
+    """Canonical symbol."""
     asset_class: AssetClass
+    """`equity`, `etf`, `fund`, `crypto`, `forex`, `commodity` or `index`; the one that was asked for."""
     source: str
+    """Provider that said it."""
     observed_at: int
+    """When its answer was received, ms UTC."""
     request_id: str
+    """Poll request that caused it; leads to `api_calls` and `raw_responses`."""
 
 
 class Record(BaseModel):
@@ -41,10 +46,15 @@ class Record(BaseModel):
     key: ClassVar[tuple[str, ...]]
 
     symbol: Annotated[str, Field(min_length=1, max_length=64)]
+    """Canonical symbol."""
     asset_class: AssetClass
+    """`equity`, `etf`, `fund`, `crypto`, `forex`, `commodity` or `index`; the one that was asked for."""
     source: str
+    """Provider that said it."""
     observed_at: Millis
+    """When its answer was received, ms UTC."""
     request_id: str
+    """Poll request that caused it; leads to `api_calls` and `raw_responses`."""
 
 
 class Quote(Record):
@@ -54,19 +64,33 @@ class Quote(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "ts")
 
     ts: Millis
+    """Time of `price`, or of the quote when there is no price, ms UTC."""
     ts_estimated: bool = False
+    """True when the provider gave no time, or only a date: `ts` is then `observed_at`."""
     price: float | None = None
+    """Last trade of the regular session; null for a quote without a trade; in `currency`."""
     bid: float | None = None
+    """Best bid, in `currency`."""
     ask: float | None = None
+    """Best ask, in `currency`."""
     bid_size: float | None = None
+    """Size at `bid`, in shares, coins or contracts."""
     ask_size: float | None = None
+    """Size at `ask`, likewise."""
     open: float | None = None
+    """Open of the running session, in `currency`."""
     high: float | None = None
+    """High of the running session, in `currency`."""
     low: float | None = None
+    """Low of the running session, in `currency`."""
     prev_close: float | None = None
+    """Close of the session before, in `currency`."""
     volume: float | None = None
+    """Volume of the running session, in shares, coins or contracts."""
     quote_volume: float | None = None
+    """Volume of the running session in the quote currency, where it is given in money."""
     currency: Currency | None = None
+    """ISO 4217 code (or a coin's) in which prices are; null for an index in points."""
 
 
 class Bars(Record):
@@ -79,18 +103,31 @@ class Bars(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "interval", "adjustment", "ts")
 
     interval: Interval
+    """`1m` `5m` `15m` `30m` `1h` `4h` `1d` `1w` or `1mo`."""
     adjustment: Adjustment
+    """What open to close are: `raw` as traded, `split` adjusted for splits, `total` for splits and dividends."""
     currency: Currency | None = None
+    """ISO 4217 code (or a coin's) in which prices are; null for an index in points."""
     ts: Annotated[list[Millis], Field(min_length=1)]
+    """Start of the interval, ascending and unique in a frame, ms UTC."""
     open: list[float]
+    """First trade, in `currency`."""
     high: list[float]
+    """Highest trade, in `currency`."""
     low: list[float]
+    """Lowest trade, in `currency`."""
     close: list[float]
+    """Last trade, in `currency`."""
     volume: list[float | None]
+    """Shares, coins or contracts traded; null where none is counted (forex, funds, indices)."""
     vwap: list[float | None] | None = None
+    """Volume-weighted average price; the column is null when the provider has none; in `currency`."""
     trades: list[int | None] | None = None
+    """Number of trades; the column is null when the provider has none."""
     adj_close: list[float | None] | None = None
+    """Close adjusted for splits and dividends, beside a differently adjusted `close`, in `currency`."""
     quote_volume: list[float | None] | None = None
+    """Volume in the quote currency, in units of `currency`."""
 
 
 class Action(Record):
@@ -103,16 +140,29 @@ class Action(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "kind", "ex_date")
 
     kind: Literal["split", "dividend", "spin_off", "symbol_change"]
+    """`split` (a stock dividend of 5 % is a split of 1.05), `dividend`, `spin_off` or `symbol_change`."""
     ex_date: IsoDate
+    """First day of trading without the entitlement; of a change of symbol, under the new one; YYYY-MM-DD."""
     ratio: float | None = None
+    """Split: new shares per old one; `4.0` is 4-for-1, `0.1` a 1-for-10 reverse split; spin-off: new company's
+    shares per share held."""
     amount: float | None = None
+    """Dividend: per share, as it was paid; in `currency`."""
     amount_adjusted: float | None = None
+    """Dividend: per share, adjusted for later splits, where that is what the provider gives; in `currency`."""
     adjustment_factor: float | None = None
+    """What prices before `ex_date` are multiplied by to adjust for this and all later actions of the kind, as the
+    provider computes it."""
     new_symbol: str | None = None
+    """Canonical symbol: change of symbol: the instrument's from `ex_date` on; spin-off: the new company's."""
     currency: Currency | None = None
+    """ISO 4217 code of the amounts."""
     record_date: IsoDate | None = None
+    """Holders of this day are entitled, YYYY-MM-DD."""
     pay_date: IsoDate | None = None
+    """Day of payment, YYYY-MM-DD."""
     declared_date: IsoDate | None = None
+    """Day of announcement, YYYY-MM-DD."""
 
 
 class Profile(Record):
@@ -122,21 +172,37 @@ class Profile(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "ts")
 
     ts: Millis
+    """When it was true; the observation, if the provider dates nothing; ms UTC."""
     name: str | None = None
+    """Name of the company, fund or pair."""
     exchange: str | None = None
+    """ISO 10383 code of the listing's operating market where known, else the provider's code."""
     country: str | None = None
+    """ISO 3166-1 alpha-2."""
     currency: Currency | None = None
+    """Currency of the listing, and of `market_cap`."""
     sector: str | None = None
+    """In the provider's classification."""
     industry: str | None = None
+    """In the provider's classification."""
     website: str | None = None
+    """URL."""
     description: str | None = None
+    """What it does, in prose."""
     employees: int | None = None
+    """Full-time employees."""
     market_cap: float | None = None
+    """Market capitalisation in units of `currency`, not thousands or millions."""
     shares_outstanding: float | None = None
+    """Shares outstanding, in units."""
     ipo_date: IsoDate | None = None
+    """First listing, YYYY-MM-DD."""
     isin: str | None = None
+    """ISO 6166."""
     cik: str | None = None
+    """SEC's Central Index Key, ten digits."""
     figi: str | None = None
+    """Composite FIGI."""
 
 
 class Statement(Record):
@@ -146,11 +212,18 @@ class Statement(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "statement", "period", "fiscal_date")
 
     statement: Literal["income", "balance", "cash_flow"]
+    """`income`, `balance` or `cash_flow`."""
     period: FiscalPeriod
+    """`FY`, `Q1` to `Q4`, `H1`, `H2`, `TTM`, or `Q` for a quarter whose fiscal number is not said."""
     fiscal_date: IsoDate
+    """Last day of the period, YYYY-MM-DD."""
     filed_date: IsoDate | None = None
+    """Day of filing, YYYY-MM-DD."""
     currency: Currency | None = None
+    """ISO 4217 code of the items."""
     items: Annotated[dict[str, float], Field(min_length=1)]
+    """Name to value, in units of `currency` (or shares); the names below, others in snake_case as the provider has
+    them."""
 
 
 class Metrics(Record):
@@ -160,10 +233,15 @@ class Metrics(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "kind", "period", "as_of")
 
     kind: Literal["ratios", "key_metrics", "dcf", "estimates", "etf"]
+    """`ratios`, `key_metrics`, `dcf`, `estimates` or `etf`."""
     period: FiscalPeriod | Literal["spot"]
+    """A fiscal period as in `statements`, or `spot`."""
     as_of: IsoDate
+    """End of the period; for `spot` the provider's date, else the day of observation; YYYY-MM-DD."""
     currency: Currency | None = None
+    """ISO 4217 code of the values that are money."""
     values: Annotated[dict[str, float], Field(min_length=1)]
+    """Snake_case name to the provider's own number, in its own unit."""
 
 
 class Earnings(Record):
@@ -173,15 +251,25 @@ class Earnings(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "period", "fiscal_date", "report_date")
 
     period: FiscalPeriod | None = None
+    """Fiscal period as in `statements`."""
     fiscal_date: IsoDate | None = None
+    """Last day of the period reported on, YYYY-MM-DD."""
     report_date: IsoDate | None = None
+    """Day of the report, YYYY-MM-DD."""
     time_of_day: Literal["bmo", "amc"] | None = None
+    """`bmo` before the market opens, `amc` after it closes."""
     eps_actual: float | None = None
+    """Earnings per share, reported, in `currency`."""
     eps_estimate: float | None = None
+    """Earnings per share, as expected, in `currency`."""
     surprise_pct: float | None = None
+    """How far the report was from the estimate, as the provider has it, percent."""
     revenue_actual: float | None = None
+    """Revenue, reported, in units of `currency`."""
     revenue_estimate: float | None = None
+    """Revenue, as expected, in units of `currency`."""
     currency: Currency | None = None
+    """ISO 4217 code of the above."""
 
 
 class News(BaseModel):
@@ -193,16 +281,27 @@ class News(BaseModel):
     key: ClassVar[tuple[str, ...]] = ("source", "id")
 
     source: str
+    """Provider that said it."""
     observed_at: Millis
+    """When its answer was received, ms UTC."""
     request_id: str
+    """Poll request that caused it; leads to `api_calls` and `raw_responses`."""
     id: Annotated[str, Field(min_length=1)]
+    """The provider's, else a hash of the URL."""
     ts: Millis
+    """Publication, ms UTC."""
     title: str
+    """Headline."""
     summary: str | None = None
+    """Abstract or body, as far as the provider gives it."""
     url: str | None = None
+    """Where to read it."""
     publisher: str | None = None
+    """Who published it."""
     symbols: list[str] = Field(default_factory=list)
+    """Canonical symbols it is about, possibly none."""
     sentiment: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """-1 (bad) to 1 (good)."""
 
 
 class Insider(Record):
@@ -212,16 +311,27 @@ class Insider(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "id")
 
     id: Annotated[str, Field(min_length=1)]
+    """One per transaction: the provider's, or a hash of the row where that is per filing or missing."""
     transaction_date: IsoDate | None = None
+    """Day of the transaction, YYYY-MM-DD."""
     filed_date: IsoDate | None = None
+    """Day of filing, YYYY-MM-DD."""
     name: str | None = None
+    """Who."""
     role: str | None = None
+    """Officer's title or relation."""
     code: str | None = None
+    """Transaction code of SEC Form 4 (`P` purchase, `S` sale, …)."""
     shares: float | None = None
+    """Signed: + acquired, - disposed of; null when the direction is not said; in shares, coins or contracts."""
     price: float | None = None
+    """Per share."""
     shares_after: float | None = None
+    """Held afterwards, in shares, coins or contracts."""
     derivative: bool | None = None
+    """True for options and the like."""
     url: str | None = None
+    """The filing."""
 
 
 class Recommendation(Record):
@@ -231,21 +341,37 @@ class Recommendation(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol", "kind", "period", "ts", "firm")
 
     kind: Literal["consensus", "change"]
+    """`consensus` (counts, targets) or `change` (one firm)."""
     period: IsoDate | None = None
+    """Consensus: first day of the month; YYYY-MM-DD."""
     ts: Millis | None = None
+    """Change: when; ms UTC."""
     firm: str | None = None
+    """Change: who."""
     from_grade: str | None = None
+    """Change: grade before, in the firm's words."""
     to_grade: str | None = None
+    """Change: grade since, in the firm's words."""
     action: str | None = None
+    """Change: what was done (`up`, `down`, `init`, …), in the provider's words."""
     strong_buy: int | None = None
+    """Analysts."""
     buy: int | None = None
+    """Analysts."""
     hold: int | None = None
+    """Analysts."""
     sell: int | None = None
+    """Analysts."""
     strong_sell: int | None = None
+    """Analysts."""
     target_mean: float | None = None
+    """Mean of the price targets, in `currency`."""
     target_high: float | None = None
+    """Highest price target, in `currency`."""
     target_low: float | None = None
+    """Lowest price target, in `currency`."""
     currency: Currency | None = None
+    """ISO 4217 code of the targets."""
 
 
 class Asset(Record):
@@ -255,17 +381,29 @@ class Asset(Record):
     key: ClassVar[tuple[str, ...]] = ("source", "symbol")
 
     name: str | None = None
+    """Name of the instrument."""
     exchange: str | None = None
+    """ISO 10383 code of the operating market where known, else the provider's code."""
     currency: Currency | None = None
+    """Currency of its prices."""
     country: str | None = None
+    """ISO 3166-1 alpha-2."""
     active: bool | None = None
+    """False once it is delisted."""
     tradable: bool | None = None
+    """Whether the provider's brokerage trades it."""
     listed_date: IsoDate | None = None
+    """First day of listing, YYYY-MM-DD."""
     delisted_date: IsoDate | None = None
+    """Last day of listing, YYYY-MM-DD."""
     isin: str | None = None
+    """ISO 6166."""
     cik: str | None = None
+    """SEC's Central Index Key, ten digits."""
     figi: str | None = None
+    """Composite FIGI."""
     provider_symbol: str
+    """The provider's own spelling."""
 
 
 RecordType = (
@@ -285,19 +423,7 @@ AnyRecord = Quote | Bars | Action | Profile | Statement | Metrics | Earnings | N
 
 DATASETS: dict[str, RecordType] = {
     cls.dataset: cls
-    for cls in (
-        Quote,
-        Bars,
-        Action,
-        Profile,
-        Statement,
-        Metrics,
-        Earnings,
-        News,
-        Insider,
-        Recommendation,
-        Asset,
-    )
+    for cls in (Quote, Bars, Action, Profile, Statement, Metrics, Earnings, News, Insider, Recommendation, Asset)
 }
 INTERVAL_MS: dict[str, int] = {
     "1m": 60_000,

@@ -17,7 +17,7 @@ from connectors.scope import Scope, asks_whole_history, sold_together
 NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10}
 R = TypeVar("R", bound=errors.Refusal)
 UNITS_MS = {"minute": 60_000, "hour": 3_600_000, "day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
-YEAR_MS = 365 * DAY_MS
+YEAR_MS = 365 * DAY_MS  # as plans count: "two years of history" names no day
 SPAN = re.compile(rf"\b(\d{{1,4}}|{'|'.join(NUMBERS)})[ -]?({'|'.join(UNITS_MS)}|year)s?\b", re.IGNORECASE)
 WHOLE_KEY = re.compile(
     r"(subscription|plan|account|trial) (has |is |was )?(expired|ended|inactive|cancelled|canceled)"

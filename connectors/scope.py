@@ -37,6 +37,7 @@ class Scope(BaseModel):
     asset_classes: tuple[AssetClass, ...] = ()
     """The market: several asset classes where they are sold together."""
     interval: Interval | None = None
+    """Length of a bar; None: every one."""
     symbols: tuple[str, ...] = ()
     """Canonical symbols that were refused together."""
     exchange: str | None = None

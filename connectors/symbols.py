@@ -51,7 +51,9 @@ class Symbols:
     """
 
     spell: Callable[[str, AssetClass], str]
+    """Takes (symbol, asset class); returns the provider's spelling or raises `UnsupportedSymbol`."""
     canonical: Callable[[str, AssetClass], tuple[str, AssetClass]]
+    """Takes (spelling, asset class asked for); returns (symbol, asset class) or raises `FieldError`."""
 
 
 # -- shares listed in the US -----------------------------------------------------------------------------------------

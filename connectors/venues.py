@@ -9,13 +9,19 @@ class Venue(NamedTuple):
     """An exchange: its MIC, country (ISO 3166-1), and how providers write it; "" where one does not sell it."""
 
     mic: str
+    """ISO 10383 code of the operating market."""
     country: str
+    """ISO 3166-1 alpha-2 code."""
     currency: str
+    """ISO 4217 code of the prices."""
     yahoo: str
     """Suffix at Yahoo, FMP and Finnhub."""
     eodhd: str
+    """Exchange code at EODHD."""
     alphavantage: str
+    """Suffix at Alpha Vantage."""
     bloomberg: str
+    """Exchange code of Bloomberg, which Bright Data uses."""
 
 
 VENUES: tuple[Venue, ...] = (

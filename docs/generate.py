@@ -1,26 +1,38 @@
-"""Writes the documents that are made from the code: docs/schemas/<dataset>.json and docs/PROVIDERS.md.
+"""Writes what documents take from the code: docs/schemas, docs/PROVIDERS.md, and a table of docs/OPERATIONS.md.
 
 `make docs` runs it; tests/test_docs.py compares what it would write with what is there.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from enum import StrEnum
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+from agents.log_events import AgentEvent
 from connectors import DATASETS
 from connectors.records import AssetClass, RecordType
 from infra.clickhouse import DATASET_TABLES
+from infra.log_events import InfraEvent
 from streams.commands.providers import price
+from streams.log_events import SessionEvent, StreamEvent
 from streams.messaging import topics
 from streams.planning import capabilities
 from streams.planning.capabilities import Capability, Seller
 
 DOCS = Path(__file__).parent
+LOG_EVENTS = (AgentEvent, StreamEvent, InfraEvent, SessionEvent)
+EVENT = re.compile(r"(?P<levels>[A-Z]+(?: or [A-Z]+)?): (?P<what>.+?)(?: Do: (?P<remedy>.+))?")
+EVENTS_HEAD = """\
+| event | level | what happened | what to do |
+|---|---|---|---|
+"""
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NOT_OF_NEWS = frozenset({"symbol", "asset_class"})
 FIELD = re.compile(r"\| `(?P<name>\w+)` \| (?P<kind>[^|]+) \| (?P<meaning>[^|]+) \|")
@@ -43,7 +55,7 @@ def main() -> None:
 def documents() -> dict[Path, str]:
     """Every made document: path to text."""
     schemas = {DOCS / "schemas" / f"{name}.json": json.dumps(schema(name), indent=2) + "\n" for name in DATASETS}
-    return {**schemas, DOCS / "PROVIDERS.md": providers()}
+    return {**schemas, DOCS / "PROVIDERS.md": providers(), DOCS / "OPERATIONS.md": operations()}
 
 
 def schema(dataset: str) -> dict[str, Any]:
@@ -67,6 +79,34 @@ def schema(dataset: str) -> dict[str, Any]:
         "required": list(properties),  # absent values travel as null
         "additionalProperties": False,
     }
+
+
+def operations() -> str:
+    """The text of OPERATIONS.md with a row in its section "Log events" for every event."""
+    told = (DOCS / "OPERATIONS.md").read_text(encoding="utf-8")
+    rows = [_event_row(event) for catalogue in LOG_EVENTS for event in sorted(described(catalogue).items())]
+    section = re.compile(rf"(?<=^{re.escape(EVENTS_HEAD)}).*?(?=^$)", re.MULTILINE | re.DOTALL)
+    return section.sub(lambda _: "".join(rows), told, count=1)  # an empty match would be followed by another
+
+
+def _event_row(described_event: tuple[str, str]) -> str:
+    event, told = described_event
+    found = EVENT.fullmatch(told)
+    if not found:
+        raise ValueError(f"log event {event}: write `LEVEL: What happened. Do: what an operator does.`, not {told!r}")
+    remedy = found["remedy"] or "nothing"
+    return f"| `{event}` | {found['levels']} | {found['what'].rstrip('.')} | {remedy.rstrip('.')} |\n"
+
+
+def described(catalogue: type[StrEnum]) -> dict[str, str]:
+    """Event to docstring, in one line; raises `KeyError` for an event without one."""
+    body = ast.parse(inspect.getsource(catalogue)).body[0].body  # type: ignore[attr-defined]
+    found = {
+        member.targets[0].id: " ".join(docstring.value.value.split())
+        for member, docstring in pairwise(body)
+        if isinstance(member, ast.Assign) and isinstance(docstring, ast.Expr)
+    }
+    return {member.value: found[member.name] for member in catalogue}
 
 
 def meanings(dataset: str) -> dict[str, str]:

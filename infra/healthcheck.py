@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "localhost": "127.0.0.1"}  # noqa: S104  (also on loopback, then)
-WITHIN_S = 4
+WITHIN_S = 4  # less than the five seconds that the Dockerfile allows the check
 
 
 def ready() -> bool:

@@ -40,31 +40,34 @@ class SettingsInvalid(ConfigurationError):
 
 
 class Settings(BaseModel):
-    """The settings of one process. Field names are the variables' names in lower case.
-
-    `provider_values` carries the variables of the providers (`POLYGON_KEYS`, `POLYGON_URL`, …), whose names
-    only the connectors know.
-    """
+    """The settings of one process. Field names are the variables' names in lower case."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     kafka_url: str = "kafka://127.0.0.1:9092"
+    """Brokers, as `kafka://host:port[,host:port]`; the embedded broker takes their place in `tapestream up`."""
     kafka_security_protocol: str = "PLAINTEXT"
     """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
     kafka_sasl_mechanism: str = ""
     """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."""
     kafka_sasl_username: str = ""
+    """User of SASL; empty where the protocol has none, and for OAUTHBEARER."""
     kafka_sasl_password: Annotated[SecretStr, Field(repr=False)] = SecretStr("")
+    """Password of that user."""
     kafka_oauth_token_url: str = ""
     """Where OAUTHBEARER gets its tokens, by client credentials."""
     kafka_oauth_client_id: str = ""
+    """Name by which the authorization server knows this client."""
     kafka_oauth_client_secret: Annotated[SecretStr, Field(repr=False)] = SecretStr("")
+    """What proves it."""
     kafka_oauth_scope: str = ""
+    """Scopes that are asked for, separated by spaces; empty: those that the server gives by default."""
     kafka_ssl_cafile: Path | None = None
     """PEM certificates trusted instead of the system's."""
     kafka_ssl_certfile: Path | None = None
     """PEM certificate of this client, with its chain; its key may be in the same file."""
     kafka_ssl_keyfile: Path | None = None
+    """PEM private key of this client, where it is not in the file of its certificate."""
     kafka_ssl_password: Annotated[SecretStr, Field(repr=False)] = SecretStr("")
     """Password of the key."""
     kafka_replication_factor: Annotated[int | None, Field(ge=1)] = None
@@ -74,7 +77,9 @@ class Settings(BaseModel):
     clickhouse_url: Annotated[str, Field(repr=False)] = ""
     """`http://user:password@host:8123/database` or `chdb:///absolute/folder`; empty: embedded, under DATA_DIR."""
     data_dir: Path = Path("data")
+    """Folder of the embedded store, the logs and run.json."""
     web_port: Annotated[int, Field(ge=1, le=65_535)] = 6066
+    """TCP port of the worker's pages."""
     web_host: str = "127.0.0.1"
     """Address that the worker's pages listen on; another than loopback opens them to the network."""
     web_names: str = ""
@@ -82,12 +87,14 @@ class Settings(BaseModel):
     web_token: Annotated[SecretStr | None, Field(repr=False)] = None
     """What a caller of the pages shows; None: made at each start and kept in DATA_DIR for this user's commands."""
     log_level: str = "info"
+    """Lowest level that is logged: `debug`, `info`, `warning` or `error`."""
 
     schedules: Literal["on", "off", "auto"] = "auto"
     """Whether collectors run by themselves at their times; auto: where there is a tapestream.toml."""
     poller_window: Annotated[int, Field(ge=1, le=256)] = 8
     """Calls under way at once per provider."""
     http_timeout_s: Annotated[float, Field(gt=0)] = 30
+    """Seconds that one HTTP call may take in all."""
     http_body_limit: Annotated[int, Field(ge=1024, le=14 * 2**20)] = 12 * 2**20
     """Bytes of an answer, decoded; it travels through Kafka as one message of at most 16 MiB."""
     routes: str = ""
@@ -99,13 +106,19 @@ class Settings(BaseModel):
     budget_zone: str = "UTC"
     """Zone whose midnight begins a new day of money."""
     clock_rate: Annotated[float, Field(gt=0, le=100_000)] = 1
+    """How many times faster than real time the clock runs, for a rehearsal against the sandbox."""
     clock_anchor: Annotated[int, Field(ge=0)] = 0
+    """Moment from which the clock runs faster, ms UTC."""
     retries: Annotated[int, Field(ge=0, le=20)] = 4
     """Tries beyond the first for a provider that is unavailable or asks to wait."""
     sink_batch_rows: Annotated[int, Field(ge=1)] = 50_000
+    """Rows at which an insert is made."""
     sink_batch_age_s: Annotated[float, Field(gt=0)] = 1.0
+    """Seconds after which an insert is made of the rows that there are."""
     broker_memory_limit: Annotated[int, Field(ge=64 * 2**20)] = GIB
+    """Bytes of memory at which the embedded broker is started afresh."""
     provider_values: Mapping[str, SecretStr] = Field(default_factory=dict, repr=False)
+    """The variables of the providers (`POLYGON_KEYS`, `POLYGON_URL`, …), whose names only the connectors know."""
 
     @field_validator("kafka_url")
     @classmethod

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from infra import telemetry
+from infra.log_events import InfraEvent
 
 log = telemetry.get(__name__)
 
@@ -43,7 +44,7 @@ async def _kept_alive(
             fault = error
         if clock() - began > RESTART_CAP_S:  # it had recovered: this is another fault
             pause = RESTART_S
-        log.warning("task.restarted", task=name, in_s=pause, reason=repr(fault), exc_info=fault)
+        log.warning(InfraEvent.TASK_RESTARTED, task=name, in_s=pause, reason=repr(fault), exc_info=fault)
         await sleep(pause)
         pause = min(RESTART_CAP_S, pause * 2)
 

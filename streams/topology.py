@@ -38,6 +38,7 @@ from streams.accounts import entitlement
 from streams.accounts.account import Account
 from streams.collecting.declarations import load
 from streams.errors import TapestreamError
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.mailbox import Mailboxes, Work
 from streams.messaging.messages import OwnerCommand
@@ -164,7 +165,9 @@ class Worker:
         await self.leader.open(self.store, declared)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         tasks.report_fault(self._sinking, partial(self._fail, "sink"))
-        log.info("worker.opened", store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values()))
+        log.info(
+            StreamEvent.WORKER_OPENED, store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values())
+        )
 
     async def _open_poller(self, store: Store) -> None:
         settings = self.settings
@@ -229,7 +232,7 @@ class Worker:
                 while not self.settled():
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            log.warning("worker.drain_incomplete", behind=self.behind())
+            log.warning(StreamEvent.WORKER_DRAIN_INCOMPLETE, behind=self.behind())
 
     async def close(self) -> None:
         """Store what the sink holds and close every connection."""
@@ -285,5 +288,5 @@ class Worker:
         """An actor that cannot continue ends the worker. Nothing more is acknowledged, and an operator has to look."""
         if not self._failure:
             self._failure = f"the {actor} failed: {error}"
-            log.error("worker.failed", actor=actor, error=str(error), exc_info=error)
+            log.error(StreamEvent.WORKER_FAILED, actor=actor, error=str(error), exc_info=error)
             os.kill(os.getpid(), signal.SIGTERM)

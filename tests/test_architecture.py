@@ -256,6 +256,75 @@ def test_public_names_are_described(path):
     assert list(undocumented(tree)) == []
 
 
+MIRRORS = {"Facts": "Endpoint"}
+"""Classes that repeat the fields of another one, where these are described."""
+ITEMS = {"Income", "Balance", "CashFlow"}
+"""Statements of the sandbox: each field is the item of its name, in the unit that the class says."""
+
+
+def fields_of(node):
+    """The public fields of a class, as (name, whether a docstring follows)."""
+    for field, below in zip(node.body, [*node.body[1:], None], strict=True):
+        if not isinstance(field, ast.AnnAssign) or "ClassVar" in ast.unparse(field.annotation):
+            continue
+        if not (name := ast.unparse(field.target)).startswith("_"):
+            described = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            yield name, described and isinstance(below.value.value, str)
+
+
+def public_classes(path):
+    return [
+        node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_public_fields_are_described(path):
+    found = {
+        f"{node.name}.{name}"
+        for node in public_classes(path)
+        for name, described in fields_of(node)
+        if not described and node.name not in {*MIRRORS, *ITEMS}
+    }
+
+    assert found == set(), "a docstring beneath a field says what it is, and its unit"
+
+
+def test_a_class_that_mirrors_another_has_described_fields_of_it():
+    classes = {node.name: dict(fields_of(node)) for path in SOURCES for node in public_classes(path)}
+
+    for mirror, described in MIRRORS.items():
+        assert classes[mirror].keys() <= {name for name, told in classes[described].items() if told}
+
+
+UNITS = re.compile(r"_?(?:MINUTE|HOUR|DAY|GIB|MIB|MICROS|MILLION)(?:_MS)?")
+"""Figures that are their own reason: how many smaller units the larger one has."""
+
+
+def bare_figures(path):
+    """Module-level constants that are numbers, or tuples of numbers, without comment or docstring."""
+    source = path.read_text(encoding="utf-8").splitlines()
+    body = tree_of(path).body
+    for node, below in zip(body, [*body[1:], None], strict=True):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        names = [name.id for target in targets if target for name in ast.walk(target) if isinstance(name, ast.Name)]
+        if not names or not all(name.isupper() for name in names) or all(UNITS.fullmatch(name) for name in names):
+            continue
+        parts = list(ast.walk(node.value))
+        numeric = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Name, ast.Load, ast.Tuple)
+        values = [part.value for part in parts if isinstance(part, ast.Constant)]
+        if not values or not all(isinstance(value, int | float) for value in values):
+            continue
+        told = isinstance(below, ast.Expr) or any("#" in line for line in source[node.lineno - 2 : node.end_lineno])
+        if all(isinstance(part, numeric) for part in parts) and not told:
+            yield ", ".join(names)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "sandbox" not in path.parts], ids=relative)
+def test_figures_have_a_reason(path):
+    assert list(bare_figures(path)) == [], "say beside a figure why it is not another one"
+
+
 def test_no_module_is_a_drawer():
     drawers = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 

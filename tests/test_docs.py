@@ -1,10 +1,13 @@
 """The documents say what the code does: each one that repeats something is compared with it."""
 
+import ast
 import asyncio
 import importlib.util
+import inspect
 import re
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
@@ -47,7 +50,9 @@ GENERATE = load(ROOT / "docs" / "generate.py")
 # -- made documents --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["PROVIDERS.md", *(f"schemas/{dataset}.json" for dataset in DATASETS)])
+@pytest.mark.parametrize(
+    "name", ["PROVIDERS.md", "OPERATIONS.md", *(f"schemas/{dataset}.json" for dataset in DATASETS)]
+)
 def test_made_document_is_current(name):
     path = ROOT / "docs" / name
 
@@ -64,6 +69,24 @@ def test_no_schema_is_left_over():
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_field_has_a_meaning_and_every_meaning_a_field(dataset):
     assert set(GENERATE.meanings(dataset)) == set(DATASETS[dataset].model_fields)
+
+
+def docstrings(record):
+    """Field to docstring, in one line, of a record class and its bases."""
+    found = {}
+    for cls in reversed(record.__mro__):
+        if cls.__module__ == record.__module__:
+            body = ast.parse(dedent(inspect.getsource(cls))).body[0].body
+            pairs = [(field, below) for field, below in pairwise(body) if isinstance(field, ast.AnnAssign)]
+            found |= {f.target.id: b.value.value for f, b in pairs if isinstance(b, ast.Expr)}
+    return {name: " ".join(docstring.replace("`", "").split()) for name, docstring in found.items()}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_field_s_docstring_says_its_meaning(dataset):
+    told, meanings = docstrings(DATASETS[dataset]), GENERATE.meanings(dataset)
+
+    assert {name for name in meanings if not told[name].lower().startswith(meanings[name].lower())} == set()
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -164,6 +187,77 @@ def test_example_shows_a_key_of_every_provider_that_needs_one_and_each_kind_of_v
     assert len(read.keys("alpaca")) == 2
     assert read.limits("polygon")
     assert read.base_url("polygon") == connectors()["polygon"].base_url
+
+
+# -- log events ------------------------------------------------------------------------------------------------------
+
+LEVELS = {"note": "info", "say": "info", "warn": "warning", "exception": "error"}
+"""Methods of a `SessionLog`, and of a logger, that are named otherwise than the level they write at."""
+METHODS = {"debug", "info", "warning", "error", "critical", "log", *LEVELS}
+CATALOGUES = {catalogue.__name__: catalogue for catalogue in GENERATE.LOG_EVENTS}
+LOGGING = ("agents", "infra", "streams")
+LEVEL_NAMES = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def log_calls():
+    """Every call of a logger in the packages, as (where, method, arguments, the function around it)."""
+    for path in (path for package in LOGGING for path in (ROOT / package).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for around in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+            for call in (node for node in ast.walk(around) if isinstance(node, ast.Call)):
+                logger, _, method = ast.unparse(call.func).rpartition(".")
+                if logger in {"log", "self._log"} and method in METHODS:
+                    yield f"{path.relative_to(ROOT)}:{call.lineno}", method, call.args, around
+
+
+def event_of(arguments):
+    """The catalogued event among the arguments of a log call; None where there is none."""
+    named = [ast.unparse(argument).split(".") for argument in arguments]
+    found = [(CATALOGUES[name[0]], name[1]) for name in named if len(name) == 2 and name[0] in CATALOGUES]
+    return found[0][0][found[0][1]] if len(found) == 1 else None
+
+
+def test_every_log_call_names_an_event_of_the_catalogue():
+    assert [where for where, _, arguments, _ in log_calls() if event_of(arguments) is None] == []
+
+
+def test_no_log_method_is_taken_from_its_logger():
+    taken = re.compile(r"(?<![.\w])log\.(?:debug|info|warning|error|exception|critical|log)\b(?!\()")
+    sources = {path: path.read_text(encoding="utf-8") for package in LOGGING for path in (ROOT / package).rglob("*.py")}
+
+    found = [str(path.relative_to(ROOT)) for path, source in sources.items() if taken.search(source)]
+    assert found == [], "the level of an event is read at its call: write `log.log(level, ...)`"
+
+
+def test_every_event_of_the_catalogue_is_logged():
+    logged = {event_of(arguments) for _, _, arguments, _ in log_calls()}
+
+    assert {event for catalogue in CATALOGUES.values() for event in catalogue} == logged - {None}
+
+
+def test_every_event_is_logged_at_the_levels_that_it_is_described_with():
+    logged, told = {}, {}
+    for _, method, arguments, around in log_calls():
+        named = re.findall(r"logging\.([A-Z]+)", ast.unparse(around)) if method == "log" else []
+        logged.setdefault(str(event_of(arguments)), set()).update(named or {LEVELS.get(method, method).upper()})
+    for catalogue in CATALOGUES.values():
+        for event, text in GENERATE.described(catalogue).items():
+            told[event] = set(text.partition(":")[0].split(" or "))
+
+    assert logged == told
+    assert set().union(*told.values()) <= set(LEVEL_NAMES)
+
+
+def test_no_event_has_two_names():
+    values = [event.value for catalogue in CATALOGUES.values() for event in catalogue]
+
+    assert sorted(values) == sorted(set(values))
+    assert [
+        event
+        for catalogue in CATALOGUES.values()
+        for event in catalogue
+        if event.name != event.replace(".", "_").upper()
+    ] == []
 
 
 # -- topics, commands, versions --------------------------------------------------------------------------------------

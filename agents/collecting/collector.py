@@ -6,6 +6,7 @@ Every request ends in a report. Runs that depend on each other follow each other
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from agents.collecting.resource_gauge import ResourceGauge
 from agents.collecting.run_planner import RunPlanner, patiently
 from agents.collecting.run_queue import RunQueue
 from agents.collecting.run_submitter import JobCounts, RunSubmitter
+from agents.log_events import AgentEvent
 from connectors import connectors
 from infra import clock, tasks, telemetry
 from infra.clickhouse import Store, StoreError
@@ -25,9 +27,10 @@ from streams.collecting.model import Collector as Declared
 from streams.collecting.model import Refresh
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, next_job_id
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.dead_letters import unreadable
 from streams.messaging.listener import Inbox, TopicListener
-from streams.messaging.messages import CollectorRun, CollectRequest, PollDone
+from streams.messaging.messages import PollDone
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
 
@@ -161,7 +164,7 @@ class CollectorRunner:
 
     async def _run(self, request: CollectRequest, declared: Declared, refresh: Refresh) -> CollectorRun:
         started, tally, job_id = self._now(), JobCounts(), next_job_id(request.run_id)
-        log.info("collector.begun", collector=declared.name, run_id=request.run_id, refresh=refresh)
+        log.info(AgentEvent.COLLECTOR_BEGUN, collector=declared.name, run_id=request.run_id, refresh=refresh)
         calls = 0
         async with ResourceGauge() as gauge:
             try:
@@ -172,7 +175,7 @@ class CollectorRunner:
             except (StoreError, Overdue) as error:
                 tally.fault = str(error)
             except Exception as error:
-                log.exception("collector.fault", collector=declared.name, run_id=request.run_id)
+                log.exception(AgentEvent.COLLECTOR_FAULT, collector=declared.name, run_id=request.run_id)
                 tally.fault = f"{type(error).__name__}: {error}"
         state, reason = verdict(tally)
         return self._report(request, refresh, state, reason).model_copy(
@@ -220,7 +223,9 @@ class CollectorRunner:
         failed, tally.retry = tally.retry, []
         delay_s = retry_delay_s(declared.retry, tally.attempts, self._chance())
         if failed and tally.attempts < declared.retry.attempts and self._now() + delay_s * 1000 < deadline:
-            log.warning("collector.retry", collector=declared.name, requests=len(failed), in_s=round(delay_s, 1))
+            log.warning(
+                AgentEvent.COLLECTOR_RETRY, collector=declared.name, requests=len(failed), in_s=round(delay_s, 1)
+            )
             await self._sleep(delay_s)
             return [asked for asked, _ in failed]
         for _, report in failed:
@@ -238,10 +243,9 @@ class CollectorRunner:
         return CollectorRun(**told, refresh=refresh, state=state, reason=reason[:2000], started_at=now, ended_at=now)
 
     async def _publish(self, run: CollectorRun) -> None:
-        level = log.info if run.state == "done" else log.warning
-        level(
-            "collector.ended", **run.model_dump(include={"run_id", "collector", "state", "reason", "calls", "records"})
-        )
+        level = logging.INFO if run.state == "done" else logging.WARNING
+        told = run.model_dump(include={"run_id", "collector", "state", "reason", "calls", "records"})
+        log.log(level, AgentEvent.COLLECTOR_ENDED, **told)
         await self._outbox.send(topics.COLLECT_DONE, run.encode(), key=run.collector)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from agents.collecting.run_planner import patiently
 from agents.collecting.scheduler import Hook
+from agents.log_events import AgentEvent
 from agents.polling.quote_cache import Quotes
 from infra import telemetry
 from infra.clickhouse import Store, log_table
@@ -26,7 +28,7 @@ def hooks(store: Store, quotes: Quotes) -> Mapping[str, Hook]:
         await report_spending(store, at)
 
     async def cache_cleanup(at: int) -> None:
-        log.info("quotes.forgotten", quotes=quotes.forget_old(at))
+        log.info(AgentEvent.QUOTES_FORGOTTEN, quotes=quotes.forget_old(at))
 
     return {"quality_check": quality_check, "budget_reset": budget_reset, "cache_cleanup": cache_cleanup}
 
@@ -39,15 +41,16 @@ async def check_quality(store: Store, at: int) -> None:
     columns["checked_at"] = [at] * len(found.rows)
     await patiently(lambda: store.insert(log_table("quality_checks"), columns))
     rejected = {dataset: letters for dataset, _, letters, _ in found.rows if letters}
-    level = log.warning if rejected else log.info
-    level("quality.checked", rows={dataset: rows for dataset, rows, *_ in found.rows if rows}, dead_letters=rejected)
+    level = logging.WARNING if rejected else logging.INFO
+    rows = {dataset: rows for dataset, rows, *_ in found.rows if rows}
+    log.log(level, AgentEvent.QUALITY_CHECKED, rows=rows, dead_letters=rejected)
 
 
 async def report_spending(store: Store, at: int) -> None:
     """Log the cost of the day before `at`: calls and dollars of each provider."""
     found = await patiently(lambda: store.query(spending_sql(at - DAY_MS, at)))
     log.info(
-        "budget.day",
+        AgentEvent.BUDGET_DAY,
         calls={provider: calls for provider, calls, _ in found.rows},
         usd={provider: round(usd, 6) for provider, _, usd in found.rows if usd},
     )

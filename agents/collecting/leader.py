@@ -12,6 +12,7 @@ from agents.collecting.collector import CollectorRunner
 from agents.collecting.housekeeping import hooks
 from agents.collecting.run_planner import RunPlanner
 from agents.collecting.scheduler import Scheduler
+from agents.log_events import AgentEvent
 from infra import tasks, telemetry
 from streams.collecting.declarations import OWN
 from streams.collecting.model import Declarations
@@ -40,11 +41,17 @@ class Led(Protocol):
     """What the leader needs of its worker."""
 
     app: Any
+    """The Faust application, which delivers the requests for runs."""
     settings: Settings
+    """The settings of this process."""
     pools: Mapping[str, KeyPool]
+    """The keys of each provider that has one, by the provider's name."""
     outbox: Outbox
+    """The producer of the worker's messages."""
     ownership: AccountOwnership
+    """Which providers' accounts this worker owns."""
     quotes: Quotes
+    """The cache of young quotes, which the leader cleans."""
 
 
 class Leader:
@@ -100,7 +107,7 @@ class Leader:
 
     async def _lead(self) -> None:
         assert self._collector is not None
-        log.info("leader.leads", schedules="on" if self._scheduler else "off")
+        log.info(AgentEvent.LEADER_LEADS, schedules="on" if self._scheduler else "off")
         await self._collector.remember()
         if self._scheduler:
             await self._scheduler.run()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agents.log_events import AgentEvent
 from agents.polling.key_pool import KeyPool
 from connectors import connectors
 from infra import telemetry
@@ -100,7 +101,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except StoreUnavailable as error:
-            log.warning("store.away", error=str(error))
+            log.warning(AgentEvent.STORE_AWAY, error=str(error))
             await asyncio.sleep(RETRY_S)
 
 

@@ -14,15 +14,18 @@ SIDE_BY_SIDE = 4  # parallel runs: more would only share the same quotas
 
 @dataclass(slots=True)
 class RunQueue:
-    """Runs of `collectors`, which stand in the order in which they go; `endings` returns the last end of each.
+    """Runs of the collectors, and the order in which they go.
 
     Runs side by side are independent of each other, since who depends on one that waits or runs waits for it. A
     collector never runs twice at once.
     """
 
     collectors: Mapping[str, Collector]
+    """The declared collectors by name, in the order in which they go."""
     endings: dict[str, Ending]
+    """The last end of each collector's runs, by name."""
     side_by_side: int = SIDE_BY_SIDE
+    """Most runs at once."""
     _waiting: dict[str, str] = field(default_factory=dict)
     _running: set[str] = field(default_factory=set)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)

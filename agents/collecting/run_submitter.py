@@ -24,24 +24,32 @@ Asked = tuple[Call, Slip]
 
 @dataclass(slots=True)
 class JobCounts:
-    """The result of a run: `units` are its requests, `covered` what was stored already, `fault` what ended it early.
-
-    `retry` are the requests that failed for a reason that may pass, `passing` how many of them were given up: as
-    large a share of all as `bearable` is no failure.
-    """
+    """The result of a run: its requests, and how they ended."""
 
     units: int = 0
+    """Requests that were submitted, a count."""
     covered: int = 0
+    """Requests that were not needed, since the store holds their records, a count."""
     attempts: int = 0
+    """Submissions of the run: the first, and the retries of what failed."""
     served: int = 0
+    """Requests that a provider served, in whole or in part, a count."""
     passing: int = 0
+    """Requests that were given up for a reason that may pass, a count."""
     bearable: float = 0.1
+    """Share (0 to 1) of all requests that may be given up so without the run failing."""
     fault: str = ""
+    """What ended the run early; empty otherwise."""
     records: int = 0
+    """Rows that were published."""
     rejects: int = 0
+    """Rows that broke a rule."""
     errors: Counter[PollOutcome] = field(default_factory=Counter)
+    """Requests that stayed unserved, a count by outcome."""
     reasons: list[str] = field(default_factory=list)
+    """The first reasons of those, in the words of providers."""
     retry: list[tuple[Asked, PollDone]] = field(default_factory=list)
+    """The requests that failed for a reason that may pass, each with its report; the next attempt asks them."""
 
     def note(self, job: Job, slip: Slip) -> None:
         """Count a request that has ended, with all its children."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from agents.collecting.run_planner import patiently
+from agents.log_events import AgentEvent
 from infra import clock, telemetry
 from infra.clickhouse import Store, log_table
 from infra.clickhouse.runs import FIRES
 from streams.collecting.model import Declarations, Refresh
 from streams.collecting.schedule import Schedule, due, next_after
 from streams.messaging import topics
-from streams.messaging.messages import CollectRequest
+from streams.messaging.collector_messages import CollectRequest
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -92,15 +93,15 @@ class Scheduler:
             due_at=at,
             asked_at=self._now(),
         )
-        log.info("schedule.fired", schedule=schedule.name, due_at=at)
+        log.info(AgentEvent.SCHEDULE_FIRED, schedule=schedule.name, due_at=at)
         await self._outbox.send(topics.COLLECT_REQUESTS, request.encode(), key=collector, partition=0)
 
     async def _do(self, schedule: Schedule, at: int) -> None:
-        log.info("schedule.fired", schedule=schedule.name, due_at=at)
+        log.info(AgentEvent.SCHEDULE_FIRED, schedule=schedule.name, due_at=at)
         try:
             await self._hooks[schedule.name](at)
         except Exception:
-            log.exception("schedule.job_failed", schedule=schedule.name)
+            log.exception(AgentEvent.SCHEDULE_JOB_FAILED, schedule=schedule.name)
         await self._mark(schedule, at, fired=True)
 
     async def _mark(self, schedule: Schedule, at: int, *, fired: bool) -> None:

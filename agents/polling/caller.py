@@ -6,9 +6,11 @@ Every HTTP call is published twice to `api.calls`; when the provider answered, t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agents.log_events import AgentEvent
 from agents.polling.key_pool import KeyPool
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
@@ -40,11 +42,14 @@ class Timeout(errors.Refusal):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The result of one HTTP call; `body` and `meta` are those of its raw response, None where no answer came."""
+    """The result of one HTTP call."""
 
     refusal: Refusal | None
+    """What the provider refused; None where it answered."""
     body: bytes = b""
+    """The bytes of the raw response; empty where no answer came."""
     meta: RawMeta | None = None
+    """The header of the raw response; None where no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +126,11 @@ class Caller:
         if refusal is None:
             pool.answered(call, http, label, self._now())
         if scope := Scope.read(report.scope):
-            log.info("key.not_entitled", key=label, scope=str(scope), reason=report.error[:200])
+            log.info(AgentEvent.KEY_NOT_ENTITLED, key=label, scope=str(scope), reason=report.error[:200])
         if isinstance(refusal, errors.KeyRejected):
             self._transport.forget_session(pool.connector.name)
             if not pool.connector.auth.keyless:
-                log.error("key.rejected", key=label, reason=refusal.reason[:200])
+                log.error(AgentEvent.KEY_REJECTED, key=label, reason=refusal.reason[:200])
 
     def _heed(self, provider: str, endpoint: str, fetched: Fetched) -> None:
         """Log once that a provider will withdraw an endpoint, and again when it says another time."""
@@ -134,7 +139,7 @@ class Caller:
             return
         self._deprecated[provider, endpoint] = found
         days = {name: utc_date(at) for name, at in (("since", found.since), ("sunset", found.sunset)) if at is not None}
-        log.warning("endpoint.deprecated", provider=provider, endpoint=endpoint, **days)
+        log.warning(AgentEvent.ENDPOINT_DEPRECATED, provider=provider, endpoint=endpoint, **days)
 
     async def _exchange(
         self, pool: KeyPool, underway: _Underway, within_s: float | None
@@ -167,10 +172,11 @@ def _log_changes(pool: KeyPool, before: Account) -> None:
     """Log the changes of breaker and budget that a call made."""
     name, account, allowance = pool.connector.name, pool.account, pool.policy.allowance
     if account.breaker.state != before.breaker.state:
-        level = log.warning if account.breaker.state == "OPEN" else log.info
-        level("breaker.changed", provider=name, state=account.breaker.state, failures=account.breaker.failures)
+        state, failures = account.breaker.state, account.breaker.failures
+        level = logging.WARNING if state == "OPEN" else logging.INFO
+        log.log(level, AgentEvent.BREAKER_CHANGED, provider=name, state=state, failures=failures)
     if allowance and budgets.warns(before.budget, account.budget, allowance):
-        log.warning("budget.nearly_spent", provider=name, spent_usd=account.budget.micros / budgets.MICROS)
+        log.warning(AgentEvent.BUDGET_NEARLY_SPENT, provider=name, spent_usd=account.budget.micros / budgets.MICROS)
 
 
 def _report(

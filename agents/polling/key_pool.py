@@ -35,28 +35,34 @@ class NoKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Which key may be asked, and in how many ms (0: now); `why` and `reason` say what has to be waited for."""
+    """Which key may be asked, and when."""
 
     label: str
+    """The label of the key."""
     wait_ms: int
+    """Milliseconds until it may be asked; 0: now."""
     why: PollOutcome = PollOutcome.BUSY
+    """The outcome of a request that does not wait that long."""
     reason: str = ""
+    """What there is to wait for, in words."""
 
 
 @dataclass(slots=True)
 class KeyPool:
-    """The keys (label to secret) of one provider, the policy it is called by, and its account so far.
-
-    `price` in dollars replaces what the connector declares a call to cost.
-    """
+    """The keys of one provider, the policy it is called by, and its account so far."""
 
     connector: Connector
+    """The provider's declaration."""
     keys: Mapping[str, str]
+    """Label to secret."""
     policy: ProviderPolicy = field(default_factory=ProviderPolicy)
+    """Limits, breaker and allowance that bound the calls."""
     price: float | None = None
+    """US dollars of a call, in place of what the connector declares; None: what it declares."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the settings add to requests whose endpoint takes them."""
     account: Account = field(default_factory=Account)
+    """What the calls have used up so far."""
     urgent: int = 0
     """Requests under way that somebody waits for: those of bulk stand back."""
     _paced: Sequence[Window] = ()

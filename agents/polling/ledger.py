@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from agents.log_events import AgentEvent
 from infra import telemetry
 from infra.clickhouse import Store, StoreUnavailable, log_table
 from streams.messaging import topics
@@ -74,7 +75,7 @@ class Ledger:
             try:
                 await self._store.insert(log_table("api_calls"), columns)
             except StoreUnavailable as error:
-                log.warning("ledger.retry", error=str(error))
+                log.warning(AgentEvent.LEDGER_RETRY, error=str(error))
                 await asyncio.sleep(RETRY_S)
             else:
                 return

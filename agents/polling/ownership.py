@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
+from agents.log_events import AgentEvent
 from agents.polling.key_pool import KeyPool
 from infra import tasks, telemetry
 from infra.clock import now_ms
@@ -78,13 +79,13 @@ class AccountOwnership:
         pool = self._desks[order.provider]
         if order.order == "reset_breaker":
             pool.reset_breaker()
-            log.info("breaker.reset", provider=order.provider)
+            log.info(AgentEvent.BREAKER_RESET, provider=order.provider)
         elif self._asked.get(order.provider) == order.order_id:
             del self._asked[order.provider]  # read once more, it would undo what we count of our own since
             if known:
                 pool.adopt(account)
             self._open[order.provider].set()
-            log.info("provider.taken_over", provider=order.provider, worker=WORKER)
+            log.info(AgentEvent.PROVIDER_TAKEN_OVER, provider=order.provider, worker=WORKER)
 
     async def _ask(self, name: str, order_id: str) -> None:
         order = OwnerCommand(order="takeover", provider=name, order_id=order_id, at=now_ms())

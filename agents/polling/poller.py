@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from agents.log_events import AgentEvent
 from agents.polling.caller import SLOW_S, Caller, CallResult
 from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
@@ -38,8 +39,8 @@ log = telemetry.get(__name__)
 URGENT_PATIENCE_MS = 2_000  # the longest wait for a key that a waiting person is not told of
 STAND_BACK_S = 0.05  # how long bulk leaves the next free call to a request that somebody waits for
 PENDING_MS = 10_000  # how long to leave a provider in peace that is still working
-RETRY_BASE_MS = 500
-RETRY_CAP_MS = 30_000
+RETRY_BASE_MS = 500  # a dropped connection is often of the moment; the pause doubles from here
+RETRY_CAP_MS = 30_000  # a provider that is back is asked again within half a minute
 REDIRECTS = 3  # followed also without retries: a signed file is one move away
 Sleep = Callable[[float], Any]
 Clock = Callable[[], int]
@@ -51,7 +52,9 @@ class Received:
     """The provider answered: the end is reported with the records of the answer."""
 
     request: PollRequest
+    """The request as it was called."""
     result: CallResult
+    """The answer, which travels to the normalizer."""
 
 
 Step = End | Received | Wait
@@ -109,7 +112,7 @@ class Poller:
         try:
             return await self._carry_out(request, await self._step(request))
         except Exception as error:
-            log.exception("poller.fault", request_id=request.request_id, provider=request.provider)
+            log.exception(AgentEvent.POLLER_FAULT, request_id=request.request_id, provider=request.provider)
             reason = f"{type(error).__name__}: {error}"
             found = letter(
                 stage="poll", rule="fault", reason=reason, provider=request.provider, request_id=request.request_id

@@ -26,11 +26,8 @@ from agents.polling.bodies import BodyRefused, TooLarge, decoded
 from connectors import Answer, Connector, Request
 from connectors.calls import LONGEST_REQUEST, is_path
 from connectors.errors import InvalidRequest, ProviderUnavailable
-from infra import telemetry
 from infra.clock import now_ms
 from infra.redaction import Redactor
-
-log = telemetry.get(__name__)
 
 KEPT_HEADERS = frozenset(
     {"content-type", "retry-after", "date", "etag", "location", "server", "x-request-id", "x-response-id"}
@@ -45,7 +42,7 @@ TOKEN_BYTES = 4_096  # what a session's token may be read of: the robot page tha
 HANDSHAKE_S = 10.0  # a session takes two small answers; the rest of the call's time is the call's
 HANDSHAKE_REDIRECTS = 3  # from the page that sets the cookies to the one that asks for consent, and back
 THREADS = 2  # of their own, since the store's statements may fill those of the loop
-LAST_PORT = 65_535
+LAST_PORT = 65_535  # the largest number that TCP can write
 INLINE = 65_536  # bytes that are decoded and searched for keys on the loop, in two milliseconds; threads take more
 ELSEWHERE = ""
 """The connections to hosts that are no provider's: the name of none."""
@@ -55,16 +52,18 @@ AGENT = f"tapestream/{version('tapestream')}"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One finished exchange: the answer without secrets, the URL without its key, times in ms.
-
-    `redirect` is the request that asks where the provider says that the answer is: on its own origin, another call.
-    """
+    """One finished exchange."""
 
     answer: Answer
+    """The answer, without secrets."""
     url: str
+    """The URL that was called, without its key."""
     started_at: int
+    """When the call was sent, ms UTC."""
     latency_ms: int
+    """Milliseconds from then to the last byte of the answer."""
     redirect: Request | None = None
+    """The request that asks where the provider says that the answer is: on its own origin, another call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from connectors.items import BarColumns, Item, LeftOut
 from connectors.reading import Reading
 from connectors.records import Action, Adjustment, Asset, Envelope, Quote
 
-HALF_DAY_MS = DAY_MS // 2
+HALF_DAY_MS = DAY_MS // 2  # a stamp is rounded to the nearest midnight
 
 
 def _currency(envelope: Envelope) -> str | None:

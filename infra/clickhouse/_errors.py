@@ -22,10 +22,8 @@ from urllib3.exceptions import HTTPError
 
 from infra.errors import TapestreamError
 
-AUTHENTICATION_FAILED = 516
-READONLY = 164
-TIMEOUT_EXCEEDED = 159
-MEMORY_LIMIT_EXCEEDED = 241
+AUTHENTICATION_FAILED, READONLY, TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED = 516, 164, 159, 241
+"""Codes of ClickHouse, as its table `system.errors` has them."""
 CONVERSION_FAULTS = (TypeError, ValueError, AttributeError, OverflowError)
 
 _UNAVAILABLE = frozenset(

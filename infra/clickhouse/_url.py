@@ -21,19 +21,16 @@ _DATABASE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """A parsed URL; its text form carries no password.
-
-    Attributes:
-        shown: the URL as it may be printed and logged.
-        database: the database the tables are in.
-        folder: the chDB folder, or None for a server.
-        driver: keyword arguments of `clickhouse_connect.get_client` for it, password included.
-    """
+    """A parsed URL; its text form carries no password."""
 
     shown: str
+    """The URL as it may be printed and logged."""
     database: str
+    """Name of the database that the tables are in."""
     folder: Path | None
+    """The chDB folder; None for a server."""
     driver: dict[str, Any] = field(repr=False)
+    """Keyword arguments of `clickhouse_connect.get_client` for it, password included."""
 
     def __str__(self) -> str:
         return self.shown

@@ -89,12 +89,16 @@ _MEMBERSHIP = re.compile(r"(?:global)?(?:not)?(?:null)?in(?:ignoreset)?")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of the syntax tree: its kind, what its line says beside, the node above it and those below."""
+    """One node of the syntax tree."""
 
     kind: str
+    """The engine's name for its kind."""
     said: str
+    """What its line says beside the kind."""
     above: Node | None = None
+    """The node that it is part of; None for the root."""
     children: list[Node] = field(default_factory=list, repr=False)
+    """The nodes that are part of it, in order."""
 
     @property
     def name(self) -> str:

@@ -51,8 +51,8 @@ _IN_SCOPE = re.compile(r": In scope SELECT formatQuery.*", re.DOTALL)
 MIB = 2**20
 
 USERS = 2  # questions of users under way at once
-QUERY_S, EXPORT_S = 60.0, 600.0
-QUERY_ROWS = 1_000_000
+QUERY_S, EXPORT_S = 60.0, 600.0  # a person waits a minute for an answer; a file of a whole session takes longer
+QUERY_ROWS = 1_000_000  # what a terminal or a data frame is asked for; more is an export
 QUERY_BYTES, EXPORT_BYTES = 128 * MIB, 1024 * MIB
 """Of an answer, before it is encoded. A query's rows become Python objects, some five times as large."""
 USER_MEMORY = min(2048 * MIB, psutil.virtual_memory().total // 4)
@@ -62,10 +62,12 @@ EXPORT_FORMATS = frozenset(("CSVWithNames", "JSONEachRow", "Parquet", "TSV", "TS
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A query's answer: column names, and one tuple per row; times are aware UTC datetimes, absent is None."""
+    """A query's answer."""
 
     columns: tuple[str, ...]
+    """The columns' names, in order."""
     rows: list[tuple[Any, ...]]
+    """One tuple per row; times are aware UTC datetimes, absent is None."""
 
 
 class Store:

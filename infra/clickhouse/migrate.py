@@ -33,12 +33,16 @@ _RECORD = """
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: `name` is the file's without its suffix, `sha256` of its bytes."""
+    """One file of migrations."""
 
     version: int
+    """Its number: migrations are applied in this order."""
     name: str
+    """The file's name without its suffix."""
     sha256: str
+    """Digest of the file's bytes, in hexadecimal."""
     statements: tuple[str, ...]
+    """Its SQL statements, in order."""
 
 
 async def migrate(store: Store, folder: Traversable = PACKAGED) -> list[str]:

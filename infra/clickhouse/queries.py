@@ -37,27 +37,42 @@ ROW_COUNTS = f"SELECT name AS table, rows FROM ({' UNION ALL '.join(_COUNTED)}) 
 
 @dataclass(frozen=True, slots=True)
 class CallCost:
-    """One call, as far as it speaks of its key's quota, the provider's health and money. Times in ms UTC."""
+    """One call, as far as it speaks of its key's quota, the provider's health and money."""
 
     call_id: str
+    """The id of the call."""
     provider: str
+    """The provider's name."""
     key_label: str
+    """The label of the key."""
     endpoint: str
+    """Name of the connector's endpoint."""
     started_at: int
+    """When it was sent, ms UTC."""
     ended_at: int | None
+    """When it ended, ms UTC; None: its end is not known."""
     outcome: str
+    """`records`, the name of the refusal, or `Reserved` where its end is not known."""
     retry_after_s: float | None
+    """Seconds that the provider asked to wait; None: it did not say."""
     resets_at: int | None
+    """When the key's quota is whole again, ms UTC, as a refusal said; None: it did not say."""
     scope: str
+    """What was refused, as text: see `connectors.scope`."""
     error: str
+    """The provider's words about that."""
     said_left: float | None
+    """Calls (or credits) left of the key's quota, as the answer reported; None: it did not say."""
     said_limit: float | None
+    """Calls (or credits) of the whole quota, likewise."""
     said_resets_at: int | None
+    """When the quota is whole again, ms UTC, likewise."""
     cost_calls: float
+    """What it took of the key's limits, in calls or credits."""
     cost_usd: float
-    """Dollars that it cost in the end."""
+    """US dollars that it cost in the end."""
     reserved_usd: float
-    """Dollars that were reserved for it before it was sent."""
+    """US dollars that were reserved for it before it was sent."""
 
 
 _CALLS = """
@@ -108,8 +123,11 @@ class RefusedCall:
     """One call that was refused within a scope."""
 
     provider: str
+    """The provider's name."""
     key_label: str
+    """The label of the key."""
     outcome: str
+    """The name of the refusal."""
     scope: str
     """The scope as text, see `connectors.scope`."""
     error: str

@@ -17,10 +17,12 @@ from infra.errors import PipelineError
 from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import connected
+from infra.log_events import InfraEvent
 
 log = telemetry.get(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
+"""An answer of `HTTP_BODY_LIMIT`, at most 14 MiB, with its headers. A broker allows 1 MiB by default."""
 MOST_COPIES = 3  # one broker may be away while another one is mended
 RETRY_S = 0.05  # a topic is there within a few of these
 
@@ -132,7 +134,7 @@ async def ensure_topics(
             {name: spec.configs | replication.configs(name, copies[name]) for name, spec in wanted.items()},
         )
         if few := sorted(name for name in wanted if copies[name] < (replication.factor or 1)):
-            log.warning("topics.few_copies", topics=few, wanted=replication.factor)
+            log.warning(InfraEvent.TOPICS_FEW_COPIES, topics=few, wanted=replication.factor)
 
 
 async def partition_counts(client: AIOKafkaClient) -> dict[str, int]:

@@ -32,7 +32,9 @@ class KafkaSecurity:
     mechanism: str = ""
     """One of `MECHANISMS` where the protocol has SASL."""
     username: str = ""
+    """User of SASL; empty where the protocol has none, and for OAUTHBEARER."""
     password: str = field(default="", repr=False)
+    """Password of that user."""
     credentials: ClientCredentials | None = None
     """Of OAUTHBEARER: how its tokens are had."""
     ca_file: Path | None = None
@@ -42,6 +44,7 @@ class KafkaSecurity:
     key_file: Path | None = None
     """Its private key, where that is not in the same file."""
     key_password: str = field(default="", repr=False)
+    """Password of the private key; empty where it has none."""
 
     def __post_init__(self) -> None:
         if problem := self._problem():
@@ -100,10 +103,12 @@ class KafkaSecurity:
 
 @dataclass(frozen=True)
 class Brokers:
-    """`host:port`, several joined by commas, and how one logs in there. Its text form is the address alone."""
+    """Kafka brokers and how one logs in there. Its text form is the address alone."""
 
     servers: str
+    """`host:port`, several joined by commas."""
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
+    """How one logs in; plain text and no login by default."""
 
     def __str__(self) -> str:
         return self.servers

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from infra.errors import ConfigurationError, PipelineError
 from infra.kafka.brokers import Brokers
 
-DEFAULT_PORT = 9092
+DEFAULT_PORT = 9092  # where a Kafka broker listens unless it is configured otherwise
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
 ANSWER_S = 10.0  # a loaded broker answers within seconds
 DEAF_S = 0.5  # what accepts and says nothing may speak otherwise; aiokafka logs each try

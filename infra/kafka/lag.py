@@ -18,7 +18,7 @@ from infra.kafka.connection import BrokerUnreachable, connected, passes
 SMALL_FETCH = 1024  # bytes: only the answer's header matters
 FETCH_WAIT_MS = 20  # the end of a partition is known at the first empty answer
 FETCH_ROUNDS = 100  # bounds the reading of a partition that grows meanwhile
-COORDINATOR_S, RETRY_S = 10.0, 0.1
+COORDINATOR_S, RETRY_S = 10.0, 0.1  # the first group of a new broker waits for its coordinator
 Committed = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int | None]]]
 """Gives the offsets that a group has committed; None where it has committed none yet."""
 

@@ -32,9 +32,13 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
     """
 
     token_url: str
+    """Where tokens are had: over https, or on loopback."""
     client_id: str
+    """Name by which the authorization server knows this client."""
     client_secret: str = field(repr=False)
+    """What proves it."""
     scope: str = ""
+    """Scopes that are asked for, separated by spaces; empty: those that the server gives by default."""
     _token: str = field(default="", init=False, repr=False)
     _until: float = field(default=0.0, init=False, repr=False)
 

@@ -60,13 +60,18 @@ PRICE_DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What bars are asked for: moments `since`…`until`, both inclusive, of a bar's own time stamp."""
+    """What bars are asked for, by a bar's own time stamp."""
 
     timeframe: str
+    """Length of a bar, as Alpaca writes it."""
     grid: Grid
+    """The same as windows of time."""
     since: datetime
+    """First moment, included."""
     until: datetime
+    """Last moment, included."""
     backward: bool
+    """Whether the newest bar comes first."""
 
     def after(self, stamp: int) -> Span:
         """What is left after the bar stamped `stamp` (UTC ms)."""

@@ -41,15 +41,16 @@ Columns = dict[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A series to render: `head` is its meta data in order, `word` the key of its rows.
-
-    `stamps` are the texts of `columns`' rows, oldest first as the bars are.
-    """
+    """A series to render."""
 
     head: Row
+    """Its meta data, in order."""
     word: str
+    """The key of its rows."""
     stamps: Sequence[str]
+    """The text of each row's time, oldest first."""
     columns: Columns
+    """The rows' values by name, each column as long as `stamps`."""
 
 
 def _answer(call: Call, series: Series) -> Reply:

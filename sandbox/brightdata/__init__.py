@@ -40,11 +40,14 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A scraper job or a background request: what was asked of `what`, and when (UTC ms)."""
+    """A scraper job or a background request."""
 
     what: str
+    """Name of the dataset that is scraped, or `unlocker` for a page."""
     asked: Any
+    """The inputs of the scraper, or the address of the page."""
     at: int
+    """When it was asked, ms UTC."""
 
     @property
     def ready(self) -> datetime:

@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`ratio` new shares for one old, from the opening of `ex_date`: 4-for-1 is 4, 1-for-10 is 1/10."""
+    """A split, in force from the opening of its day."""
 
     ex_date: date
+    """First day with the new shares."""
     ratio: Fraction
+    """New shares for one old: 4-for-1 is 4, 1-for-10 is 1/10."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dividend:
-    """Cash a share as paid on the day, in the instrument's currency; `ex_date` trades without it.
-
-    `close_before` is the raw close of the session before: what the dividend is weighed against.
-    """
+    """A dividend in cash."""
 
     ex_date: date
+    """First day that trades without it."""
     amount: float
+    """What a share was paid on the day, in the instrument's currency."""
     close_before: float
+    """Raw close of the session before, which the dividend is weighed against."""
 
 
 def split_divisors(days: NDArray[np.datetime64], splits: Iterable[Split]) -> NDArray[np.float64]:

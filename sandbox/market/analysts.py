@@ -25,22 +25,30 @@ GRADE_DAYS = 37  # between two changed grades
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An earnings report, past or announced: `eps_actual` and `revenue_actual` are None until it is out.
-
-    `quarter` is Q1 to Q4; figures a share are as reported. `at` is the moment of the release.
-    """
+    """An earnings report, past or announced."""
 
     quarter: str
+    """`Q1` to `Q4`."""
     fiscal_year: int
+    """The fiscal year of the quarter."""
     fiscal_date: date
+    """Last day of the quarter."""
     report_date: date
+    """Day of the release, in the exchange's zone."""
     time_of_day: Literal["bmo", "amc"]
+    """`bmo` before the market opens, `amc` after it closes."""
     at: datetime
+    """Moment of the release."""
     eps_estimate: float
+    """Expected earnings per share, in the company's currency."""
     eps_actual: float | None
+    """Earnings per share as reported; None until it is out."""
     revenue_estimate: int
+    """Expected revenue, in units of the company's currency."""
     revenue_actual: int | None
+    """Revenue as reported; None until it is out."""
     analysts: int
+    """Analysts behind the estimates, a count."""
 
     @property
     def surprise_pct(self) -> float | None:
@@ -55,31 +63,51 @@ class Estimate:
     """What analysts expect of a fiscal year (FY) or quarter that has not been reported."""
 
     label: str
+    """`FY`, or `Q1` to `Q4`."""
     fiscal_year: int
+    """The fiscal year."""
     fiscal_date: date
+    """Last day of the period."""
     eps_average: float
+    """Mean of the expected earnings per share, in the company's currency."""
     eps_low: float
+    """Lowest of them."""
     eps_high: float
+    """Highest of them."""
     eps_year_ago: float
+    """Earnings per share of the same period a year before."""
     revenue_average: int
+    """Mean of the expected revenues, in units of the company's currency."""
     revenue_low: int
+    """Lowest of them."""
     revenue_high: int
+    """Highest of them."""
     revenue_year_ago: int
+    """Revenue of the same period a year before."""
     ebitda_average: int
+    """Mean of the expected EBITDA, in units of the company's currency."""
     net_income_average: int
+    """Mean of the expected net incomes, in units of the company's currency."""
     analysts: int
+    """Analysts behind the estimates, a count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """How many analysts say what in a month, `month` being its first day."""
+    """How many analysts say what in a month."""
 
     month: date
+    """First day of the month."""
     strong_buy: int
+    """Analysts."""
     buy: int
+    """Analysts."""
     hold: int
+    """Analysts."""
     sell: int
+    """Analysts."""
     strong_sell: int
+    """Analysts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +115,31 @@ class Targets:
     """Price targets, in the instrument's currency and its shares of the day."""
 
     mean: float
+    """Mean of the targets."""
     median: float
+    """Median of the targets."""
     high: float
+    """Highest target."""
     low: float
+    """Lowest target."""
     analysts: int
+    """Analysts who set one, a count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """One firm's changed (or first) grade; `action` is up, down, main (kept) or init."""
+    """One firm's changed (or first) grade."""
 
     at: datetime
+    """When it was published."""
     firm: str
+    """Name of the firm."""
     from_grade: str | None
+    """The grade before; None for the first."""
     to_grade: str
+    """The grade since."""
     action: Literal["up", "down", "main", "init"]
+    """What was done: raised, lowered, kept (`main`) or begun (`init`)."""
 
 
 def reports(market: Market, symbol: str, asof: datetime, ahead: int = 4, since: date = date.min) -> list[Report]:

@@ -15,36 +15,50 @@ if TYPE_CHECKING:
 
 
 class Bar(NamedTuple):
-    """One bar, fields as in `Bars`."""
+    """One bar."""
 
     day: date
+    """The trading date."""
     start: int
+    """Start of the bar, ms UTC."""
     open: float
+    """First price."""
     high: float
+    """Highest price."""
     low: float
+    """Lowest price."""
     close: float
+    """Last price."""
     volume: float
+    """Shares, coins or contracts traded."""
     vwap: float
+    """Price, weighted by volume."""
     trades: int
+    """Trades, a count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """OHLCV in ascending order, columns of equal length.
-
-    `days` is the trading date (datetime64[D]), `starts` the start of the bar in UTC ms. Prices and
-    `volume` are float64, `trades` counts. Volume weights `vwap`.
-    """
+    """OHLCV in ascending order, columns of equal length."""
 
     days: NDArray[np.datetime64]
+    """Trading dates."""
     starts: NDArray[np.int64]
+    """Starts of the bars, ms UTC."""
     open: NDArray[np.float64]
+    """First prices."""
     high: NDArray[np.float64]
+    """Highest prices."""
     low: NDArray[np.float64]
+    """Lowest prices."""
     close: NDArray[np.float64]
+    """Last prices."""
     volume: NDArray[np.float64]
+    """Shares, coins or contracts traded."""
     vwap: NDArray[np.float64]
+    """Prices, weighted by volume."""
     trades: NDArray[np.int64]
+    """Trades, counts."""
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -36,25 +36,36 @@ NYSE_CLOSURES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Sessions in ascending order: `days` datetime64[D]; `opens` and `closes` UTC ms, `closes` exclusive."""
+    """Sessions in ascending order."""
 
     days: NDArray[np.datetime64]
+    """Trading dates."""
     opens: NDArray[np.int64]
+    """When each opens, ms UTC."""
     closes: NDArray[np.int64]
+    """When each closes, excluded, ms UTC."""
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """A venue's trading days and hours. `hours` of 24 means the whole UTC or local day."""
+    """A venue's trading days and hours."""
 
     name: str
+    """The calendar's name."""
     zone: str
+    """The venue's time zone."""
     opens: time
+    """Local time at which a session opens."""
     minutes: int
+    """Length of a session in minutes; 1440 is the whole day."""
     holidays: Callable[[int], frozenset[date]]
+    """Takes a year; returns the days without a session."""
     weekends: bool = False
+    """Whether Saturday and Sunday have sessions."""
     early: Callable[[int], frozenset[date]] = lambda _: frozenset()
+    """Takes a year; returns the days that close early."""
     early_minutes: int = 0
+    """Length of a session on such a day, in minutes."""
 
     def __hash__(self) -> int:
         return hash(self.name)

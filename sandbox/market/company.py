@@ -60,41 +60,60 @@ USUAL_VOLUME_AT = datetime(2026, 1, 1, tzinfo=UTC)  # the universe's daily volum
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """A person who leads a company, and so an insider. `cik` has ten digits."""
+    """A person who leads a company, and so an insider."""
 
     name: str
+    """Name of the person."""
     title: str
+    """Title of the office."""
     cik: str
+    """The SEC's number of the person, ten digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A listed company. `shares` are those at its listing; `statements.shares_at` returns them for any day.
-
-    `cik` has ten digits, `isin` and `cusip` carry their check digits, `country` is ISO 3166-1 alpha-2,
-    `fiscal_year_end` the month (1 to 12) on whose last day a fiscal year ends.
-    """
+    """A listed company."""
 
     instrument: Instrument
+    """Its share."""
     name: str
+    """Its name."""
     sector: str
+    """Its sector."""
     industry: str
+    """Its industry."""
     country: str
+    """ISO 3166-1 alpha-2 code."""
     city: str
+    """City of its head office."""
     website: str
+    """Address of its web site."""
     phone: str
+    """Telephone number."""
     description: str
+    """What it does, in prose."""
     employees: int
+    """Full-time employees, a count."""
     founded: int
+    """Year of its foundation."""
     fiscal_year_end: int
+    """Month, 1 to 12, on whose last day a fiscal year ends."""
     shares: int
+    """Shares at its listing; `statements.shares_at` returns them for any day."""
     beta: float
+    """Beta of its share to the market."""
     ipo: date
+    """First day of listing."""
     cik: str
+    """The SEC's number of the company, ten digits."""
     isin: str
+    """ISO 6166 code, with its check digit."""
     cusip: str
+    """CUSIP, with its check digit."""
     figi: str
+    """Composite FIGI."""
     officers: tuple[Officer, ...]
+    """Those who lead it."""
 
     @property
     def symbol(self) -> str:
@@ -104,32 +123,50 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A part of a fund; `weight_pct` in percent of its assets."""
+    """A part of a fund."""
 
     symbol: str
+    """Canonical symbol of what is held."""
     name: str
+    """Name of what is held."""
     weight_pct: float
+    """Percent of the fund's assets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fund:
-    """An ETF or mutual fund. `expense_pct` in percent a year, `assets` in its currency; weights add up to 100."""
+    """An ETF or mutual fund."""
 
     instrument: Instrument
+    """Its share."""
     name: str
+    """Its name."""
     issuer: str
+    """Who issues it."""
     category: str
+    """What kind of fund it is."""
     description: str
+    """What it holds, in prose."""
     website: str
+    """Address of its web site."""
     inception: date
+    """First day of the fund."""
     expense_pct: float
+    """Cost in percent of the assets a year."""
     assets: int
+    """Assets in units of its currency."""
     isin: str
+    """ISO 6166 code, with its check digit."""
     cusip: str
+    """CUSIP, with its check digit."""
     cik: str
+    """The SEC's number of the fund, ten digits."""
     figi: str
+    """Composite FIGI."""
     holdings: tuple[Holding, ...]
+    """What it holds; the weights add up to 100."""
     sectors: tuple[tuple[str, float], ...]
+    """Sector and percent of the assets, of each sector."""
 
 
 @lru_cache(maxsize=2048)

@@ -36,16 +36,18 @@ def stream(*names: object) -> np.random.Generator:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """How one instrument fares after `since`, where it stood at `price` (raw).
-
-    `splits` are known facts; without them (None) a share is split when its price has run away.
-    """
+    """How one instrument fares from a day on."""
 
     seed: int
+    """What every random number comes from."""
     instrument: Instrument
+    """The instrument."""
     since: date
+    """The day from which it is generated."""
     price: float
+    """Raw price at which it stood then."""
     splits: tuple[Split, ...] | None = None
+    """Known splits; None: a share is split when its price has run away."""
     _knots: NDArray[np.float64] = field(init=False)
     _splits: tuple[Split, ...] = field(init=False)
 

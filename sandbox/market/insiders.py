@@ -18,22 +18,30 @@ CODES = ("S", "S", "S", "P", "A", "M")  # sale, purchase, grant, exercise (SEC F
 
 @dataclass(frozen=True, slots=True)
 class InsiderTrade:
-    """One transaction. `shares` is signed: + acquired, - disposed; `price` is 0 for a grant.
-
-    `accession` is the filing's number at the SEC (`0001234567-24-000123`), `code` that of Form 4.
-    """
+    """One transaction of an insider."""
 
     accession: str
+    """The filing's number at the SEC (`0001234567-24-000123`)."""
     transaction_date: date
+    """Day of the transaction."""
     filed: date
+    """Day of filing."""
     name: str
+    """Name of the insider."""
     role: str
+    """Title of the office."""
     cik: str
+    """The SEC's number of the insider, ten digits."""
     code: str
+    """Transaction code of Form 4."""
     shares: int
+    """Shares: + acquired, - disposed of."""
     price: float
+    """Price of a share in US dollars; 0 for a grant."""
     shares_after: int
+    """Shares held afterwards."""
     derivative: bool
+    """Whether it is of options and the like."""
 
     @property
     def acquired(self) -> bool:

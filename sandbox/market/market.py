@@ -30,23 +30,28 @@ LONGEST_BREAK = timedelta(days=12)  # no venue closes for longer between two ses
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What is known of one instrument at a moment. Prices are raw; times are UTC ms.
-
-    `ts` is the time of the last trade, whose price is the close of `today`: the session that is running
-    (`live`) or the last one over. `previous` is the session before it, in the shares of `today` if they were
-    split in between; `minute` the last whole minute with a trade; None where there is none.
-    """
+    """What is known of one instrument at a moment. Prices are raw."""
 
     instrument: Instrument
+    """The instrument."""
     live: bool
+    """Whether the session is running."""
     ts: int
+    """Time of the last trade, ms UTC; its price is the close of `today`."""
     bid: float
+    """Best bid."""
     ask: float
+    """Best ask."""
     bid_size: int
+    """Size at the bid, in shares, coins or contracts."""
     ask_size: int
+    """Size at the ask, likewise."""
     today: Bar
+    """The session that is running, or the last one over."""
     previous: Bar | None
+    """The session before, in the shares of `today`; None where there is none."""
     minute: Bar | None
+    """The last whole minute with a trade; None where there is none."""
 
     @property
     def price(self) -> float:

@@ -31,18 +31,28 @@ USUAL_A_DAY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One article about `symbols` (canonical); `at` is its publication (whole second), `sentiment` lies in -1…1."""
+    """One article."""
 
     id: int
+    """Its number."""
     at: datetime
+    """Publication, to the second."""
     title: str
+    """Headline."""
     summary: str
+    """Abstract."""
     url: str
+    """Where to read it."""
     image: str
+    """Address of its picture."""
     publisher: str
+    """Who published it."""
     author: str
+    """Who wrote it."""
     symbols: tuple[str, ...]
+    """Canonical symbols that it is about."""
     sentiment: float
+    """-1 (bad) to 1 (good)."""
 
 
 def news(market: Market, symbols: Iterable[str], since: datetime, until: datetime) -> list[Article]:

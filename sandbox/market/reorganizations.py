@@ -17,19 +17,24 @@ RATIOS = (0.1, 0.25, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """The symbol that a company traded under until the day before `day`."""
+    """A change of a company's symbol."""
 
     day: date
+    """First day under the new symbol."""
     before: str
+    """Canonical symbol until the day before."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpinOff:
-    """A part of a company that trades as `symbol` from `ex_date` on: `ratio` of its shares for one held."""
+    """A part of a company that trades by itself."""
 
     ex_date: date
+    """First day of its trading."""
     symbol: str
+    """Canonical symbol that it trades as."""
     ratio: float
+    """Its shares for one share held."""
 
 
 def rename(market: Market, symbol: str, asof: datetime) -> Rename | None:

@@ -34,7 +34,10 @@ SEASON = (0.95, 0.97, 1.0, 1.08)  # of sales, by fiscal quarter
 
 @dataclass(frozen=True, slots=True)
 class Income:
-    """Income statement. `eps_*` are rounded to the cent, `shares_*` the period's weighted averages."""
+    """Income statement, in units of the company's currency.
+
+    `eps_*` are rounded to the cent, `shares_*` are shares: the period's weighted averages.
+    """
 
     revenue: int
     cost_of_revenue: int
@@ -65,7 +68,7 @@ class Income:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Balance sheet at the fiscal date."""
+    """Balance sheet at the fiscal date, in units of the company's currency; `shares_outstanding` are shares."""
 
     cash_and_equivalents: int
     short_term_investments: int
@@ -98,7 +101,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class CashFlow:
-    """Cash flow; `cash_at_end` is the balance sheet's cash, outflows are negative."""
+    """Cash flow, in units of the company's currency; outflows are negative, `cash_at_end` is the balance sheet's."""
 
     net_income: int
     depreciation_and_amortization: int
@@ -121,19 +124,24 @@ class CashFlow:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A fiscal quarter (`label` Q1 to Q4), year (FY) or the last four quarters (TTM).
-
-    `ends` is the fiscal date, `reported` the day of the earnings release, `filed` that of the filing.
-    """
+    """A fiscal quarter or year, or the last four quarters, with its statements."""
 
     label: str
+    """`Q1` to `Q4`, `FY` or `TTM`."""
     fiscal_year: int
+    """The fiscal year."""
     ends: date
+    """Last day of the period."""
     reported: date
+    """Day of the earnings release."""
     filed: date
+    """Day of filing."""
     income: Income
+    """Its income statement."""
     balance: Balance
+    """The balance sheet at its end."""
     cash_flow: CashFlow
+    """Its cash flow."""
 
 
 def quarters(market: Market, symbol: str, asof: datetime, last: int | None = None) -> list[Period]:

@@ -18,26 +18,34 @@ AssetClass = Literal["equity", "etf", "fund", "crypto", "forex", "commodity", "i
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One tradable thing. `symbol` is canonical: `AAPL`, `BRK.B`, `VOD.XLON`, `BTC-USD`, `EUR/USD`, `GC`, `^GSPC`.
-
-    `start_price` is the price before the first generated session and `daily_volume` the size of a usual
-    day, in shares, coins, contracts or (forex) price changes; `volatility` and `drift` are per year.
-    `currency` is ISO 4217 and prices are in its major unit.
-    """
+    """One tradable thing."""
 
     symbol: str
+    """Canonical: `AAPL`, `BRK.B`, `VOD.XLON`, `BTC-USD`, `EUR/USD`, `GC`, `^GSPC`."""
     asset_class: AssetClass
+    """Its asset class."""
     name: str
+    """Its name."""
     exchange: str
+    """ISO 10383 code of its market."""
     calendar: Calendar
+    """When it trades."""
     listed: date
+    """First day of listing."""
     start_price: float
+    """Price before the first generated session, in the major unit of its currency."""
     daily_volume: float
+    """Size of a usual day, in shares, coins, contracts or (forex) price changes."""
     volatility: float
+    """Standard deviation of a year's return."""
     drift: float = 0.05
+    """Mean return of a year."""
     currency: str = "USD"
+    """ISO 4217 code."""
     decimals: int = 2
+    """Decimals of a price."""
     dividend_yield: float = 0.0
+    """Dividends of a year as a share of the price."""
 
 
 # Five whose history of 2000 to 2013 is real (see `recorded`); here is what follows it.

@@ -15,20 +15,26 @@ LOG_SIZE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class LoggedCall:
-    """One call. `key` is a label (`polygon#2`), never the key; accepted calls have spent quota.
-
-    `path` is without the query, which may hold the key. `fault` is the misbehaviour it met, if any.
-    """
+    """One call. Accepted calls have spent quota."""
 
     at: datetime
+    """When it came, by the sandbox's clock."""
     provider: str
+    """Name of the provider."""
     key: str
+    """Label of the key (`polygon#2`), never the key."""
     endpoint: str
+    """Name of the endpoint."""
     symbols: tuple[str, ...]
+    """The symbols that it names, as the provider spells them."""
     path: str
+    """Path without the query, which may hold the key."""
     outcome: Outcome
+    """What the sandbox decided."""
     status: int
+    """HTTP status of the answer."""
     fault: str | None
+    """The misbehaviour that it met; None where it met none."""
 
 
 @dataclass(slots=True)
@@ -36,6 +42,7 @@ class CallLog:
     """Counts of every call, and the newest `LOG_SIZE` of them."""
 
     newest: deque[LoggedCall] = field(default_factory=lambda: deque(maxlen=LOG_SIZE))
+    """The latest calls, oldest first."""
     _counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
 
     def add(self, call: LoggedCall) -> None:

@@ -24,9 +24,13 @@ class Steered(Protocol):
     """What the control endpoints watch and steer."""
 
     clock: Clock
+    """What time it is in the sandbox."""
     market: Market
+    """The generated market."""
     faults: Faults
+    """The orders to misbehave."""
     log: CallLog
+    """The calls so far."""
 
     @property
     def keyrings(self) -> Mapping[str, Keyring]:

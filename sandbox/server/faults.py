@@ -22,27 +22,32 @@ KINDS = TRANSPORT + VALUES
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One order to misbehave, of a `kind` out of `KINDS`.
+    """One order to misbehave.
 
-    `latency` waits `delay_s` real seconds and then answers; `rate_limit` refuses in the provider's words, with
-    Retry-After if `retry_after_s` is given; `status` answers `status` (5xx) with a gateway's page; `hang` never
-    answers; `close` drops the connection; `cut_body` announces the whole body, sends half and drops the
-    connection; `broken_json` sends half a body as if it were whole; `empty_body` a 200 with nothing. The rest
-    falsify one bar: `nan_price` writes NaN, `none_price` the text "None".
-
-    It strikes calls of `provider`, of the endpoints and of the symbols (provider's spelling) that match the
-    globs, with `probability`, and at most `next` times if that is given.
+    `latency` waits and then answers; `rate_limit` refuses in the provider's words; `status` answers with a gateway's
+    page; `hang` never answers; `close` drops the connection; `cut_body` announces the whole body, sends half and
+    drops the connection; `broken_json` sends half a body as if it were whole; `empty_body` a 200 with nothing. The
+    rest falsify one bar: `nan_price` writes NaN, `none_price` the text "None".
     """
 
     kind: str
+    """One of `KINDS`."""
     provider: str = "*"
+    """Name of the provider whose calls it strikes, as a glob."""
     endpoint: str = "*"
+    """Name of the endpoint whose calls it strikes, as a glob."""
     symbol: str = "*"
+    """Symbol in the provider's spelling whose calls it strikes, as a glob."""
     probability: float = 1.0
+    """Chance, 0 to 1, that it strikes a call."""
     next: int | None = None
+    """Most calls that it strikes; None: all."""
     status: int = 503
+    """HTTP status that `status` answers, a 5xx."""
     delay_s: float = 1.0
+    """Seconds of real time that `latency` waits."""
     retry_after_s: int | None = None
+    """Seconds that `rate_limit` names in Retry-After; None: it names none."""
 
     def __post_init__(self) -> None:
         for column in fields(self):
@@ -102,8 +107,11 @@ class Faults:
     """The orders in force. The first that strikes a call is the one carried out."""
 
     seed: int = 0
+    """What chance comes from."""
     orders: list[Fault] = field(default_factory=list)
+    """The orders, in the order in which they were given."""
     struck: int = 0
+    """Calls that an order struck, a count."""
     _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:

@@ -15,15 +15,16 @@ Window = Literal["second", "minute", "hour", "day", "month"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `calls` in each `per`, counted anew when that unit of time begins in `zone`.
-
-    With `credits` the weight of an endpoint counts instead of one for each call.
-    """
+    """One limit of a key, counted anew when its unit of time begins."""
 
     calls: int
+    """Calls (or credits) that fit into each window."""
     per: Window
+    """The unit of time."""
     zone: str = "UTC"
+    """The zone in which it begins."""
     credits: bool = False
+    """Whether the weight of an endpoint counts, instead of one for each call."""
 
     def window(self, now: datetime) -> tuple[datetime, datetime]:
         """Start and end of the window around `now`, in `zone`."""
@@ -46,23 +47,26 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a key may do: `limits`, endpoints it is not sold (`denies`, by name), and how far back it reaches.
-
-    Without limits it is unlimited.
-    """
+    """What a key may do."""
 
     limits: tuple[Limit, ...] = ()
+    """Its limits; none: it is unlimited."""
     denies: frozenset[str] = frozenset()
+    """Names of the endpoints that it is not sold."""
     history: timedelta | None = None
+    """How far back it reaches; None: to the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a key has left of one limit: `calls` until its window ends at `resets`."""
+    """What a key has left of one limit."""
 
     limit: Limit
+    """The limit."""
     calls: int
+    """Calls (or credits) that are left."""
     resets: datetime
+    """When its window ends."""
 
 
 @dataclass(slots=True)
@@ -70,8 +74,11 @@ class Meter:
     """What one key has used of its plan, window by window."""
 
     plan: Plan
+    """What the key may do."""
     used: dict[Limit, int] = field(default_factory=dict)
+    """Calls (or credits) of the running window, by limit."""
     peak: dict[Limit, int] = field(default_factory=dict)
+    """Most calls (or credits) of any window so far, by limit."""
     _windows: dict[Limit, datetime] = field(default_factory=dict)
 
     def spend(self, now: datetime, credits: int = 1) -> tuple[Limit, timedelta] | None:

@@ -19,12 +19,16 @@ SECOND = timedelta(seconds=1)  # articles are dated to the second
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Articles of `since` ≤ t < `until` about any of the canonical `symbols`, newest first if `backward`."""
+    """The articles that are asked for."""
 
     symbols: Sequence[str]
+    """Canonical symbols; an article about any of them counts."""
     since: datetime
+    """First moment, included."""
     until: datetime
+    """End, excluded."""
     backward: bool = True
+    """Whether the newest comes first."""
 
 
 def articles(market: Market, asked: Request) -> Iterator[Article]:

@@ -22,27 +22,36 @@ from sandbox.server.limits import Left, Limit, Plan
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as a handler sees it.
-
-    `path` holds the variables of the route, `query` the first value of each parameter, `headers` are looked
-    up in any case, `base_url` is where the provider begins (`http://127.0.0.1:8900/polygon`), without a slash
-    at the end. `now` is the sandbox's time, `plan` the key's. `spoil` is set by a fault on values.
-    """
+    """One request as a handler sees it."""
 
     method: str
+    """The HTTP method."""
     url_path: str
+    """The path as it came."""
     path: Mapping[str, str]
+    """Variables of the route by name."""
     query: Mapping[str, str]
+    """First value of each parameter, by name."""
     headers: Mapping[str, str]
+    """Values by name, looked up in any case."""
     cookies: Mapping[str, str]
+    """Values by name."""
     client: str
+    """Address of the client."""
     body: bytes
+    """Bytes of the body."""
     base_url: str
+    """Where the provider begins (`http://127.0.0.1:8900/polygon`), without a slash at the end."""
     now: datetime
+    """The sandbox's time."""
     market: Market
+    """The generated market."""
     endpoint: str = ""
+    """Name of the endpoint."""
     plan: Plan = field(default_factory=Plan)
+    """The plan of its key."""
     spoil: Callable[[Bars], Bars] | None = None
+    """What a fault does to the bars; None: nothing."""
 
     def with_faults(self, bars: Bars) -> Bars:
         """The bars to render: the truth, unless a fault falsifies them. Every handler passes its bars here."""
@@ -62,13 +71,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. A `body` that is no text and no bytes goes out as JSON."""
+    """An answer."""
 
     body: Any = b""
+    """What goes out: text or bytes as they are, anything else as JSON."""
     status: int = 200
+    """The HTTP status."""
     content_type: str = "application/json"
+    """The media type."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Values by name."""
     cookies: Mapping[str, str] = field(default_factory=dict)
+    """Values by name."""
 
 
 class Reason(Enum):
@@ -83,16 +97,16 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal to be put into the provider's words.
-
-    `limit` is the one reached and `retry_after` the real time until it is free again, for LIMITED; None where
-    a fault pretends it.
-    """
+    """A refusal to be put into the provider's words."""
 
     reason: Reason
+    """Why the call is refused."""
     call: Call
+    """The call."""
     limit: Limit | None = None
+    """The limit that was reached, for LIMITED; None where a fault pretends it."""
     retry_after: timedelta | None = None
+    """Real time until it is free again, for LIMITED; None where a fault pretends it."""
 
     @property
     def left(self) -> Left | None:
@@ -104,18 +118,21 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint: `path` after the prefix, with aiohttp's `{variables}`.
-
-    `name` is what the call log, faults and plans call it; where one path carries many functions (Alpha
-    Vantage) it is a function of the call. `cost` is its weight in credits.
-    """
+    """One endpoint."""
 
     path: str
+    """Path after the prefix, with aiohttp's `{variables}`."""
     handler: Callable[[Call], Reply]
+    """Answers a call."""
     name: str | Callable[[Call], str]
+    """What the call log, faults and plans call it; a function of the call where one path carries many functions
+    (Alpha Vantage)."""
     method: str = "GET"
+    """The HTTP method."""
     cost: int | Callable[[Call], int] = 1
-    open: bool = False  # needs no key and counts against no limit
+    """Weight of a call in credits."""
+    open: bool = False
+    """Whether it needs no key and counts against no limit."""
 
     def endpoint(self, call: Call) -> str:
         """The endpoint's name for this call."""
@@ -128,24 +145,26 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider as the sandbox plays it. A module of this package with a `PROVIDER` of this kind is one.
-
-    `key` finds the key in a call (None: none sent), `refuse` words the server's refusals, `plans` are the real
-    ones by name, the first being what a key gets by default. `symbols` are the symbols a call names, as the
-    provider spells them, for faults on a symbol. `guard` may turn a call away before its key is looked at.
-    `any_key` accepts every key: for a provider that distinguishes clients by their address. `quota` returns the
-    headers by which every accepted answer reports the rest of the key's calls a minute.
-    """
+    """A provider as the sandbox plays it. A module of this package with a `PROVIDER` of this kind is one."""
 
     name: str
+    """Its name, and the prefix of its paths."""
     routes: tuple[Route, ...]
+    """Its endpoints."""
     key: Callable[[Call], str | None]
+    """Finds the key in a call; None: none was sent."""
     refuse: Callable[[Refusal], Reply]
+    """Words the server's refusals."""
     plans: Mapping[str, Plan]
+    """The real plans by name; the first is what a key gets by default."""
     symbols: Callable[[Call], list[str]]
+    """The symbols that a call names, as the provider spells them, for faults on a symbol."""
     guard: Callable[[Call], Reply | None] = lambda _: None
+    """May turn a call away before its key is looked at."""
     any_key: bool = False
+    """Whether every key is accepted: for a provider that distinguishes clients by their address."""
     quota: Callable[[Left], Mapping[str, str]] = lambda _: {}
+    """Returns the headers by which an accepted answer reports the rest of the key's calls a minute."""
 
 
 @cache

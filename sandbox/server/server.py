@@ -33,15 +33,15 @@ LARGEST_BODY = 16 * 1024**2
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """What a sandbox is like.
-
-    `keys` holds, by provider, the plan of each accepted key: a plan's name, a list of `Limit`, or None for no
-    limits. A provider left out accepts `demo-<provider>-1` on its first plan. `seed` decides every price.
-    """
+    """What a sandbox is like."""
 
     seed: int = 0
+    """What decides every price."""
     keys: Mapping[str, Mapping[str, KeyPlan]] = field(default_factory=dict)
+    """By provider the plan of each accepted key: a plan's name, a list of `Limit`, or None for no limits. A
+    provider left out accepts `demo-<provider>-1` on its first plan."""
     clock: Clock = field(default_factory=Clock)
+    """The sandbox's clock."""
 
 
 class Sandbox:
@@ -168,9 +168,13 @@ class Verdict:
     """The decision about one call: its reply, and the fault that applies."""
 
     key: str
+    """Label of the key; `none` where it was not looked for."""
     outcome: Outcome
+    """What was decided."""
     reply: Reply
+    """The answer."""
     fault: Fault | None = None
+    """The order that strikes the call; None where none does."""
 
     def logged(self, provider: Provider, call: Call) -> LoggedCall:
         """The call as the log keeps it."""

@@ -27,12 +27,16 @@ SPANS = (*MINUTES, "day", "week", *MONTHS)
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Windows of `multiplier` times `span` (one of `SPANS`), counted from local midnight, week or January."""
+    """Windows of time, counted from local midnight, week or January."""
 
     multiplier: int
+    """Spans in a window, a count."""
     span: str
+    """One of `SPANS`."""
     zone: tzinfo
+    """The zone of midnight."""
     week_begins: int = MONDAY
+    """First day of a week; 0 is Monday."""
 
     @property
     def by_minutes(self) -> bool:
@@ -68,27 +72,33 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Bars to read: of `start` ≤ t < `end`, from at most `limit` minutes or days, from the end if `backward`."""
+    """Bars to read."""
 
     instrument: Instrument
+    """The instrument."""
     grid: Grid
+    """The windows that bars are made of."""
     start: datetime
+    """First moment, included."""
     end: datetime
+    """End, excluded."""
     limit: int
+    """Most minutes or days to read."""
     backward: bool = False
+    """Whether they are read from the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a `Reading` gave: `bars` of whole windows, ascending, made of `used` minutes or days.
-
-    `rest` is where the next page goes on (UTC ms): the first moment not read, or if backward the first that
-    was; None on the last page.
-    """
+    """What a `Reading` returned."""
 
     bars: Bars
+    """Whole windows, ascending."""
     used: int
+    """Minutes or days that they are made of, a count."""
     rest: int | None
+    """Where the next page goes on, ms UTC: the first moment not read, or backward the first that was; None on the
+    last page."""
 
 
 def read(market: Market, reading: Reading, now: datetime, adjust: Callable[[Bars], Bars] = lambda bars: bars) -> Page:

@@ -51,14 +51,20 @@ class ChartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart asked for: `interval` and the span `since`…`until`, both inclusive."""
+    """A chart that is asked for."""
 
     symbol: str
+    """The symbol as Yahoo spells it."""
     instrument: Instrument
+    """The instrument."""
     interval: str
+    """Length of a bar, as Yahoo writes it."""
     range: str
+    """The range as Yahoo writes it."""
     since: datetime
+    """First moment, included."""
     until: datetime
+    """Last moment, included."""
 
     @property
     def by_minutes(self) -> bool:

@@ -34,17 +34,20 @@ REFUSED_FOR_QUOTA = frozenset({errors.RateLimited.__name__, errors.QuotaExhauste
 
 @dataclass(frozen=True, slots=True)
 class ProviderPolicy:
-    """How a provider may be called: limits of each key, breaker policy, allowance; `zone` ends its day.
-
-    `longest_ms` is how long a call is under way at most.
-    """
+    """How a provider may be called."""
 
     windows: Sequence[Window] = ()
+    """The limits of each key, in calls."""
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    """When the provider's breaker opens, and how it recovers."""
     allowance: Allowance | None = None
+    """The money of a day; None: nothing bounds it."""
     zone: str = "UTC"
+    """The zone whose midnight ends the provider's day."""
     keyless: bool = False
+    """Whether the provider needs no key."""
     longest_ms: int = 0
+    """Milliseconds that a call is under way at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +55,45 @@ class CallBegan:
     """A call starts: it counts from here on, whatever becomes of it."""
 
     call_id: str
+    """The id of the call."""
     label: str
+    """The label of its key."""
     weight: float
+    """What it takes of the key's windows, in calls or credits."""
     micros: int
+    """What is reserved for it, in millionths of a dollar."""
     at: int
+    """When it began, ms UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A call ended; `outcome` is `records` or a refusal's name, `said` what its answer reported of the quota.
-
-    `scope` is what the answer refuses, and `reason` the provider's words; beside `records` it is the part of the range
-    that the answer lacks.
-    """
+    """A call ended."""
 
     call_id: str
+    """The id of the call."""
     label: str
+    """The label of its key."""
     outcome: str
+    """`records`, or the name of the refusal."""
     at: int
+    """When it ended, ms UTC."""
     retry_after_s: float | None = None
+    """Seconds that the provider asks to wait; None: it did not say."""
     resets_at: int | None = None
+    """When the key's quota is whole again, ms UTC, as a refusal said; None: it did not say."""
     said: ReportedQuota | None = None
+    """What the answer reported of the key's quota; None: nothing."""
     scope: Scope | None = None
+    """What the answer refuses; beside `records` the part of the range that the answer lacks."""
     reason: str = ""
+    """The provider's words about that."""
     began_at: int = 0
     """When the call began, ms UTC."""
     reserved_micros: int = 0
     """What was reserved for it, in millionths of a dollar."""
     charged_micros: int = 0
-    """What it cost in the end."""
+    """What it cost in the end, in millionths of a dollar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +172,18 @@ def ended(call: _PublishedCall) -> CallEnded | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyStatistics:
-    """One key's life: calls begun, refused for its quota, failed at the provider, and the last outcome."""
+    """One key's life, since its account began."""
 
     calls: int = 0
+    """Calls begun."""
     refused: int = 0
+    """Calls that were refused for the key's quota."""
     failed: int = 0
+    """Calls that failed at the provider."""
     last_at: int = 0
+    """When the last of its calls began or ended, ms UTC; 0 before the first."""
     last_outcome: str = ""
+    """How the last call ended; empty before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +191,9 @@ class Key:
     """One key: what it has used, and how it fared."""
 
     usage: KeyUsage = field(default_factory=KeyUsage)
+    """What it has used of its windows."""
     statistics: KeyStatistics = field(default_factory=KeyStatistics)
+    """How its calls fared."""
 
     def health(self, now: int) -> str:
         """`rejected`, `resting` after a refusal, or `healthy`."""
@@ -187,10 +207,13 @@ class Account:
     """A provider's keys by label, its breaker, its budget, and what each key is not sold."""
 
     keys: Mapping[str, Key] = field(default_factory=dict)
+    """Label to key, of those that were called."""
     breaker: Breaker = field(default_factory=Breaker)
+    """The circuit breaker of the provider."""
     budget: Budget = field(default_factory=Budget)
+    """What was spent today."""
     refusals: Mapping[str, Refusals] = field(default_factory=dict)
-    """By label of the key."""
+    """What each key is not sold, by its label."""
 
     def key(self, label: str) -> Key:
         """The key of that label; a fresh one when nothing is known of it."""

@@ -23,22 +23,31 @@ class BreakerPolicy:
     """When the breaker opens and how it recovers."""
 
     failure_threshold: int = 5
+    """Failures in a row that open it."""
     recovery_ms: int = 60_000
+    """Milliseconds that it stays open before a call is tried."""
     success_threshold: int = 1
+    """Successes in a row that close it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """State of one provider; `failures` in a row while closed, `successes` in a row while half open."""
+    """State of one provider."""
 
     state: State = "CLOSED"
+    """`CLOSED` lets calls pass, `OPEN` none, `HALF_OPEN` one at a time."""
     failures: int = 0
+    """Failed calls in a row while closed; they stay until it closes again."""
     successes: int = 0
+    """Successful calls in a row while half open."""
     opened_at: int = 0
+    """When it last opened, ms UTC; 0: never."""
     probe: str = ""
     """Id of the call that is the probe; empty: none is under way."""
     calls: int = 0
+    """Calls begun, in all."""
     failed: int = 0
+    """Calls that spoke against the provider's health, in all."""
     opened: int = 0
     """How often it opened."""
 

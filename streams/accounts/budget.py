@@ -16,10 +16,12 @@ WARNING_SHARE = 0.8  # share of the budget at which there is still time to act
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """At most `micros` millionths of a dollar a day; the day ends at midnight in `zone`."""
+    """What may be spent in a day."""
 
     micros: int
+    """Millionths of a dollar."""
     zone: str = "UTC"
+    """The zone whose midnight ends the day."""
 
     @classmethod
     def usd(cls, dollars: float, zone: str = "UTC") -> Allowance:
@@ -34,11 +36,14 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What was spent since `since` (ms UTC, a midnight in the allowance's zone), in how many paid calls."""
+    """What was spent in the current day."""
 
     since: int = 0
+    """When the day began, ms UTC: a midnight in the allowance's zone."""
     micros: int = 0
+    """What was spent since, in millionths of a dollar."""
     calls: int = 0
+    """Paid calls since, a count."""
 
 
 @dataclass(frozen=True, slots=True)

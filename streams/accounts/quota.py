@@ -26,15 +26,16 @@ ENTRIES = 512  # 256 of each step: bounds the memory of a key, whatever its rate
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `calls` in each `per`; `zone` names whose midnight ends a day or month.
-
-    A call counts with its weight, or, where `weighted` is false, as one.
-    """
+    """One limit of a key."""
 
     calls: float
+    """Calls (or credits) that fit into each window."""
     per: Literal["second", "minute", "day", "month"]
+    """The length of a window."""
     zone: str = "UTC"
+    """The zone whose midnight ends a day or month."""
     weighted: bool = True
+    """Whether a call counts with its weight; otherwise it counts as one."""
 
     def amount(self, calls: float, weight: float) -> float:
         """What `calls` calls of `weight` in all take of this window."""
@@ -43,19 +44,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ReportedQuota:
-    """What a provider's answer says of the key's quota (`X-RateLimit-*`); `resets_at` in ms UTC."""
+    """What a provider's answer says of the key's quota (`X-RateLimit-*`)."""
 
     left: float
+    """Calls (or credits) that are left."""
     limit: float | None = None
+    """Calls (or credits) of the whole window; None: not said."""
     resets_at: int | None = None
+    """When the window is whole again, ms UTC; None: not said."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """One key: calls under way, recent calls for the rolling windows, counts since each calendar window's start.
-
-    `rest_until` (ms UTC) is set by a refusal: the key is not asked before; `rejected` takes it out for good.
-    """
+    """One key: calls under way, recent calls for the rolling windows, counts since each calendar window's start."""
 
     in_flight: tuple[tuple[str, int, float], ...] = ()
     """(call id, started at, weight) of each call under way."""
@@ -64,8 +65,11 @@ class KeyUsage:
     counted: tuple[tuple[str, int, float, float], ...] = ()
     """(per, window start ms, calls, weight) of each calendar window."""
     rest_until: int = 0
+    """When the key may be asked again after a refusal, ms UTC; 0: now."""
     refused_in_a_row: int = 0
+    """Refusals for the quota since the last answer, a count."""
     rejected: bool = False
+    """Whether the provider rejects the key: it is taken out for good."""
 
 
 def wait_ms(usage: KeyUsage, windows: Iterable[Window], weight: float, now: int) -> int:

@@ -34,48 +34,76 @@ class RefusalView:
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """One key. `used` maps each limit (`5/minute`) to what is used of it, `resets_ms` to when it is whole again."""
+    """One key."""
 
     key: str
+    """The label of the key."""
     provider: str
+    """Its provider's name."""
     health: str
+    """One word for what its next call can expect: see `streams.accounts.account.Key.health`."""
     used: Mapping[str, float]
+    """Calls (or credits) used of each limit, by the limit as it is written (`5/minute`)."""
     resets_ms: Mapping[str, int]
+    """Milliseconds until each limit is whole again, by the limit."""
     rests_ms: int
+    """Milliseconds that the key rests yet; 0: it does not."""
     not_sold: tuple[RefusalView, ...]
+    """What it is not sold."""
     calls: int
+    """Calls begun."""
     refused: int
+    """Calls that were refused for the key's quota."""
     failed: int
+    """Calls that failed at the provider."""
     last_outcome: str
+    """How the last call ended; empty before the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerView:
-    """One provider's breaker; `trial_ms` is the time until the next trial while it is open."""
+    """One provider's breaker."""
 
     provider: str
+    """The provider's name."""
     state: str
+    """`CLOSED`, `OPEN` or `HALF_OPEN`."""
     calls: int
+    """Calls begun."""
     failures: int
+    """Calls that spoke against the provider's health, in all."""
     failure_rate: float | None
+    """Share (0 to 1) of such calls in all; None before the first call."""
     in_a_row: int
+    """Failures in a row."""
     opened: int
+    """How often it opened."""
     trial_ms: int
+    """Milliseconds until the next trial while it is open; 0: a call may be made now, or a trial is under way."""
     policy: str
+    """What opens and closes it, as the setting is written: failures, seconds, successes."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetView:
-    """One provider's money today; `limit_usd` None: nothing bounds it."""
+    """One provider's money today."""
 
     provider: str
+    """The provider's name."""
     spent_usd: float
+    """US dollars spent or reserved since midnight."""
     limit_usd: float
+    """US dollars that the day allows."""
     left_usd: float
+    """US dollars that are left, never below 0."""
     share: float
+    """What was spent as a share of the limit: 1 is all of it, more where a call cost more than was left."""
     paid_calls: int
+    """Calls that cost money, a count."""
     resets_ms: int
+    """Milliseconds until the next day of money."""
     zone: str
+    """The zone whose midnight begins it."""
 
 
 def keys(provider: str, account: Account, policy: ProviderPolicy, now: int) -> list[KeyView]:

@@ -39,8 +39,8 @@ from streams.errors import (
     UsageError,
 )
 from streams.messaging.bars import Bar, bars_of
+from streams.messaging.collector_messages import CollectorRun
 from streams.messaging.job import Job, requests_for
-from streams.messaging.messages import CollectorRun
 from streams.messaging.outcomes import PollOutcome
 from streams.runtime.discovery import PipelineLocation
 

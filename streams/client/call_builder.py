@@ -24,21 +24,32 @@ class BarOptions(TypedDict, total=False):
     """How bars are asked: see `streams.client.client.Client.fetch_tickers`."""
 
     interval: str
+    """Length of a bar: `1m` to `1mo`."""
     start: When | None
+    """First moment of the range, included; None: as the provider gives by default."""
     end: When | None
+    """End of the range, excluded; None: now."""
     asset_class: str
+    """The asset class of the symbols; `equity` where none is given."""
     adjustment: str | None
+    """`raw`, `split` or `total`; None: as the provider gives by default."""
     providers: Sequence[str]
+    """Names of the only providers to ask, best first; empty: as the routes of the pipeline say."""
     timeout_s: float
+    """Seconds to wait for the result."""
 
 
 class QuoteOptions(TypedDict, total=False):
     """How quotes are asked: see `streams.client.client.Client.get_quotes`."""
 
     providers: Sequence[str]
+    """Names of the only providers to ask, best first; empty: as the routes of the pipeline say."""
     force_fresh: bool
+    """Whether a provider is called even where a young quote is known."""
     timeout_s: float
+    """Seconds to wait for the result."""
     asset_class: str
+    """The asset class of the symbols; `equity` where none is given."""
 
 
 def call_for(**fields: Any) -> Call:

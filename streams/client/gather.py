@@ -28,7 +28,9 @@ class Gathering:
     """What has come of a job so far. Records that came twice count once."""
 
     requests: Mapping[str, PollRequest]
+    """The requests that were submitted, by id."""
     job: Job
+    """The reports so far, and what is awaited."""
     _reports: dict[str, list[PollDone]] = field(default_factory=dict)
     _records: dict[tuple[str, str], dict[bytes, Record]] = field(default_factory=dict)
     _arrived: Counter[str] = field(default_factory=Counter)

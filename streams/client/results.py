@@ -15,28 +15,33 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Tried(NamedTuple):
-    """A provider that was asked and did not serve it: how that ended, and what was said of it."""
+    """A provider that was asked and did not serve the request."""
 
     provider: str
+    """The provider's name."""
     outcome: PollOutcome
+    """How that ended."""
     reason: str
+    """What was said of it, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The bars of one symbol, oldest first, or in `error` why there are none.
-
-    `source` is who answered; where several providers served a part of the range each, all of them, joined by commas.
-    `begins_late` is the time of the first bar (UTC), where that is later than asked by more than exchanges ever close:
-    the instrument was listed then, or no provider that was asked reaches further back.
-    """
+    """The bars of one symbol, or the reason why there are none."""
 
     symbol: str
+    """The canonical symbol."""
     source: str | None = None
+    """Who answered; where several providers served a part of the range each, all of them, joined by commas."""
     candles: tuple[Bar, ...] = ()
+    """The bars, oldest first."""
     tried: tuple[Tried, ...] = ()
+    """The providers that did not serve it, in the order in which they were asked."""
     error: str | None = None
+    """Why there are no bars; None where there are."""
     begins_late: datetime | None = None
+    """Time of the first bar (UTC), where that is later than asked by more than exchanges ever close. The instrument was
+    listed then, or no provider that was asked reaches further back. None otherwise."""
 
     @property
     def success(self) -> bool:
@@ -65,14 +70,20 @@ class FetchResult:
 
 @dataclass(frozen=True, slots=True)
 class QuoteResult:
-    """The latest quote of one symbol, or in `error` why there is none; `cached` when a young one answered uncalled."""
+    """The latest quote of one symbol, or the reason why there is none."""
 
     symbol: str
+    """The canonical symbol."""
     source: str | None = None
+    """The provider that the quote is from; None where there is none."""
     quote: Quote | None = None
+    """The quote; None where there is none."""
     cached: bool = False
+    """Whether a young quote answered without a call."""
     tried: tuple[Tried, ...] = ()
+    """The providers that did not serve it, in the order in which they were asked."""
     error: str | None = None
+    """Why there is no quote; None where there is one."""
 
     @property
     def success(self) -> bool:

@@ -25,7 +25,7 @@ from streams.client.thread_loop import Background
 from streams.collecting import declarations as collectors
 from streams.collecting import runs, universe
 from streams.errors import NotRunning, PipelineAway
-from streams.messaging.messages import CollectorRun, CollectRequest, UniverseChange
+from streams.messaging.collector_messages import CollectorRun, CollectRequest, UniverseChange
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.query import stored
 

@@ -22,6 +22,7 @@ from infra import telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import needing, passes
 from streams.client.lookup import brokers_of
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.bars import bars_of
 from streams.messaging.follow import close, follow
@@ -34,6 +35,7 @@ log = telemetry.get(__name__)
 COMMIT_S = 1.0
 """A slow reader commits this often, a quick one with every fetch: a commit for each record would cost a round trip."""
 COMMIT_TIMEOUT_S = 5.0
+"""A broker answers within milliseconds; one that is away must not hold the reader up."""
 SUPERSEDED = (CommitFailedError, IllegalStateError)
 """The partitions have gone to another reader of the group, which begins at the last commit."""
 
@@ -123,11 +125,11 @@ class _Position(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(COMMIT_TIMEOUT_S):  # aiokafka would wait for a broker for ever
                 await self._consumer.commit(offsets)
         except SUPERSEDED as error:
-            log.info("subscription.commit_superseded", error=str(error))
+            log.info(StreamEvent.SUBSCRIPTION_COMMIT_SUPERSEDED, error=str(error))
         except (KafkaError, TimeoutError) as error:
             if isinstance(error, KafkaError) and not passes(error):
                 raise
-            log.warning("subscription.commit_retry", error=repr(error))
+            log.warning(StreamEvent.SUBSCRIPTION_COMMIT_RETRY, error=repr(error))
             self._passed = offsets | self._passed
 
     async def on_partitions_revoked(self, revoked: Any) -> None:

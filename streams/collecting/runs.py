@@ -11,8 +11,9 @@ from streams.collecting.model import Declarations
 from streams.collecting.schedule import Schedule, due, next_after
 from streams.errors import UnknownCollector
 from streams.messaging import topics
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.listener import TopicListener, key_of
-from streams.messaging.messages import CollectorRun, CollectRequest, new_id
+from streams.messaging.messages import new_id
 from streams.messaging.producer import Outbox
 from streams.messaging.requester import require_pipeline
 from streams.runtime.query import Ask

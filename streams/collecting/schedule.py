@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 GRACE_MS = 7 * 86_400_000
+"""How late a missed time is caught up: the longest pause of a weekly schedule."""
 FORM = "write minute hour day month weekday, such as 30 16 * * 1-5"
 FIELDS = {"minute": "0-59", "hour": "0-23", "day": "1-31", "month": "1-12", "weekday": "0-6"}
 """The fields in their order, and the whole of each."""
@@ -32,15 +33,19 @@ MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Fires at `cron` in `zone`; `name` is what its last fire moment is kept under.
+    """A time that comes again and again.
 
-    The fields are minute, hour, day (`l` is a month's last), month and weekday (0 and 7 are Sunday). Of a restricted
-    day and a restricted weekday either suffices. Raises `ValueError` for a cron or a zone that cannot be used.
+    The fields of a cron are minute, hour, day (`l` is a month's last), month and weekday (0 and 7 are Sunday). Of a
+    restricted day and a restricted weekday either suffices. Raises `ValueError` for a cron or a zone that cannot be
+    used.
     """
 
     name: str
+    """What its last fire moment is kept under."""
     cron: str
+    """The times, as a line of cron with five fields."""
     zone: str
+    """The zone that the times are read in."""
 
     def __post_init__(self) -> None:
         _check_zone(self.zone)

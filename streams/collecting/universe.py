@@ -15,7 +15,7 @@ from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.errors import ChangeInvalid
 from streams.messaging import topics
-from streams.messaging.messages import UniverseChange
+from streams.messaging.collector_messages import UniverseChange
 from streams.messaging.producer import Outbox
 from streams.messaging.requester import require_pipeline
 from streams.runtime import discovery

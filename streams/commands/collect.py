@@ -14,7 +14,7 @@ from infra.settings import Settings
 from streams.collecting import runs
 from streams.collecting.declarations import OWN, load
 from streams.commands.console import load_settings, one_line_errors, say, say_json, show
-from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.runtime import discovery
 from streams.runtime.query import rows
 

@@ -92,8 +92,11 @@ class DemoCounts:
     """What came back, by provider."""
 
     started: float = field(default_factory=time.monotonic)
+    """When the requests were submitted, in seconds of the monotonic clock."""
     requests: Counter[str] = field(default_factory=Counter)
+    """Reports of ended requests, a count by provider."""
     ended: dict[str, float] = field(default_factory=dict)
+    """Seconds from `started` to a provider's latest report, by provider."""
 
     def note(self, report: PollDone) -> None:
         """Count one report."""

@@ -15,7 +15,7 @@ from infra.clock import now_ms
 from streams.commands.console import fail, one_line_errors, say_json
 from streams.processing import replay
 
-REFUSED, MALFORMED = 3, 4
+REFUSED, MALFORMED = 3, 4  # exit codes; 1 is an error, and 2 wrong usage as click has it
 
 
 @click.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra import telemetry
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.mailbox import post
 from streams.messaging.messages import Child, PollDone, PollRequest
@@ -18,25 +20,30 @@ log = telemetry.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of `request`: `children` go on in its place, `records` and `rejects` count the rows that came of it.
-
-    `first_bars` has the time of the first bar of each symbol, ms UTC.
-    """
+    """The end of a request."""
 
     request: PollRequest
+    """The request, with what was tried."""
     outcome: PollOutcome
+    """How it ended."""
     reason: str = ""
+    """Why, in words; empty where it was served."""
     children: tuple[PollRequest, ...] = ()
+    """The requests that go on in its place."""
     records: int = 0
+    """Rows that were published."""
     rejects: int = 0
+    """Rows that broke a rule."""
     first_bars: Mapping[str, int] = field(default_factory=dict)
+    """Time of the first bar of each symbol, ms UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No end yet: the request stays in its mailbox, and is handled again at `until` (ms UTC)."""
+    """No end yet: the request stays in its mailbox."""
 
     until: int
+    """When it is handled again, ms UTC."""
 
 
 async def publish(outbox: Outbox, end: End, at: int) -> None:
@@ -64,6 +71,8 @@ def _log_fallbacks(end: End) -> None:
     request = end.request
     for child in end.children:
         if child.provider != request.provider:
-            level = log.info if request.urgent else log.debug
+            level = logging.INFO if request.urgent else logging.DEBUG
             told = {"provider": request.provider, "to": child.provider, "outcome": end.outcome}
-            level("request.passed_on", request_id=request.request_id, **told, reason=end.reason[:200])
+            log.log(
+                level, StreamEvent.REQUEST_PASSED_ON, request_id=request.request_id, **told, reason=end.reason[:200]
+            )

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from infra import telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.producer import MAX_MESSAGE
 
@@ -22,7 +23,7 @@ log = telemetry.get(__name__)
 IDLE_MS = 500  # a consumer without records looks at its broker twice a second
 ASK_S = 5.0  # a topic may be silent for hours: only then the broker itself is asked whether it lives
 AWAY_S = 60.0  # a renewed broker is back within seconds, a Kafka node within a minute
-RETRY_S = 1.0
+RETRY_S = 1.0  # a broker that is away is asked again without a rush
 
 
 @asynccontextmanager
@@ -100,7 +101,7 @@ async def _fetched(consumer: Any) -> dict[TopicPartition, list[Any]]:
     except KafkaError as error:
         if not passes(error):
             raise
-        log.warning("follow.retry", error=str(error))
+        log.warning(StreamEvent.FOLLOW_RETRY, error=str(error))
         await asyncio.sleep(RETRY_S)
         return {}
     return found

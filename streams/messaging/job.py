@@ -19,8 +19,11 @@ class Job:
     """
 
     job_id: str
+    """The id that all its requests carry."""
     roots: int
+    """Requests that were submitted, a count; their children are not among them."""
     done: dict[str, PollDone] = field(default_factory=dict)
+    """The first report of each request, by the request's id."""
     _named: set[str] = field(default_factory=set)
     """Ids of all children that any report names."""
     _awaited: set[str] = field(default_factory=set)

@@ -13,6 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from infra import tasks, telemetry
 from infra.kafka.brokers import Brokers
+from streams.log_events import StreamEvent
 from streams.messaging.follow import follow, tail
 from streams.messaging.tolerant_reader import TolerantReader
 
@@ -112,7 +113,7 @@ class TopicListener(Generic[T]):
                     inbox.put(event)
 
     def _fail(self, fault: BaseException) -> None:
-        log.warning("listener.ended", topic=self._topic, error=repr(fault))
+        log.warning(StreamEvent.LISTENER_ENDED, topic=self._topic, error=repr(fault))
         self._fault = fault
         for inbox in (inbox for inboxes in self._inboxes.values() for inbox in inboxes):
             inbox.put(fault)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from infra import telemetry
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.messages import PollRequest
 from streams.messaging.producer import Outbox
@@ -25,8 +26,11 @@ class Event(Protocol):
     """What the mailbox needs of a Faust event."""
 
     message: Any
+    """The Kafka record: its offset and its headers."""
     value: Any
+    """What the record decodes to."""
     headers: Any
+    """The record's headers, by name."""
 
     def ack(self) -> bool:
         """Acknowledge the event."""
@@ -47,17 +51,20 @@ class _Entry:
 
 @dataclass(slots=True)
 class Mailbox:
-    """One partition's events: at most `window` in work, the others waiting, all acknowledged in order.
+    """One partition's events: a bounded number in work, the others waiting, all acknowledged in order.
 
-    An event that is parked takes no place in the window. `work` must not raise; what it raises all the same leaves the
-    event unacknowledged, so that it comes again after a restart, and stops the mailbox: nothing behind it is
-    acknowledged either. `on_fault` is called with it.
+    An event that is parked takes no place in the window. An event whose work raises stays unacknowledged, so that it
+    comes again after a restart, and stops the mailbox: nothing behind it is acknowledged either.
     """
 
     work: Work
+    """Handles one event; it must not raise."""
     window: int
+    """Most events in work at once."""
     on_change: Callable[[Mailbox], None] | None = None
+    """Called when an event has come or gone."""
     on_fault: Callable[[BaseException], None] | None = None
+    """Called with what `work` raised all the same."""
     acked: int = -1
     """Highest acknowledged offset."""
     _entries: deque[_Entry] = field(default_factory=deque)
@@ -123,7 +130,7 @@ class Mailbox:
     def _failed(self, task: asyncio.Future[Any]) -> bool:
         if task.cancelled() or not (error := task.exception()):
             return False
-        log.error("mailbox.stuck", error=repr(error), exc_info=error)
+        log.error(StreamEvent.MAILBOX_STUCK, error=repr(error), exc_info=error)
         self._closed = True
         if self.on_fault:
             self.on_fault(error)

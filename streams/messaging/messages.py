@@ -12,7 +12,6 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors import Call, Request
-from connectors.records import AssetClass
 from infra.clock import now_ms
 from streams.accounts.account import RESERVED
 from streams.messaging.outcomes import PollOutcome
@@ -37,30 +36,35 @@ class Message(BaseModel):
 
 
 class Hop(Message):
-    """One provider of a routing slip that did not serve the request, and why.
-
-    `free_at` (ms UTC) is when it may be asked again, where it only had no room; None where asking again is no use.
-    """
+    """One provider of a routing slip that did not serve the request, and why."""
 
     provider: str
+    """The provider's name."""
     outcome: PollOutcome
+    """Why it did not serve it."""
     reason: str = ""
+    """The same in words."""
     free_at: int | None = None
+    """When it may be asked again, ms UTC, where it only had no room; None where asking again is no use."""
 
 
 class Page(Message):
-    """A request that is already built: the following page, or a poll for something pending.
-
-    `number` counts the pages before it. `seen` are the marks of the latest of them, which `paging` compares.
-    """
+    """A request that is already built: the following page, or a poll for something pending."""
 
     endpoint: str
+    """Name of the connector's endpoint."""
     path: str
+    """Path below the provider's base URL."""
     params: Mapping[str, str] = Field(default_factory=dict)
+    """Query parameters by name, without the key."""
     method: Literal["GET", "POST"] = "GET"
+    """The HTTP method."""
     body: Any = None
+    """What is posted as JSON; None: nothing."""
     number: int = 0
+    """Pages before it, a count."""
     seen: tuple[str, ...] = ()
+    """Marks of the latest pages, which `paging` compares."""
 
     @classmethod
     def of(cls, request: Request) -> Page:
@@ -79,24 +83,28 @@ class Page(Message):
 
 
 class PollRequest(Message):
-    """Ask a provider. `slip` lists the providers that may serve it, best first; its head owns this mailbox.
-
-    `job_id` ties together all requests of one submission.
-    `deadline` (ms UTC) ends its life unserved. `urgent` says that a person or program waits for it: it goes before
-    those of bulk. `force_fresh` asks the provider for a quote even where a young one is known. It waits in the mailbox
-    until `not_before` (ms UTC).
-    """
+    """Ask a provider."""
 
     request_id: str
+    """Its id; that of a child is its parent's with a number behind a slash."""
     job_id: str
+    """The id of the submission, which ties its requests together."""
     call: Call
+    """What is asked."""
     slip: tuple[str, ...] = Field(min_length=1)
+    """Names of the providers that may serve it, best first; the mailbox of the first one holds it."""
     tried: tuple[Hop, ...] = ()
+    """The providers that did not serve it."""
     page: Page | None = None
+    """The page that is asked; None: the first one, which the connector builds."""
     deadline: int | None = None
+    """When it ends unserved, ms UTC; None: it waits as long as it takes."""
     urgent: bool = False
+    """Whether a person or program waits for it: it goes before those of bulk."""
     force_fresh: bool = False
+    """Whether the provider is called for a quote even where a young one is known."""
     not_before: int | None = None
+    """Until when it waits in the mailbox, ms UTC; None: it does not."""
 
     @property
     def provider(self) -> str:
@@ -109,10 +117,12 @@ class PollRequest(Message):
 
 
 class Cancellation(Message):
-    """Take back, among a provider's `poll.requests`, what the jobs `<work>.<id>` have there, but for the job `kept`."""
+    """Take back, among a provider's `poll.requests`, what the jobs of one piece of work have there."""
 
     work: str = Field(min_length=1)
+    """The jobs `<work>.<id>` are cancelled."""
     kept: str = ""
+    """The id of a job among them that is not; empty: there is none."""
 
 
 CANCELLATION = {"kind": b"withdrawal"}
@@ -120,11 +130,14 @@ CANCELLATION = {"kind": b"withdrawal"}
 
 
 class Child(Message):
-    """A request that another one caused: its number in the other's id, the provider and the symbols it asks."""
+    """A request that another one caused."""
 
     number: int
+    """Its number in the other's id."""
     provider: str
+    """The provider that it asks."""
     symbols: tuple[str, ...]
+    """The canonical symbols that it asks for."""
 
     @classmethod
     def of(cls, request: PollRequest) -> Child:
@@ -134,26 +147,32 @@ class Child(Message):
 
 
 class PollDone(Message):
-    """Report that one poll request was handled: served, passed on, cut into `children`, or given up.
-
-    `symbols` and `dataset` are the `call`'s. `tried` are the providers that were asked before, and why they did not
-    serve it; where the request was given up, the last of them is `provider` itself. `records` and `rejects` count rows,
-    `first_bars` has the time of the first bar of each symbol (ms UTC). `at` (ms UTC) is when the answer was received,
-    or when it was decided that there will be none.
-    """
+    """Report that one poll request was handled: served, passed on, cut into children, or given up."""
 
     request_id: str
+    """The id of the request."""
     job_id: str
+    """The id of the submission that it belongs to."""
     provider: str
+    """The provider whose mailbox held it."""
     call: Call
+    """What was asked."""
     outcome: PollOutcome
+    """How it ended."""
     reason: str = ""
+    """Why, in words, at most `MOST_REASON` characters; empty where it was served."""
     children: tuple[Child, ...] = ()
+    """The requests that go on in its place."""
     records: int = 0
+    """Rows that were published."""
     rejects: int = 0
+    """Rows that broke a rule."""
     first_bars: Mapping[str, int] = Field(default_factory=dict)
+    """Time of the first bar of each symbol, ms UTC."""
     tried: tuple[Hop, ...] = ()
+    """The providers that did not serve it before. Where it was given up, the last of them is `provider` itself."""
     at: int
+    """When the answer was received, ms UTC, or when it was decided that there will be none."""
 
     @classmethod
     def of(
@@ -201,37 +220,60 @@ class PollDone(Message):
 
 
 class ApiCall(Message):
-    """Report one HTTP call: what it costs, before it is sent, and once more how it ended. Keys go by their labels.
-
-    `said_*` is what the answer reported of the key's quota, `resets_at` (ms UTC) what a refusal reported.
-    """
+    """Report one HTTP call: what it costs, before it is sent, and once more how it ended. Keys go by their labels."""
 
     call_id: str
+    """The id of the call, the same in both reports."""
     request_id: str
+    """The id of the poll request that made it."""
     provider: str
+    """The provider's name."""
     key_label: str
+    """The label of the key: `polygon#2`."""
     endpoint: str
+    """Name of the connector's endpoint."""
     dataset: str
+    """Name of the dataset that was asked for."""
     asset_class: str
+    """The asset class of the symbols."""
     symbols: tuple[str, ...]
+    """The canonical symbols; empty for a whole market."""
     interval: str | None
+    """Length of a bar; None for datasets other than bars."""
     started_at: int
+    """When it was sent, ms UTC."""
     ended_at: int | None = None
+    """When it ended, ms UTC; None before."""
     latency_ms: int = 0
+    """Milliseconds from the sending to the last byte of the answer, or to the failure."""
     status: int | None = None
+    """The HTTP status code; None where no answer came."""
     outcome: str = RESERVED
+    """`records`, the name of the refusal, or `Reserved` before the end."""
     retry_after_s: float | None = None
+    """Seconds that the provider asks to wait; None: it did not say."""
     resets_at: int | None = None
+    """When the key's quota is whole again, ms UTC, as a refusal said; None: it did not say."""
     scope: str = ""
+    """What the answer refuses, as text: see `connectors.scope`; empty: nothing."""
     said_left: float | None = None
+    """Calls (or credits) left of the key's quota, as the answer reported; None: it did not say."""
     said_limit: float | None = None
+    """Calls (or credits) of the whole quota, likewise."""
     said_resets_at: int | None = None
+    """When the quota is whole again, ms UTC, likewise."""
     cost_calls: float = 1
+    """What it takes of the key's limits, in calls or credits."""
     cost_usd: float = 0
+    """US dollars that it costs: before the end what it may cost, after it what it did."""
     reserved_usd: float = 0
+    """US dollars that were reserved for it before it was sent."""
     bytes: int = 0
+    """Bytes of the answer's body, decompressed."""
     error: str = ""
+    """The provider's words where it refused, at most 500 characters."""
     worker: str = ""
+    """The process that made it, as `host:pid`."""
 
 
 class OwnerCommand(Message):
@@ -241,9 +283,13 @@ class OwnerCommand(Message):
     """
 
     order: Literal["takeover", "reset_breaker"]
+    """What to do."""
     provider: str
+    """The provider whose owner obeys."""
     order_id: str
+    """An id that its sender recognises."""
     at: int
+    """When it was given, ms UTC."""
 
 
 OWNER_COMMAND = {"kind": b"order"}
@@ -251,23 +297,32 @@ OWNER_COMMAND = {"kind": b"order"}
 
 
 class RawMeta(Message):
-    """What travels in the `meta` header of a raw response; the record's value is the body as received.
-
-    The end of the request `due` is reported where the records are made. Without it, as after a refusal, it has been.
-    """
+    """What travels in the `meta` header of a raw response; the record's value is the body as received."""
 
     call_id: str
+    """The id of the call that brought it."""
     request_id: str
+    """The id of the poll request that made the call."""
     provider: str
+    """The provider's name."""
     key_label: str
+    """The label of the key."""
     call: Call
+    """What was asked."""
     page: Page
+    """The HTTP request that asked it."""
     url: str
+    """The URL that was called, without its key."""
     status: int
+    """The HTTP status code."""
     headers: Mapping[str, str]
+    """Values by name in lower case, without secrets."""
     received_at: int
+    """When it was received, ms UTC."""
     latency_ms: int
+    """Milliseconds from the sending to its last byte."""
     due: PollRequest | None = None
+    """The request whose end is reported where the records are made; None, as after a refusal: it has been reported."""
 
 
 class DeadLetter(Message):
@@ -277,71 +332,35 @@ class DeadLetter(Message):
     """
 
     letter_id: str
+    """An id that is the same when the same fault is found again."""
     at: int
+    """When it was found, ms UTC."""
     stage: str
+    """Where: `poll`, `normalize`, `validate`, `sink` or `message`."""
     provider: str | None = None
+    """The provider's name; None where it is not known."""
     dataset: str | None = None
+    """Name of the dataset; None where it is not known."""
     symbol: str | None = None
+    """The canonical symbol; None where it is not known."""
     rule: str
+    """Name of the rule that was broken: see docs/DATASETS.md."""
     reason: str
+    """What broke it, in words."""
     call_id: str | None = None
+    """The id of the call that brought it; None where no call did."""
     request_id: str | None = None
+    """The id of the poll request; None where it is not known."""
     raw_topic: str | None = None
+    """Topic of the record that it was read from; None where it was read from none."""
     raw_partition: int | None = None
+    """That record's partition."""
     raw_offset: int | None = None
+    """That record's offset."""
     row: str | None = None
+    """What was read, as text; None where it was not read."""
     resolved_at: int | None = None
-
-
-class CollectRequest(Message):
-    """Ask the leader for a run of a collector. `refresh` None means the collector's own.
-
-    `cause` is `schedule:<name>`, `dependency:<collector>` or `command`. `due_at` (ms UTC) is the moment for which it
-    was asked: a run that comes again after a crash counts what was answered since then. `at_once` waits for no
-    dependency and for no other run.
-    """
-
-    run_id: str
-    collector: str
-    refresh: Literal["incremental", "full"] | None = None
-    cause: str
-    due_at: int
-    asked_at: int
-    at_once: bool = False
-
-
-class CollectorRun(Message):
-    """Report how a run of a collector ended, and what it took of the worker's process.
-
-    `units` are the requests that were submitted, `errors` what stayed unserved, by outcome.
-    """
-
-    run_id: str
-    collector: str
-    cause: str
-    refresh: str
-    state: Literal["done", "failed", "skipped"]
-    reason: str = ""
-    due_at: int
-    started_at: int
-    ended_at: int
-    attempts: int = 0
-    units: int = 0
-    calls: int = 0
-    records: int = 0
-    rejects: int = 0
-    errors: Mapping[str, int] = Field(default_factory=dict)
-    rss_mb_peak: float = 0
-    cpu_s: float = 0
-
-
-class UniverseChange(Message):
-    """Report that a user added a symbol to the universe or removed it."""
-
-    symbol: str
-    asset_class: AssetClass
-    change: Literal["add", "remove"]
-    at: int
+    """When a replay understood it, ms UTC; None while it is open."""
 
 
 def new_id() -> str:

@@ -51,11 +51,14 @@ class PollOutcome(StrEnum):
     NO_KEY = "NoKey"
     """No key of the provider may be used for this endpoint; no call was made."""
     BUSY = "Busy"
-    """Every key is at a limit for more than a minute; the request went on, and comes back when one is free."""
+    """Every key is at a limit. The request went on, and comes back when one is free; an urgent one ends so where that
+    takes more than a minute."""
     OPEN = "Open"
-    """The provider's circuit breaker is open; the request went on, and comes back when it closes."""
+    """The provider's circuit breaker is open. The request went on, and comes back when it closes; an urgent one ends so
+    where that takes more than a minute."""
     BUDGET_EXHAUSTED = "BudgetExhausted"
-    """The provider's money for the day is spent; the request went on, and comes back on the next day."""
+    """The provider's money for the day is spent. The request went on, and comes back on the next day; an urgent one
+    ends so."""
 
     EXPIRED = "Expired"
     """Its deadline passed before a provider could serve it."""
@@ -97,9 +100,11 @@ RETRYABLE = frozenset(
 )
 """A request that ended unserved for such a reason may be served at another attempt.
 
-`Busy`, `Open` and `BudgetExhausted` are not among them, as they never end a request: each names a moment of room, and
-the poller hands the request on or holds it until then, or lets it expire. `Expired` is not, as the time that it had is
-over. `Fault` is: a fault of ours is often of the moment, attempts are bounded, and a run full of faults must not count
-as done. `Cancelled` depends on who asks. A session that paused asks again, in a new job; a collector's run that was
-cancelled has been taken over by another leader, and a second attempt would be cancelled as well.
+`Busy`, `Open` and `BudgetExhausted` are not among them: each names a moment of room. A request of bulk goes on to
+another provider or waits until that moment; where its deadline comes first, it ends as `Expired`. Such an outcome
+ends an urgent request only, whose moment is more than a minute away or past its deadline: a person decides whether to
+ask again. `Expired` is not, as the time that it had is over. `Fault` is: a fault of ours is often of the moment,
+attempts are bounded, and a run full of faults must not count as done. `Cancelled` depends on who asks. A session that
+paused asks again, in a new job; a collector's run that was cancelled has been taken over by another leader, and a
+second attempt would be cancelled as well.
 """

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from infra import telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import needing, passes
+from streams.log_events import StreamEvent
 
 log = telemetry.get(__name__)
 
@@ -80,7 +81,7 @@ class Outbox:
                 except KafkaError as error:
                     if not passes(error):
                         raise
-                    log.warning("outbox.retry", topic=topic, error=str(error))
+                    log.warning(StreamEvent.OUTBOX_RETRY, topic=topic, error=str(error))
                     await asyncio.sleep(RETRY_S)
         finally:
             self.waiting -= 1

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from infra import telemetry
+from streams.log_events import StreamEvent
 
 log = telemetry.get(__name__)
 
@@ -44,7 +45,7 @@ class TolerantReader(Generic[T]):
             return
         self._logged_at = now
         log.warning(
-            "record.unreadable",
+            StreamEvent.RECORD_UNREADABLE,
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,

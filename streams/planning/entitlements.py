@@ -14,14 +14,14 @@ Given = Callable[[Call], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A call by what may be asked of it: `sold`, and what is `refused`, each with the refusal that covers it.
-
-    `cut_by` is the first refusal that cut anything off; None where the whole call is sold as it is.
-    """
+    """A call by what may be asked of it."""
 
     sold: tuple[Call, ...]
+    """What may be asked."""
     refused: tuple[tuple[Call, Refused], ...] = ()
+    """What may not, each part with the refusal that covers it."""
     cut_by: Refused | None = None
+    """The first refusal that cut anything off; None where the whole call is sold as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,11 @@ class Entitlements:
     """What a provider may be asked with any of its keys at a moment."""
 
     connector: Connector
+    """The provider's declaration."""
     refusals: Mapping[str, Refusals]
     """By label of each key that may be used, an empty tuple where nothing is refused."""
     now: int
+    """The moment, ms UTC."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the settings add to requests."""
 

@@ -31,8 +31,11 @@ class Understood:
     """One raw answer as it was read: its records, its dead letters, and what else it says of the request."""
 
     records: Sequence[AnyRecord] = ()
+    """The records that it holds."""
     letters: Sequence[DeadLetter] = ()
+    """A dead letter for each row that broke a rule, or for the whole answer."""
     refusal: Refusal | None = None
+    """What the answer refuses as a whole; None where it serves."""
     missing: Mapping[str, Refusal] = field(default_factory=dict)
     """Refusals of single symbols."""
     next: Request | None = None

@@ -23,6 +23,7 @@ from connectors import (
 from connectors.errors import MalformedPayload
 from connectors.records import News
 from infra import clock, telemetry
+from streams.log_events import StreamEvent
 from streams.messaging import dead_letters, endings, market, topics
 from streams.messaging.dead_letters import Origin
 from streams.messaging.endings import End
@@ -90,7 +91,7 @@ class Normalizer:
             await self._publish(found)
             end = meta.due and end_of(meta.due, meta.page, found, self._now())
         except Exception:  # a fault of ours must not stop the stream; the raw record stays
-            log.exception("normalize.fault", call_id=meta.call_id, provider=meta.provider)
+            log.exception(StreamEvent.NORMALIZE_FAULT, call_id=meta.call_id, provider=meta.provider)
             await self._publish(Understood(letters=[fault_letter(meta, raw)]))
             end = meta.due and End(meta.due, PollOutcome.FAULT, FAULT)
         if end:

@@ -22,12 +22,16 @@ _CALL_FIELDS = frozenset(Call.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A stored answer beside what had been asked. Without `request` only refusals can be recognised."""
+    """A stored answer beside what had been asked."""
 
     provider: str
+    """The provider's name."""
     call: Call
+    """The call that was asked."""
     request: Request
+    """The HTTP request that asked it; one without an endpoint lets only refusals be recognised."""
     answer: Answer
+    """The answer as it was stored."""
 
     @classmethod
     def from_recording(cls, recording: Mapping[str, Any], asked: Mapping[str, Any]) -> Case:
@@ -72,13 +76,18 @@ class _Recording(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a case became. `outcome` is `records` or the refusal's name."""
+    """What a case became."""
 
     outcome: str
+    """`records`, or the name of the refusal."""
     normalized: Normalized
+    """The records and the rejects."""
     refusal: Refusal | None
+    """What the answer refuses as a whole; None where it serves."""
     missing: Mapping[str, Refusal] = field(default_factory=dict)
+    """Refusals of single symbols, by symbol."""
     next: Request | None = None
+    """The request for the following page; None after the last."""
 
     def records(self) -> list[dict[str, Any]]:
         """The unified records as dicts with their `dataset`; rejected rows have dataset `dead_letters`."""

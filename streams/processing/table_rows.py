@@ -14,15 +14,8 @@ from connectors.fields import kind
 from connectors.records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
-from streams.messaging.messages import (
-    OWNER_COMMAND,
-    ApiCall,
-    CollectorRun,
-    DeadLetter,
-    PollDone,
-    RawMeta,
-    UniverseChange,
-)
+from streams.messaging.collector_messages import CollectorRun, UniverseChange
+from streams.messaging.messages import OWNER_COMMAND, ApiCall, DeadLetter, PollDone, RawMeta
 
 Columns = dict[str, list[Any]]
 Decode = Callable[[bytes, Mapping[str, bytes]], Columns]

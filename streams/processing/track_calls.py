@@ -17,6 +17,7 @@ from streams.accounts.account import Account, Event, Key, ProviderPolicy
 from streams.accounts.breaker import Breaker
 from streams.accounts.budget import Budget
 from streams.accounts.entitlement import Refusals
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, ApiCall, OwnerCommand
 
@@ -48,7 +49,7 @@ class CallTracker:
                 OwnerCommand.decode(message.value) if ordered else ApiCall.decode(message.value)
             )
         except ValidationError:
-            log.warning("track_calls.unreadable", partition=message.partition, offset=message.offset)
+            log.warning(StreamEvent.TRACK_CALLS_UNREADABLE, partition=message.partition, offset=message.offset)
             return
         if told.provider not in self._terms:
             return

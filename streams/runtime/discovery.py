@@ -14,15 +14,16 @@ from streams.runtime.process_tree import ProcessTreeAddress
 
 @dataclass(frozen=True, slots=True)
 class PipelineLocation:
-    """How a running pipeline is reached: its brokers, and the pages of a worker on this machine.
-
-    `providers` are those that it can ask: they have a key, or need none; `routes` say whom first.
-    """
+    """How a running pipeline is reached, and what it can be asked."""
 
     bootstrap: Brokers
+    """Its brokers, and how they are reached."""
     pages: Pages
+    """The pages of a worker on this machine."""
     providers: frozenset[str]
+    """Names of the providers that it can ask: they have a key, or need none."""
     routes: Routes
+    """Which of them are asked first."""
 
 
 def find(settings: Settings) -> PipelineLocation:

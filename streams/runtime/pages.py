@@ -25,13 +25,15 @@ STATUS_S, QUERY_S, EXPORT_S = 5.0, 120.0, 600.0  # a question may wait for the o
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """A worker's pages: their URL, and the token, which is empty where no worker of ours runs.
+    """A worker's pages.
 
     Every question raises `AccessRefused`, and where there is no answer `aiohttp.ClientError` or `TimeoutError`.
     """
 
     url: str
+    """Their base URL."""
     token: str = field(default="", repr=False)
+    """What they demand of a caller; empty where no worker of ours runs."""
 
     async def status(self) -> dict[str, Any]:
         """The worker's state as plain data; times ms UTC."""

@@ -23,6 +23,7 @@ from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
 from infra.settings import Settings
 from streams.errors import PartEnded
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
 from streams.runtime import run_file
@@ -47,13 +48,15 @@ class ProcessTreeAddress:
     """Where a running tree is reached, as its `run.json` says."""
 
     pid: int
-    """Of the process that started it."""
+    """The process that started it, by its id."""
     kafka_url: str
+    """Its broker, as `kafka://host:port`."""
     web_url: str
-    """Of its worker's pages."""
+    """The pages of its worker, as a base URL."""
     token: str = field(repr=False)
-    """What these pages demand."""
+    """What these pages demand of a caller."""
     sandbox_url: str | None = None
+    """The sandbox's base URL; None where the providers are the real ones."""
 
     @property
     def bootstrap(self) -> Brokers:
@@ -80,10 +83,15 @@ class Stack:
     """
 
     settings: Settings
+    """The settings of its processes."""
     sandbox: bool = False
+    """Whether the providers are the sandbox's, with keys and limits of its own."""
     sandbox_options: tuple[str, ...] = ()
+    """Arguments of the sandbox's command line."""
     address: ProcessTreeAddress | None = None
+    """Where it is reached; None while it does not run."""
     renewals: int = 0
+    """How often broker and worker were restarted for the broker's memory."""
     _port: int = 0
     _parts: dict[str, Any] = field(default_factory=dict)
     _sandbox: Child | None = None
@@ -186,7 +194,7 @@ class Stack:
         listens where the old one did.
         """
         broker = self._parts["broker"]
-        log.warning("stack.renew", broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
+        log.warning(StreamEvent.STACK_RENEW, broker_rss=broker.rss(), limit=self.settings.broker_memory_limit)
         await self._stop_worker()
         unserved = [record for name in topics.ASKED for record in await unread(broker.bootstrap, topics.APP, name)]
         await broker.stop()
@@ -205,7 +213,7 @@ class Stack:
         if worker := self._parts.pop("worker", None):
             code = await worker.stop(STOP_S)
             if code not in {0, -15}:
-                log.warning("stack.worker_exit", code=code, log=str(self._log("worker")))
+                log.warning(StreamEvent.STACK_WORKER_EXIT, code=code, log=str(self._log("worker")))
 
     async def _stop_all(self) -> None:
         """The worker first: what it received must reach the store while the broker still lives."""

@@ -14,7 +14,7 @@ from infra.clickhouse import QueryRefused, Store, StoreError, StoreUnavailable
 from infra.settings import Settings
 from streams.runtime import discovery
 
-LOOKS, LOOK_S = 40, 0.25
+LOOKS, LOOK_S = 40, 0.25  # ten seconds in all: ten times the age at which the sink stores a batch
 Ask = Callable[[str], Awaitable[list[Any]]]
 """Gives the rows that answer a question, in SQL."""
 

@@ -19,6 +19,7 @@ from connectors import AnyRecord
 from infra import clock, telemetry
 from infra.clickhouse import DATASET_TABLES, archive
 from infra.clickhouse.archive import LETTER_COLUMNS
+from streams.log_events import StreamEvent
 from streams.messaging import market, topics
 from streams.messaging.messages import DeadLetter, RawMeta
 from streams.messaging.producer import Outbox
@@ -245,7 +246,7 @@ def _read(answer: Archived, raw: tuple[str | None, int | None, int | None]) -> U
         return normalize(answer.meta, answer.body, raw)
     except Exception:  # the others are still read
         meta: RawMeta = answer.meta
-        log.exception("replay.fault", call_id=meta.call_id, provider=meta.provider)
+        log.exception(StreamEvent.REPLAY_FAULT, call_id=meta.call_id, provider=meta.provider)
         return Understood(letters=[fault_letter(meta, raw)])
 
 

@@ -11,12 +11,13 @@ from infra import telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable
 from infra.kafka.lag import Committed, commits, lag
+from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.processing.table_rows import TABLES
 
 log = telemetry.get(__name__)
 
-LOOKS, LOOK_S = 25, 0.08
+LOOKS, LOOK_S = 25, 0.08  # two seconds; then the ends are read again, as the broker may have been started afresh
 
 
 async def until_stored(bootstrap: Brokers) -> None:
@@ -41,7 +42,7 @@ async def _reached(bootstrap: Brokers, group: str, names: Collection[str]) -> No
             async with commits(bootstrap, group) as committed:
                 ends = await _looked(committed, ends)
         except BrokerUnreachable as error:
-            log.warning("settling.broker_away", error=str(error))
+            log.warning(StreamEvent.STORED_BROKER_AWAY, error=str(error))
 
 
 async def _looked(committed: Committed, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:

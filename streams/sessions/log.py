@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from infra.clock import now_ms
+from streams.log_events import SessionEvent
 
 LARGEST = 4 * 2**20  # bytes of one file
 KEPT = 4  # rotated files kept
@@ -39,15 +40,15 @@ class SessionLog:
             cache_logger_on_first_use=False,
         )
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: SessionEvent, **fields: Any) -> None:
         """Keep an event."""
         self._logger.info(event, **fields)
 
-    def warn(self, event: str, **fields: Any) -> None:
+    def warn(self, event: SessionEvent, **fields: Any) -> None:
         """Keep an event that mended itself, or will."""
         self._logger.warning(event, **fields)
 
-    def say(self, line: str, event: str, **fields: Any) -> None:
+    def say(self, line: str, event: SessionEvent, **fields: Any) -> None:
         """Keep an event, and say it to people."""
         self._logger.info(event, line=line, **fields)
         self._say(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.clock import now_ms
+from streams.log_events import SessionEvent
 from streams.sessions import checkpoint
 from streams.sessions.folder import Folder
 from streams.sessions.log import SessionLog
@@ -22,7 +23,7 @@ class SessionRecorder:
         self.folder, self.log = folder, log
         loaded = checkpoint.read(folder.path, folder.id)
         if loaded.from_previous:
-            log.say(f"the checkpoint before is used: {loaded.refused}", "checkpoint.refused")
+            log.say(f"the checkpoint before is used: {loaded.refused}", SessionEvent.CHECKPOINT_REFUSED)
         self.session: Session = loaded.session
         self.kept_at = now_ms()
         if self.session.state in RUNNING:

@@ -15,6 +15,7 @@ from typing import Any
 from infra import clock, tasks
 from infra.clock import now_ms
 from streams.errors import NothingToCollect, PipelineAway
+from streams.log_events import SessionEvent
 from streams.messaging.listener import Inbox
 from streams.messaging.messages import PollDone
 from streams.messaging.requester import Requester
@@ -92,7 +93,7 @@ class Run:
         recorder = self._recorder
         for name in recorder.session.spec.sources:
             if name not in self._sources:
-                self._log.say(f"{name} has no key: set {name.upper()}_KEYS", "source.no_key", source=name)
+                self._log.say(f"{name} has no key: set {name.upper()}_KEYS", SessionEvent.SOURCE_NO_KEY, source=name)
         started = recorder.session.started or now_ms()
         todo = {name: source.lay_out(started) for name, source in self._sources.items()}
         if not any(todo.values()):
@@ -105,7 +106,7 @@ class Run:
         self._told_at = now_ms()
         owner = "its own" if self._pipeline.own else "the running"
         line = in_short(recorder.session, 0, now_ms())
-        self._log.say(f"{line}; on {owner} pipeline", "session.running", sources=list(self._sources))
+        self._log.say(f"{line}; on {owner} pipeline", SessionEvent.SESSION_RUNNING, sources=list(self._sources))
         return todo
 
     # -- what becomes of it ------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class Run:
         if attempt is None:
             return
         if attempt.job.failures:
-            self._log.note("unit.failed", **_described(attempt))
+            self._log.note(SessionEvent.UNIT_FAILED, **_described(attempt))
         self._sources[attempt.unit.source].note(attempt)
 
     async def _follow_the_store(self) -> None:
@@ -128,7 +129,7 @@ class Run:
             try:
                 await self._count_stored()
             except PipelineAway as error:
-                self._log.warn("stored.later", reason=str(error))
+                self._log.warn(SessionEvent.STORED_LATER, reason=str(error))
 
     async def _count_stored(self) -> None:
         """Take into the checkpoint what has ended, once it is stored. Raises `PipelineAway`."""
@@ -190,7 +191,9 @@ class Run:
             elif order.what in {"add", "remove"}:
                 self._manifest = self._recorder.folder.change(order)
             self._recorder.keep()
-            self._log.say(f"{order.what} {order.symbol}".strip(), "session.order", state=self._recorder.session.state)
+            self._log.say(
+                f"{order.what} {order.symbol}".strip(), SessionEvent.SESSION_ORDER, state=self._recorder.session.state
+            )
 
     def _write_checkpoint(self) -> None:
         session, now = self._recorder.session, now_ms()
@@ -199,7 +202,7 @@ class Run:
         line = in_short(session, len(self._work.underway), now)
         if now - self._told_at >= STATUS_MS:
             self._told_at = now
-            self._log.say(f"{line}; calls/records: {by_source(session)}", "session.status")
+            self._log.say(f"{line}; calls/records: {by_source(session)}", SessionEvent.SESSION_STATUS)
         if self._log.draw:
             self._log.draw(line)
 
@@ -210,10 +213,10 @@ class Run:
         await self._cancel_job()
         await _first(self._idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
         if given_up := len(self._work.underway):
-            self._log.note("units.given_up", count=given_up)
+            self._log.note(SessionEvent.UNITS_GIVEN_UP, count=given_up)
         await _first(self._count_all_stored(), asyncio.sleep(COUNT_ALL_S), self._left(LEAVE_COUNT_S))
         if unstored := len(self._work.ended):
-            self._log.warn("session.unstored", count=unstored)
+            self._log.warn(SessionEvent.SESSION_UNSTORED, count=unstored)
 
     async def _cancel_job(self, kept: str = "") -> None:
         await self._requester.cancel(self._recorder.folder.id, self._sources, kept)
@@ -233,7 +236,7 @@ class Run:
                 await self._count_stored()
                 lost = await self._stored.lost(self._recorder.session)
             except PipelineAway as error:
-                self._log.warn("stored.later", reason=str(error))
+                self._log.warn(SessionEvent.STORED_LATER, reason=str(error))
                 await asyncio.sleep(TICK_S)
             else:
                 self._recorder.apply(*lost)

@@ -31,18 +31,9 @@ from infra.settings import Settings
 from streams.accounts.account import RESERVED, ProviderPolicy
 from streams.accounts.breaker import BreakerPolicy
 from streams.messaging import topics
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.listener import Inbox
-from streams.messaging.messages import (
-    CANCELLATION,
-    ApiCall,
-    Cancellation,
-    Child,
-    CollectorRun,
-    CollectRequest,
-    DeadLetter,
-    PollDone,
-    PollRequest,
-)
+from streams.messaging.messages import CANCELLATION, ApiCall, Cancellation, Child, DeadLetter, PollDone, PollRequest
 from streams.processing.normalize import Normalizer
 from streams.processing.table_rows import TABLES
 

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from sandbox import Fault
 from streams.__main__ import main
 from streams.messaging import topics
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.follow import follow, tail
-from streams.messaging.messages import CollectorRun, CollectRequest, new_id
+from streams.messaging.messages import new_id
 from streams.messaging.producer import Outbox
 from tests.waiting import LIMIT_S, until
 

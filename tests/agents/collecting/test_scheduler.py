@@ -12,7 +12,7 @@ from infra.clickhouse import log_table
 from infra.kafka.brokers import Brokers
 from streams.collecting.declarations import load
 from streams.messaging import topics
-from streams.messaging.messages import CollectorRun, CollectRequest
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.processing.table_rows import TABLES
 from tests.waiting import until
 

@@ -13,8 +13,8 @@ from infra.kafka.connection import BrokerUnreachable
 from streams.collecting import declarations, runs
 from streams.collecting.schedule import Schedule, latest_before
 from streams.messaging import topics
+from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.follow import follow, tail
-from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.messaging.producer import Outbox
 from tests.waiting import LIMIT_S, ending
 

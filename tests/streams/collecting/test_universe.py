@@ -17,8 +17,8 @@ from streams.collecting import universe
 from streams.collecting.universe import changes, hand_over, keep
 from streams.errors import ChangeInvalid
 from streams.messaging import topics
+from streams.messaging.collector_messages import UniverseChange
 from streams.messaging.follow import follow, tail
-from streams.messaging.messages import UniverseChange
 from streams.runtime import query as answering
 from tests.waiting import LIMIT_S
 
