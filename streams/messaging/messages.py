@@ -115,8 +115,10 @@ class Cancellation(Message):
     kept: str = ""
 
 
-CANCELLATION = {"kind": b"withdrawal"}
+CANCELLATION = {"kind": b"cancellation"}
 """Headers of a `Cancellation` among the `poll.requests`."""
+FORMER_CANCELLATION = {"kind": b"withdrawal"}
+"""Headers that earlier versions gave a `Cancellation`: a mailbox may still hold one. Read for one version."""
 
 
 class Child(Message):
