@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from aiohttp.web import HTTPTooManyRequests
 from faust.web import View
 
 from infra.clickhouse import QueryRefused, Store, StoreUnavailable
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.accounts import views
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ class OnePerClient:
 class Monitor:
     """Serves the pages."""
 
-    def __init__(self, worker: Observed) -> None:
+    def __init__(self, worker: Observed, *, now: Callable[[], int] = SYSTEM.now_ms) -> None:
         self._worker = worker
+        self._now = now
         self._questions = OnePerClient()
 
     def attach(self, app: Any) -> None:
@@ -114,7 +115,7 @@ class Monitor:
     def status(self) -> dict[str, Any]:
         """The worker's state as plain data; times ms UTC."""
         worker = self._worker
-        now = now_ms()
+        now = self._now()
         return {
             "at": now,
             "ready": worker.ready(),

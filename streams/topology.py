@@ -26,7 +26,7 @@ from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from agents.sink import Sink
 from connectors import connectors
-from infra import clock, tasks, telemetry
+from infra import tasks, telemetry
 from infra.clickhouse import Store, StoreOwned, migrate
 from infra.clickhouse.queries import CallCost, calls_since, refused_since
 from infra.kafka.admin import ensure_topics
@@ -62,14 +62,18 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        clock.configure(settings.clock_rate, settings.clock_anchor)
+        self.clock = settings.clock
         self.pools = open_key_pools(settings)
         self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
         self.ownership = AccountOwnership(
-            self.pools, self.outbox, counted=settings.embedded_store, on_fault=partial(self._fail, "owner")
+            self.pools,
+            self.outbox,
+            counted=settings.embedded_store,
+            on_fault=partial(self._fail, "owner"),
+            now=self.clock.now_ms,
         )
-        self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
+        self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000), now=self.clock.now_ms)
         self.leader = Leader(self, on_fault=partial(self._fail, "leader"))
         given = settings.web_token
         self._token = given.get_secret_value() if given else new_token()
@@ -96,7 +100,7 @@ class Worker:
         for owner in (self, self.leader):
             self.app.on_partitions_assigned.connect(owner.assigned)
             self.app.on_partitions_revoked.connect(owner.revoked)
-        Monitor(self).attach(self.app)
+        Monitor(self, now=self.clock.now_ms).attach(self.app)
 
     def _hand_over(self, name: str, topic: str, partitions: int, boxes: Callable[[], Mailboxes | None]) -> None:
         """Declare an agent that puts a topic's events into mailboxes, which acknowledge them."""
@@ -153,7 +157,8 @@ class Worker:
             raise SystemExit(f"tapestream: {error}") from None
         await self.outbox.start()
         await self._open_poller(self.store)
-        self.responses = self._mailboxes("normalizer", Normalizer(self.outbox).handle, NORMALIZE_WINDOW)
+        normalizer = Normalizer(self.outbox, now=self.clock.now_ms)
+        self.responses = self._mailboxes("normalizer", normalizer.handle, NORMALIZE_WINDOW)
         self.sink = Sink(
             settings.bootstrap,
             self.store,
@@ -172,16 +177,20 @@ class Worker:
             timeout_s=settings.http_timeout_s,
             body_limit=settings.http_body_limit,
             base_urls=self.base_urls,
+            now=self.clock.now_ms,
         )
         self.ledger = Ledger(self.outbox, store if settings.embedded_store else None)
         await self.quotes.start()
         poller = Poller(
             self.pools,
-            Caller(self.transport, self.outbox, self.ledger),
+            Caller(self.transport, self.outbox, self.ledger, now=self.clock.now_ms),
             self.outbox,
             retries=settings.retries,
             ready=self.ownership.ready,
             quotes=self.quotes,
+            sleep=self.clock.sleep,
+            now=self.clock.now_ms,
+            real_s=self.clock.real_s,
         )
         self.requests = self._mailboxes("poller", poller.handle, settings.poller_window, arrived=poller.arrived)
 
@@ -197,7 +206,7 @@ class Worker:
 
     async def _replay_calls(self, store: Store) -> None:
         """Count again what earlier processes used in the current windows, so that a restart grants no second quota."""
-        now = clock.now_ms()
+        now = self.clock.now_ms()
         since = min((pool.horizon(now) for pool in self.pools.values()), default=now)
         calls: dict[str, list[CallCost]] = {}
         for call in await calls_since(store, since):

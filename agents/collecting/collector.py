@@ -17,9 +17,10 @@ from agents.collecting.run_planner import RunPlanner, patiently
 from agents.collecting.run_queue import RunQueue
 from agents.collecting.run_submitter import JobCounts, RunSubmitter
 from connectors import connectors
-from infra import clock, tasks, telemetry
+from infra import tasks, telemetry
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
+from infra.clock import SYSTEM
 from streams.collecting.dependencies import Ending, Readiness, retry_delay_s
 from streams.collecting.model import Collector as Declared
 from streams.collecting.model import Refresh
@@ -57,8 +58,8 @@ class CollectorRunner:
         reports: TopicListener[PollDone],
         until_stored: Callable[[], Awaitable[None]],
         *,
-        sleep: Sleep = clock.sleep,
-        now: Callable[[], int] = clock.now_ms,
+        sleep: Sleep = SYSTEM.sleep,
+        now: Callable[[], int] = SYSTEM.now_ms,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._declared = declared
@@ -89,7 +90,7 @@ class CollectorRunner:
         try:
             request = CollectRequest.decode(event.value)
         except ValidationError as error:
-            await unreadable(self._outbox, event, error)
+            await unreadable(self._outbox, event, error, self._now())
             return
         await self._remembered.wait()
         if (twin := self._under_way.get(request.run_id)) is not None:

@@ -62,13 +62,23 @@ class Leader:
     async def open(self, store: Store, declared: Declarations) -> None:
         """Open what a leader needs. It leads once `collect.requests` is assigned to this worker."""
         worker, bootstrap = self._worker, self._worker.settings.bootstrap
+        clock = worker.settings.clock
         reports = await self._open.enter_async_context(poll_reports(bootstrap, patient=True))
         planning = RunPlanner(store, worker.settings, worker.pools, worker.ownership.owned)
         self._collector = CollectorRunner(
-            declared.collectors, planning, worker.outbox, store, reports, partial(until_stored, bootstrap)
+            declared.collectors,
+            planning,
+            worker.outbox,
+            store,
+            reports,
+            partial(until_stored, bootstrap),
+            sleep=clock.sleep,
+            now=clock.now_ms,
         )
         if scheduled(worker.settings):
-            self._scheduler = Scheduler(declared, hooks(store, worker.quotes), worker.outbox, store)
+            self._scheduler = Scheduler(
+                declared, hooks(store, worker.quotes), worker.outbox, store, sleep=clock.sleep, now=clock.now_ms
+            )
         self.boxes = Mailboxes(
             self._collector.handle,
             window=WINDOW,

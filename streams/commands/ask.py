@@ -12,7 +12,6 @@ import click
 from connectors import Call
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
-from infra.clock import now_ms
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
 from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
@@ -135,7 +134,7 @@ def poll(
         say(f"not asked: {line}", err=True)
     if not calls:
         raise SystemExit(2)
-    deadline = None if within_s is None else now_ms() + round(within_s * 1000)
+    deadline = None if within_s is None else settings.clock.now_ms() + round(within_s * 1000)
     requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
     job = asyncio.run(_poll(where.bootstrap, requests))
     _print(job)

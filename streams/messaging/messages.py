@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors import Call, Request
 from connectors.records import AssetClass
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.accounts.account import RESERVED
 from streams.messaging.outcomes import PollOutcome
 
@@ -341,8 +341,8 @@ class UniverseChange(Message):
 
 
 def new_id() -> str:
-    """A fresh id that sorts by its time of making."""
-    return f"{now_ms():012x}{uuid.uuid4().hex[:12]}"
+    """A fresh id that sorts by its time of making, which is real time."""
+    return f"{SYSTEM.now_ms():012x}{uuid.uuid4().hex[:12]}"
 
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}"

@@ -26,7 +26,8 @@ from connectors import (
 )
 from connectors.errors import MalformedPayload
 from connectors.records import Bars, News
-from infra import clock, telemetry
+from infra import telemetry
+from infra.clock import SYSTEM
 from streams.messaging import dead_letters, endings, market, routing_slip, topics
 from streams.messaging.endings import End
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
@@ -99,7 +100,7 @@ class Understood:
 class Normalizer:
     """Turns each raw response into records on the market topics and rejects on dead.letters, and reports the end."""
 
-    def __init__(self, outbox: Outbox, *, now: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(self, outbox: Outbox, *, now: Callable[[], int] = SYSTEM.now_ms) -> None:
         self._outbox = outbox
         self._now = now
 
@@ -112,7 +113,7 @@ class Normalizer:
         try:
             meta = RawMeta.decode(dict(event.headers or {}).get("meta", b""))
         except ValidationError as error:
-            await dead_letters.unreadable(self._outbox, event, error)
+            await dead_letters.unreadable(self._outbox, event, error, self._now())
             return
         raw = (message.topic, message.partition, message.offset)
         try:

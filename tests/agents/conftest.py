@@ -22,7 +22,7 @@ from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from connectors import Call, connector
 from infra.clickhouse import log_table
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.settings import Settings
 from sandbox import Sandbox, SandboxSettings
 from streams.accounts.account import RESERVED, ProviderPolicy
@@ -129,7 +129,7 @@ class Time:
     """A clock that only sleeping moves."""
 
     def __init__(self):
-        self.now = now_ms()
+        self.now = SYSTEM.now_ms()
         self.slept = []
 
     def __call__(self):
