@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
 from streams.messaging import topics
 from streams.messaging.dead_letters import letter, unfit
+from streams.messaging.events import ConsumerRecord, Partition
 from streams.messaging.producer import Outbox
 from streams.processing.table_rows import TABLES, Batch
 
@@ -54,7 +55,7 @@ class Sink:
         """Per (topic, partition) the offset below which everything is in the store."""
         self.rows = 0
         self.waiting_for_store = False
-        self._consumer: Any = AIOKafkaConsumer(
+        self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=topics.SINK,
             enable_auto_commit=False,
@@ -120,7 +121,7 @@ class Sink:
             await asyncio.wait([self._flushing], timeout=HAND_OVER_S)
             self._may_commit = self._flushing.done()
 
-    async def _take_all(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
+    async def _take_all(self, fetched: Mapping[Partition, Sequence[ConsumerRecord]]) -> None:
         generation = self._generation
         for partition, records in fetched.items():
             for record in records:
@@ -128,7 +129,7 @@ class Sink:
                 if generation != self._generation:
                     return
 
-    async def _take(self, partition: Any, record: Any) -> None:
+    async def _take(self, partition: Partition, record: ConsumerRecord) -> None:
         topic, generation = partition.topic, self._generation
         batch = self._open.get(topic)
         if batch is None:
@@ -213,7 +214,7 @@ class Sink:
                 self.waiting_for_store = False
                 return
 
-    async def _dead(self, record: Any, rule: str, reason: str) -> None:
+    async def _dead(self, record: ConsumerRecord, rule: str, reason: str) -> None:
         found = letter(
             stage="sink",
             rule=rule,
@@ -233,8 +234,8 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[Partition]) -> None:
         await self._sink.hand_over()
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
+    async def on_partitions_assigned(self, assigned: Iterable[Partition]) -> None:
         del assigned

@@ -27,6 +27,7 @@ from streams.collecting.model import Refresh
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, next_job_id
 from streams.messaging.dead_letters import unreadable
+from streams.messaging.events import Event
 from streams.messaging.listener import Inbox, TopicListener
 from streams.messaging.messages import CollectorRun, CollectRequest, PollDone
 from streams.messaging.outcomes import PollOutcome
@@ -85,7 +86,7 @@ class CollectorRunner:
         self._since = self._now()
         self._remembered.set()
 
-    async def handle(self, event: Any) -> None:
+    async def handle(self, event: Event) -> None:
         """Handle one event of the mailbox; what it causes is reported on return."""
         try:
             request = CollectRequest.decode(event.value)

@@ -26,6 +26,7 @@ from streams.messaging import endings, market, routing_slip, topics
 from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.endings import End, Wait
+from streams.messaging.events import Event
 from streams.messaging.mailbox import Parked
 from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, PollRequest
 from streams.messaging.outcomes import PollOutcome
@@ -88,13 +89,13 @@ class Poller:
         self._calls: dict[str, int] = {}
         """Calls in vain of each request that waits for its next one, by request id."""
 
-    def arrived(self, event: Any) -> None:
+    def arrived(self, event: Event) -> None:
         """Look at an event of a mailbox as it comes, ahead of its turn: a cancellation takes effect at once."""
         if is_cancellation(event):
             with suppress(ValidationError):
                 self._cancellations.take(Cancellation.decode(event.value))
 
-    async def handle(self, event: Any) -> Parked | None:
+    async def handle(self, event: Event) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
         Returns what to wait for instead, when the request stays in its mailbox.

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 from streams.messaging import topics
+from streams.messaging.events import Event
 from streams.messaging.messages import CANCELLATION, FORMER_CANCELLATION, Cancellation, new_id
 from streams.messaging.producer import Outbox
 
@@ -44,7 +44,7 @@ async def cancel(outbox: Outbox, work: str, providers: Iterable[str], kept: str 
     )
 
 
-def is_cancellation(event: Any) -> bool:
+def is_cancellation(event: Event) -> bool:
     """Return whether an event of a mailbox is one, also of a former version."""
     return (event.headers or {}).get("kind") in KINDS
 

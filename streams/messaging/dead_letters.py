@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from connectors.reading import first_fault
 from streams.messaging import topics
+from streams.messaging.events import Event
 from streams.messaging.messages import DeadLetter
 from streams.messaging.producer import Outbox
 
@@ -51,7 +52,7 @@ def unfit(error: ValueError) -> str:
     return first_fault(error) if isinstance(error, ValidationError) else str(error)
 
 
-async def unreadable(outbox: Outbox, event: Any, error: ValidationError, now: int) -> None:
+async def unreadable(outbox: Outbox, event: Event, error: ValidationError, now: int) -> None:
     """Send an event whose value is no message of ours to the dead letters; `now` in ms UTC."""
     message = event.message
     found = letter(

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from infra import telemetry
 from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
 from streams.messaging import topics
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.producer import MAX_MESSAGE
 
 log = telemetry.get(__name__)
@@ -25,7 +26,7 @@ RETRY_S = 1.0
 
 
 @asynccontextmanager
-async def tail(bootstrap: str, topic: str, *, since: int | None = None) -> AsyncIterator[Any]:
+async def tail(bootstrap: str, topic: str, *, since: int | None = None) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of all partitions of a topic, in no group: from its end on, or from the first record of `since` on.
 
     `since` is ms UTC, by the records' timestamps. Raises `BrokerUnreachable`.
@@ -46,7 +47,7 @@ async def tail(bootstrap: str, topic: str, *, since: int | None = None) -> Async
         await close(consumer)
 
 
-async def _seek(consumer: Any, partitions: Sequence[TopicPartition], since: int | None) -> None:
+async def _seek(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], since: int | None) -> None:
     found: dict[TopicPartition, Any] = {}
     if since is not None:
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
@@ -58,14 +59,14 @@ async def _seek(consumer: Any, partitions: Sequence[TopicPartition], since: int 
             consumer.seek(partition, first.offset)
 
 
-async def close(consumer: Any) -> None:
+async def close(consumer: AIOKafkaConsumer) -> None:
     """Stop a consumer. Without its broker aiokafka lets a cancellation of its own escape: it ends here."""
     await asyncio.gather(asyncio.create_task(consumer.stop()), return_exceptions=True)
 
 
 async def follow(
-    consumer: Any, bootstrap: str, before_fetch: Callable[[], Awaitable[None]] | None = None
-) -> AsyncGenerator[Any, None]:
+    consumer: AIOKafkaConsumer, bootstrap: str, before_fetch: Callable[[], Awaitable[None]] | None = None
+) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield a consumer's records for ever, also across a renewed embedded broker, whose offsets start at 0 again.
 
     `before_fetch` is awaited before the broker is asked for more, at least twice a second while there is nothing.
@@ -93,9 +94,9 @@ async def follow(
                 await consumer.seek_to_beginning(where)
 
 
-async def _fetched(consumer: Any) -> dict[TopicPartition, list[Any]]:
+async def _fetched(consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
     try:
-        found: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=IDLE_MS)
+        found: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(timeout_ms=IDLE_MS)
     except KafkaError as error:
         if not passes(error):
             raise

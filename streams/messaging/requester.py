@@ -11,6 +11,7 @@ from infra.kafka.admin import partition_counts
 from infra.kafka.connection import BrokerUnreachable, connected
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, work_of
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.job import Job
 from streams.messaging.listener import Inbox, TopicListener, key_of
 from streams.messaging.mailbox import post
@@ -85,7 +86,7 @@ def poll_reports(bootstrap: str, *, patient: bool = False) -> TopicListener[Poll
     )
 
 
-def _job_names(record: Any) -> tuple[str, ...]:
+def _job_names(record: ConsumerRecord) -> tuple[str, ...]:
     job_id = key_of(record)
     return job_id, work_of(job_id)
 

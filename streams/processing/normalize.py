@@ -30,6 +30,7 @@ from infra import telemetry
 from infra.clock import SYSTEM
 from streams.messaging import dead_letters, endings, market, routing_slip, topics
 from streams.messaging.endings import End
+from streams.messaging.events import Event
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.paging import LastPage, next_page
@@ -104,7 +105,7 @@ class Normalizer:
         self._outbox = outbox
         self._now = now
 
-    async def handle(self, event: Any) -> None:
+    async def handle(self, event: Event) -> None:
         """Handle one event of raw.responses: what it became is acknowledged by the broker on return.
 
         The end of the request is reported behind its records: a reader of the report finds them.
