@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from agents.collecting.leader import Leader
-from agents.monitor import Monitor
+from agents.monitor import Monitor, Progress
 from agents.page_guard import PageGuard
 from agents.polling.caller import Caller
 from agents.polling.key_pool import open_key_pools
@@ -39,6 +39,7 @@ from streams.accounts.account import Account
 from streams.collecting.declarations import load
 from streams.errors import TapestreamError
 from streams.messaging import topics
+from streams.messaging.events import Partition
 from streams.messaging.mailbox import Mailboxes, Work
 from streams.messaging.messages import OwnerCommand
 from streams.messaging.producer import Outbox
@@ -74,7 +75,15 @@ class Worker:
             now=self.clock.now_ms,
         )
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000), now=self.clock.now_ms)
-        self.leader = Leader(self, on_fault=partial(self._fail, "leader"))
+        self.leader = Leader(
+            settings,
+            self.pools,
+            self.outbox,
+            self.quotes,
+            owned=self.ownership.owned,
+            clock=self.clock,
+            on_fault=partial(self._fail, "leader"),
+        )
         given = settings.web_token
         self._token = given.get_secret_value() if given else new_token()
         self._kept: RunFile | None = None
@@ -100,7 +109,14 @@ class Worker:
         for owner in (self, self.leader):
             self.app.on_partitions_assigned.connect(owner.assigned)
             self.app.on_partitions_revoked.connect(owner.revoked)
-        Monitor(self, now=self.clock.now_ms).attach(self.app)
+        Monitor(
+            self.pools,
+            self.quotes,
+            owned=self.ownership.owned,
+            progress=self.progress,
+            store=lambda: self.store,
+            now=self.clock.now_ms,
+        ).attach(self.app)
 
     def _hand_over(self, name: str, topic: str, partitions: int, boxes: Callable[[], Mailboxes | None]) -> None:
         """Declare an agent that puts a topic's events into mailboxes, which acknowledge them."""
@@ -119,14 +135,14 @@ class Worker:
             async for event in stream.events():
                 self.tracker.handle(event.message)
 
-    async def assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
+    async def assigned(self, _: Any, assigned: set[Partition], **__: Any) -> None:
         """Take the mailboxes that this worker is given."""
         for boxes in (self.requests, self.responses):
             if boxes is not None:
                 boxes.own(assigned)
         self.ownership.take(where.partition for where in assigned if where.topic == topics.API_CALLS)
 
-    async def revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
+    async def revoked(self, _: Any, revoked: set[Partition], **__: Any) -> None:
         """Return up the mailboxes that go to another worker."""
         self.ownership.release(where.partition for where in revoked if where.topic == topics.API_CALLS)
         for boxes in (self.requests, self.responses):
@@ -166,7 +182,7 @@ class Worker:
             batch_rows=settings.sink_batch_rows,
             batch_age_s=settings.sink_batch_age_s,
         )
-        await self.leader.open(self.store, declared)
+        await self.leader.open(self.store, declared, self.app.consumer)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         tasks.report_fault(self._sinking, partial(self._fail, "sink"))
         log.info("worker.opened", store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values()))
@@ -283,6 +299,16 @@ class Worker:
     def settled(self) -> bool:
         """True when everything this worker produced has reached the store."""
         return not self.behind() and not self.outbox.waiting
+
+    def progress(self) -> Progress:
+        """How far this worker is."""
+        return Progress(
+            ready=self.ready(),
+            behind=self.behind(),
+            settled=self.settled(),
+            rows_stored=self.sink.rows if self.sink else 0,
+            store_away=bool(self.sink and self.sink.waiting_for_store),
+        )
 
     @staticmethod
     async def _sink(sink: Sink) -> None:
