@@ -21,11 +21,12 @@ demo: setup        ## start everything, collect from the sandbox, show what the 
 test: setup        ## the whole test suite, in PROCESSES processes; ends with pytest's summary
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
-check: setup       ## lint, format, types, import contracts
+check: setup       ## lint, format, types, import contracts, known vulnerabilities of what is pinned
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
 
 format: setup      ## mend what a machine can mend
 	$(BIN)/ruff check --fix .

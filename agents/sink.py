@@ -21,6 +21,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
+from infra.kafka.brokers import Brokers
 from streams.messaging import topics
 from streams.messaging.dead_letters import letter, unfit
 from streams.messaging.events import ConsumerRecord, Partition
@@ -40,7 +41,9 @@ DAY_MS = 86_400_000
 class Sink:
     """Batches records of every stored topic into the store."""
 
-    def __init__(self, bootstrap: str, store: Store, outbox: Outbox, *, batch_rows: int, batch_age_s: float) -> None:
+    def __init__(
+        self, bootstrap: Brokers, store: Store, outbox: Outbox, *, batch_rows: int, batch_age_s: float
+    ) -> None:
         self._store = store
         self._outbox = outbox
         self._batch_rows = batch_rows
@@ -56,7 +59,7 @@ class Sink:
         self.rows = 0
         self.waiting_for_store = False
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **bootstrap.options,
             group_id=topics.SINK,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

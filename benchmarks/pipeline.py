@@ -27,6 +27,7 @@ from infra.child_process import Child
 from infra.clickhouse import Store, log_table, migrate
 from infra.kafka.admin import ensure_topics
 from infra.kafka.apache import ApacheKafka, available
+from infra.kafka.brokers import Brokers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
 from streams.messaging import topics
@@ -115,7 +116,7 @@ async def pipeline(
             return bars / (ended - started)
 
 
-async def _produce(bootstrap: str, messages: list[tuple[RawMeta, bytes]]) -> None:
+async def _produce(bootstrap: Brokers, messages: list[tuple[RawMeta, bytes]]) -> None:
     outbox = Outbox(bootstrap)
     await outbox.start()
     sends = [

@@ -24,6 +24,7 @@ import click
 
 from infra.child_process import Child
 from infra.clock import SYSTEM
+from infra.kafka.brokers import Brokers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
 from streams.collecting import runs
@@ -73,7 +74,7 @@ async def measure(symbols: int, folder: Path, *, server: bool) -> Result:
     return Result(run.units, ms, run.rss_mb_peak, run.cpu_s)
 
 
-async def collect(bootstrap: str, collector: str) -> CollectorRun:
+async def collect(bootstrap: Brokers, collector: str) -> CollectorRun:
     """Have a collector run, and give its report."""
     return await runs.run(bootstrap, runs.request(collector, SYSTEM.now_ms(), full=False))
 

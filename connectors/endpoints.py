@@ -13,6 +13,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from connectors import errors
 from connectors.calls import DAY_MS, Call
+from connectors.fields import FIRST_MS, midnight
 from connectors.items import Item
 from connectors.reading import Reading
 from connectors.records import INTERVAL_MS, Adjustment, AssetClass, Period
@@ -58,6 +59,11 @@ class Endpoint:
     """Interval ("" without one) -> longest range of one call, ms."""
     history: str = ""
     """How far back it reaches, for people."""
+    begins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Interval ("" for all) -> where its bars begin, by plan: a date, or an age (`730d`); not declared: at the listing.
+
+    An empty text is a plan that sells everything since the listing.
+    """
     rows: int | None = None
     """Most rows of one answer."""
     pages: int = 1_000
@@ -94,6 +100,11 @@ class Endpoint:
         """The template as a pattern for the end of a URL's path."""
         return _pattern(self.path)
 
+    def beginnings(self, interval: str | None, now: int) -> tuple[int, ...]:
+        """Where the bars of an interval begin, ms UTC, one moment for each declared plan; `now` as well."""
+        declared = self.begins.get(interval or "", self.begins.get("", ()))
+        return tuple(_moment(text, now) for text in declared)
+
     def weight(self, symbols: int) -> float:
         """Calls (or credits) that one request for `symbols` symbols costs."""
         return self.cost + self.cost_per_symbol * symbols
@@ -128,6 +139,7 @@ class Facts(TypedDict, total=False):
     batch: int
     span_ms: Mapping[str, int]
     history: str
+    begins: Mapping[str, tuple[str, ...]]
     rows: int | None
     pages: int
     cost: float
@@ -159,6 +171,13 @@ def endpoint(name: str, *shared: Facts, **own: Unpack[Facts]) -> Endpoint:
 def with_market(one: Endpoint, name: str) -> tuple[Endpoint, Endpoint]:
     """Return an endpoint of given symbols, and `name`: the same path asked without any, for a whole market."""
     return one, replace(one, name=name, batch=0, latest=False)
+
+
+def _moment(text: str, now: int) -> int:
+    """A date, or an age in days, as ms UTC; nothing is as early as can be."""
+    if text.endswith("d"):
+        return now - int(text[:-1]) * DAY_MS
+    return FIRST_MS if not text else midnight(text) or 0
 
 
 @cache

@@ -22,6 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from infra.clock import Clock
 from infra.errors import ConfigurationError
+from infra.kafka.admin import Replication
+from infra.kafka.brokers import Brokers, KafkaSecurity
+from infra.kafka.oauth import ClientCredentials
 
 GIB = 2**30
 OF_PROVIDERS = ("KEYS", "KEY", "URL", "LIMITS", "BUDGET", "PRICE", "BREAKER", "ENTITLEMENT")
@@ -47,6 +50,28 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     kafka_url: str = "kafka://127.0.0.1:9092"
+    kafka_security_protocol: str = "PLAINTEXT"
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    kafka_sasl_mechanism: str = ""
+    """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."""
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: Annotated[SecretStr, Field(repr=False)] = SecretStr("")
+    kafka_oauth_token_url: str = ""
+    """Where OAUTHBEARER gets its tokens, by client credentials."""
+    kafka_oauth_client_id: str = ""
+    kafka_oauth_client_secret: Annotated[SecretStr, Field(repr=False)] = SecretStr("")
+    kafka_oauth_scope: str = ""
+    kafka_ssl_cafile: Path | None = None
+    """PEM certificates trusted instead of the system's."""
+    kafka_ssl_certfile: Path | None = None
+    """PEM certificate of this client, with its chain; its key may be in the same file."""
+    kafka_ssl_keyfile: Path | None = None
+    kafka_ssl_password: Annotated[SecretStr, Field(repr=False)] = SecretStr("")
+    """Password of the key."""
+    kafka_replication_factor: Annotated[int | None, Field(ge=1)] = None
+    """Copies of a topic that is created; None: as many as there are brokers, up to 3."""
+    kafka_min_insync_replicas: Annotated[int | None, Field(ge=1)] = None
+    """Copies that have a record before it is acknowledged; None: all but one."""
     clickhouse_url: Annotated[str, Field(repr=False)] = ""
     """`http://user:password@host:8123/database` or `chdb:///absolute/folder`; empty: embedded, under DATA_DIR."""
     data_dir: Path = Path("data")
@@ -135,9 +160,32 @@ class Settings(BaseModel):
         return zone
 
     @cached_property
-    def bootstrap(self) -> str:
-        """The brokers as `host:port[,host:port]`."""
-        return self.kafka_url.partition("://")[2]
+    def bootstrap(self) -> Brokers:
+        """The brokers of KAFKA_URL, and how one logs in there. Raises as `load` does for a login."""
+        return Brokers(self.kafka_url.partition("://")[2], self._security())
+
+    @property
+    def replication(self) -> Replication:
+        """How many copies topics have."""
+        return Replication(self.kafka_replication_factor, self.kafka_min_insync_replicas)
+
+    def _security(self) -> KafkaSecurity:
+        oauth = (
+            self.kafka_oauth_token_url,
+            self.kafka_oauth_client_id,
+            self.kafka_oauth_client_secret.get_secret_value(),
+        )
+        return KafkaSecurity(
+            protocol=self.kafka_security_protocol.upper(),
+            mechanism=self.kafka_sasl_mechanism.upper(),
+            username=self.kafka_sasl_username,
+            password=self.kafka_sasl_password.get_secret_value(),
+            credentials=ClientCredentials(*oauth, self.kafka_oauth_scope) if all(oauth) else None,
+            ca_file=self.kafka_ssl_cafile,
+            cert_file=self.kafka_ssl_certfile,
+            key_file=self.kafka_ssl_keyfile,
+            key_password=self.kafka_ssl_password.get_secret_value(),
+        )
 
     @cached_property
     def web_url(self) -> str:
@@ -243,7 +291,11 @@ class Settings(BaseModel):
 
 
 def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings: the environment wins over `.env`. Raises `SettingsInvalid`."""
+    """Read the settings: the environment wins over `.env`.
+
+    Raises `SettingsInvalid`, and where a broker's login cannot be used `SecurityInvalid`, `TokenUrlInvalid` or
+    `TlsFileInvalid`.
+    """
     given = dict(os.environ if environ is None else environ)
     path = env_file or Path(given.get("TAPESTREAM_ENV", ".env"))
     values = {**_read_env_file(path), **given}
@@ -257,6 +309,7 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
         found = Settings(**{**fields, "provider_values": providers})
     except ValidationError as error:
         raise SettingsInvalid(_explain(error)) from None
+    _ = found.bootstrap  # a login that cannot be used is a mistake of now
     for name in providers:
         provider, _, what = name.rpartition("_")
         if what in {"LIMITS", "BUDGET", "PRICE", "BREAKER", "ENTITLEMENT"}:

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 
 from infra import telemetry
+from infra.kafka.brokers import KafkaSecurity
 from infra.settings import Settings
 from streams.messaging import topics
 
@@ -47,6 +49,7 @@ def build(settings: Settings, guard: Any, *, opening: Step, draining: Step, clos
     app = Tapestream(
         topics.APP,
         broker=settings.kafka_url,
+        broker_credentials=_credentials(settings.bootstrap.security),
         store="memory://",
         datadir=str(settings.data_dir / "faust"),
         topic_disable_leader=True,
@@ -68,3 +71,17 @@ def build(settings: Settings, guard: Any, *, opening: Step, draining: Step, clos
     )
     app.opening, app.draining, app.closing = opening, draining, closing
     return app
+
+
+def _credentials(security: KafkaSecurity) -> Any:
+    """How Faust's own consumers and producers log in; None without a login."""
+    if security.credentials:
+        return OAuthCredentials(oauth_cb=security.credentials, ssl_context=security.ssl_context)
+    if security.sasl:
+        return SASLCredentials(
+            username=security.username,
+            password=security.password,
+            ssl_context=security.ssl_context,
+            mechanism=security.mechanism,
+        )
+    return SSLCredentials(security.ssl_context) if security.tls else None

@@ -4,6 +4,9 @@ TapestreamError                     root: one line that says what was wrong, whe
 ├── ConfigurationError              what a user configured cannot be used: mend it and start again
 │   ├── SettingsInvalid             a variable or a line of `.env`
 │   ├── BadBrokerUrl                a text that names no Kafka servers
+│   ├── SecurityInvalid             how to log in to Kafka: parts that do not belong together
+│   ├── TlsFileInvalid              a file with certificates or a key
+│   ├── TokenUrlInvalid             a URL that no token of OAUTHBEARER can be had from safely
 │   ├── DeclarationsInvalid         a `tapestream.toml`: one line for each mistake
 │   └── DependencyCycle             collectors that wait for each other
 ├── UsageError                      what the caller gave cannot be used; exit code 2
@@ -15,6 +18,7 @@ TapestreamError                     root: one line that says what was wrong, whe
 ├── PartlySold                      a plan sells a part of a range only: the planner asks others for the rest
 ├── PipelineError                   there is no pipeline to work with
 │   ├── BrokerUnreachable           no broker answers: start it, or try again
+│   ├── BrokerRefused               a broker takes neither our certificate nor our user: correct the settings
 │   ├── BrokerMissing               the embedded broker does not exist for this machine: set KAFKA_URL
 │   ├── KafkaUnavailable            Apache Kafka cannot run on this machine
 │   ├── ClickHouseUnavailable       the test server of ClickHouse cannot run on this machine

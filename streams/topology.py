@@ -162,7 +162,7 @@ class Worker:
         settings = self.settings
         try:
             self._kept = keep_token(settings, self._token)
-            await ensure_topics(settings.bootstrap, topics.SPECS)
+            await ensure_topics(settings.bootstrap, topics.SPECS, replication=settings.replication)
             self.store = await self._open_store()
             await migrate(self.store)
             await self._replay_calls(self.store)

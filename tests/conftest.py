@@ -12,7 +12,7 @@ from infra.clickhouse import Store, migrate
 from infra.clickhouse.distribution import available as clickhouse_available
 from infra.clickhouse.server import ClickHouseServer
 from infra.kafka.apache import ApacheKafka, available
-from infra.kafka.connection import bootstrap_servers
+from infra.kafka.connection import brokers_at
 from infra.kafka.embedded import EmbeddedBroker
 
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +25,7 @@ def pytest_configure(config):
     # a test never calls a real provider with somebody's keys, nor writes into somebody's store
     for name in list(os.environ):
         ours = name in {"CLICKHOUSE_URL", "DATA_DIR"} or name.startswith("WEB_")
+        ours = ours or (name.startswith("KAFKA_") and name != "KAFKA_URL")
         if ours or name.endswith(("_KEYS", "_KEY", "_LIMITS")):
             del os.environ[name]
 
@@ -39,12 +40,12 @@ def run():
 
 @pytest.fixture(scope="session")
 def apache_kafka(run, tmp_path_factory):
-    """`host:port` of Apache Kafka: KAFKA_URL, else a container, else its own jars; skipped with the reason."""
+    """Apache Kafka: KAFKA_URL, else a container, else its own jars; skipped with the reason."""
     if url := os.environ.get("KAFKA_URL"):
-        yield bootstrap_servers(url)
+        yield brokers_at(url)
         return
     if container := _container():
-        yield container.get_bootstrap_server()
+        yield brokers_at(container.get_bootstrap_server())
         container.stop()
         return
     reason = available()
@@ -58,7 +59,7 @@ def apache_kafka(run, tmp_path_factory):
 
 @pytest.fixture
 def embedded_broker(run, tmp_path):
-    """`host:port` of a fresh embedded broker."""
+    """A fresh embedded broker."""
     broker = EmbeddedBroker(log=tmp_path / "broker.log")
     run(broker.start())
     yield broker.bootstrap

@@ -32,6 +32,7 @@ from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, Pol
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.paging import LastPage, next_look
 from streams.messaging.producer import Outbox
+from streams.planning import history
 from streams.planning.entitlements import Parts
 
 log = telemetry.get(__name__)
@@ -178,6 +179,8 @@ class Poller:
             (call,) = parts.sold
             page = request.page
             http = pool.connector.admit(page.request()) if page else entitlements.request(call)
+            if too_old := history.before(pool.connector.endpoint(http.endpoint), call, self._now()):
+                return self._unserved(request, PollOutcome.UNSUPPORTED, f"{request.provider}: {too_old}")
             return await self._ask(pool, request, call, http)
         except UnsupportedCall as error:
             refused = entitlements.why(request.call)

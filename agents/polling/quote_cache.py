@@ -13,6 +13,7 @@ from typing import Any
 from connectors import Call
 from infra import tasks
 from infra.clock import SYSTEM
+from infra.kafka.brokers import Brokers
 from streams.messaging import topics
 from streams.messaging.endings import End
 from streams.messaging.follow import follow, tail
@@ -27,7 +28,7 @@ Record = dict[str, Any]
 class Quotes:
     """Last quotes by (symbol, asset class, source). One younger than `ttl_ms` may answer; counts how often it did."""
 
-    def __init__(self, bootstrap: str, ttl_ms: int, *, now: Callable[[], int] = SYSTEM.now_ms) -> None:
+    def __init__(self, bootstrap: Brokers, ttl_ms: int, *, now: Callable[[], int] = SYSTEM.now_ms) -> None:
         self._bootstrap = bootstrap
         self._ttl_ms = ttl_ms
         self._now = now

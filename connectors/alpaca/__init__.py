@@ -28,8 +28,9 @@ BARS = Facts(
     rows=10_000,
     pages=20_000,  # minutes of a hundred symbols since 2016
     history="since 2016; the last 15 minutes of all exchanges are not in the free plan",
+    begins={"": ("2016-01-01",)},
 )
-COIN_BARS = BARS | Facts(asset_classes=COINS, adjustments=("raw",), history="since 2021")
+COIN_BARS = BARS | Facts(asset_classes=COINS, adjustments=("raw",), history="since 2021", begins={"": ("2021-01-01",)})
 LATEST = Facts(dataset="quote", build=ask.latest, batch=100, latest=True)
 COIN_LATEST = LATEST | Facts(asset_classes=COINS)
 UNASKED = Facts(routed=False)

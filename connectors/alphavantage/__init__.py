@@ -133,6 +133,7 @@ CONNECTOR = Connector(
             parse=market.intraday_bars,
             adjustments=("raw", "total"),
             history="since 2000, a month a call",
+            begins={"": ("2000-01-01",)},
         ),
         endpoint("fx_daily", function("FX_DAILY"), FX_BARS, DAY, build=ask.sized(FX)),
         endpoint("fx_weekly", function("FX_WEEKLY"), FX_BARS, WEEK),

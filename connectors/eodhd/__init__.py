@@ -112,6 +112,7 @@ CONNECTOR = Connector(
             asset_classes=ALL,
             intervals=names.PERIODS,
             history="1 year on the free plan, else since listing",
+            begins={"": ("365d", "")},
             docs=f"{DOCS}/api-for-historical-data-and-volumes",
         ),
         endpoint(
@@ -124,6 +125,7 @@ CONNECTOR = Connector(
             intervals={interval: interval for interval in SPAN_DAYS},
             span_ms={interval: span * DAY_MS for interval, span in SPAN_DAYS.items()},
             history="1m since 2004 (US), 2009 (crypto, forex); 5m and 1h since October 2020",
+            begins={"1m": ("2009-01-01", "2004-01-01"), "": ("2020-10-01",)},
             cost=5,
             plan="all world extended",
             docs=f"{DOCS}/intraday-historical-data-api",

@@ -23,6 +23,7 @@ DAILY = Facts(
     span_ms={"1d": 5000 * DAY_MS},
     rows=5000,
     history="5 years on the free plan",
+    begins={"": ("1826d", "")},
 )
 DIVIDENDS = Facts(dataset="actions", kinds=("dividend",))
 SPLITS = Facts(dataset="actions", kinds=("split",))

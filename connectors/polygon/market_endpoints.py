@@ -26,6 +26,7 @@ MARKET: tuple[Endpoint, ...] = (
         parse=market.parse_aggregates,
         rows=50_000,
         history="2 years on the free plan, since 2003 on paid ones",
+        begins={"": ("730d", "2003-01-01")},
         docs=f"{DOCS}/stocks/get_v2_aggs_ticker__stocksticker__range__multiplier___timespan___from___to",
     ),
     endpoint(

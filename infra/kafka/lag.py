@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from infra.kafka.admin import partition_counts
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, connected, passes
 
 SMALL_FETCH = 1024  # bytes: only the answer's header matters
@@ -43,7 +44,7 @@ class PartitionLag:
         return max(0, self.end - max(self.start, self.committed or 0))
 
 
-async def lag(bootstrap: str, group: str, topics: Collection[str], *, within_s: float = 10.0) -> list[PartitionLag]:
+async def lag(bootstrap: Brokers, group: str, topics: Collection[str], *, within_s: float = 10.0) -> list[PartitionLag]:
     """Where `group` stands in each partition of `topics`, sorted; a topic that is missing has no rows.
 
     Joins no group and commits nothing, so it disturbs no worker.
@@ -59,7 +60,7 @@ async def lag(bootstrap: str, group: str, topics: Collection[str], *, within_s: 
     async with (
         commits(bootstrap, group) as committed,
         AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **bootstrap.options,
             enable_auto_commit=False,
             max_partition_fetch_bytes=SMALL_FETCH,
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -73,13 +74,13 @@ async def lag(bootstrap: str, group: str, topics: Collection[str], *, within_s: 
 
 
 @asynccontextmanager
-async def commits(bootstrap: str, group: str) -> AsyncIterator[Committed]:
+async def commits(bootstrap: Brokers, group: str) -> AsyncIterator[Committed]:
     """Look at what `group` commits, as often as wanted within the block, one request each time.
 
     Raises:
         BrokerUnreachable: the broker does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**bootstrap.options)
     clock = asyncio.get_running_loop().time
 
     async def committed(partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
@@ -119,7 +120,7 @@ async def _ends(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) ->
     return {at: max(ends[at], consumer.highwater(at) or 0) for at in partitions}
 
 
-async def unread(bootstrap: str, group: str, topic: str, *, within_s: float = 30.0) -> list[ConsumerRecord]:
+async def unread(bootstrap: Brokers, group: str, topic: str, *, within_s: float = 30.0) -> list[ConsumerRecord]:
     """The records of `topic` that `group` has not committed, partition by partition, oldest first.
 
     Joins no group and commits nothing.
@@ -133,7 +134,7 @@ async def unread(bootstrap: str, group: str, topic: str, *, within_s: float = 30
     if not waiting:
         return found
     async with (
-        AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer,
+        AIOKafkaConsumer(**bootstrap.options, enable_auto_commit=False) as consumer,
         asyncio.timeout(within_s),
     ):
         consumer.assign(list(waiting))

@@ -9,9 +9,10 @@ from typing import Self, TypeVar, Unpack
 
 from connectors import AnyRecord, Call, connectors
 from infra import settings
-from infra.kafka.connection import bootstrap_servers
+from infra.kafka.brokers import Brokers
 from streams.client.call_builder import BarOptions, QuoteOptions, When, call_for, share_out, span
 from streams.client.gather import BRINGS, Gathering
+from streams.client.lookup import brokers_of
 from streams.client.results import FetchResult, QuoteResult
 from streams.messaging.job import Job, requests_for
 from streams.messaging.listener import Inbox, TopicListener
@@ -25,27 +26,29 @@ ResultT = TypeVar("ResultT")
 
 
 async def fetch_ticker(
-    symbol: str, days: int = 30, *, bootstrap: str | None = None, **options: Unpack[BarOptions]
+    symbol: str, days: int = 30, *, bootstrap: str | Brokers | None = None, **options: Unpack[BarOptions]
 ) -> FetchResult:
     """Fetch the bars of one symbol; `bootstrap` as of `Client`, the options as of `Client.fetch_tickers`."""
     return (await fetch_tickers([symbol], days, bootstrap=bootstrap, **options))[symbol]
 
 
 async def fetch_tickers(
-    symbols: Iterable[str], days: int = 30, *, bootstrap: str | None = None, **options: Unpack[BarOptions]
+    symbols: Iterable[str], days: int = 30, *, bootstrap: str | Brokers | None = None, **options: Unpack[BarOptions]
 ) -> dict[str, FetchResult]:
     """Fetch the bars of several symbols; `bootstrap` as of `Client`, the options as of `Client.fetch_tickers`."""
     async with Client(bootstrap) as client:
         return await client.fetch_tickers(symbols, days, **options)
 
 
-async def get_quote(symbol: str, *, bootstrap: str | None = None, **options: Unpack[QuoteOptions]) -> QuoteResult:
+async def get_quote(
+    symbol: str, *, bootstrap: str | Brokers | None = None, **options: Unpack[QuoteOptions]
+) -> QuoteResult:
     """Get the quote of one symbol; `bootstrap` as of `Client`, the options as of `Client.get_quotes`."""
     return (await get_quotes([symbol], bootstrap=bootstrap, **options))[symbol]
 
 
 async def get_quotes(
-    symbols: Iterable[str], *, bootstrap: str | None = None, **options: Unpack[QuoteOptions]
+    symbols: Iterable[str], *, bootstrap: str | Brokers | None = None, **options: Unpack[QuoteOptions]
 ) -> dict[str, QuoteResult]:
     """Get the quotes of several symbols; `bootstrap` as of `Client`, the options as of `Client.get_quotes`."""
     async with Client(bootstrap) as client:
@@ -56,19 +59,20 @@ class Client:
     """Sends requests to a running pipeline and returns their results. One connection serves many calls at once.
 
     Use as `async with Client() as client`. Without `bootstrap` it is the pipeline that the settings mean: the tree that
-    owns DATA_DIR, else the broker of KAFKA_URL; with it, the worker alone knows which providers have a key. Deadlines
-    are by the clock of the settings.
+    owns DATA_DIR, else the broker of KAFKA_URL; with it, the worker alone knows which providers have a key. As text,
+    `host:port`, it is logged in to as the settings say where it is KAFKA_URL's, and without a login otherwise.
+    Deadlines are by the clock of the settings.
 
     Raises `SettingsInvalid` when made, and `BrokerUnreachable` when entered while no pipeline is there.
     """
 
-    def __init__(self, bootstrap: str | None = None) -> None:
+    def __init__(self, bootstrap: str | Brokers | None = None) -> None:
         given = settings.load()
         where = None if bootstrap else discovery.find(given)
         self._clock = given.clock
         self._usable = where.providers if where else frozenset(connectors())
         self._routes = where.routes if where else NO_ROUTES
-        self._requester = Requester(where.bootstrap if where else bootstrap_servers(bootstrap or ""))
+        self._requester = Requester(where.bootstrap if where else brokers_of(bootstrap or ""))
         self._records: dict[str, TopicListener[AnyRecord]] = {}
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from connectors import Quote
-from streams.client.results import FetchResult, QuoteResult, Tried
+from streams.client.results import FetchResult, QuoteResult, Tried, moment
 from streams.messaging.bars import Bar, bars_of
-from streams.messaging.job import Job, gave_up, parent_of, root_of
+from streams.messaging.job import Job, asks_beginning, gave_up, parent_of, root_of
 from streams.messaging.messages import PollDone, PollRequest
 from streams.messaging.outcomes import ENDED_WELL, PollOutcome
+from streams.planning.history import begins_late
 
 Record = dict[str, Any]
 BRINGS: Mapping[str, tuple[str, ...]] = {"bars": ("bars", "actions"), "quote": ("quote",)}
@@ -74,7 +76,7 @@ class Gathering:
         if error:
             return FetchResult(symbol, tried=tuple(tried.values()), error=error)
         others = tuple(told for told in tried.values() if told.provider not in served)
-        return FetchResult(symbol, ", ".join(served), candles, others)
+        return FetchResult(symbol, ", ".join(served), candles, others, begins_late=self._begins_late(symbol, candles))
 
     def quote(self, symbol: str, within_s: float) -> QuoteResult:
         """The result of a symbol whose quote was requested."""
@@ -130,6 +132,12 @@ class Gathering:
             if symbol in child.symbols and child_id not in self.job.done
         ]
 
+    def _begins_late(self, symbol: str, candles: Sequence[Bar]) -> datetime | None:
+        """The time of the first bar, where that is later than asked."""
+        asked = next(request.call for request in self.requests.values() if symbol in request.call.symbols)
+        first = candles[0].ts if candles else None
+        return moment(first) if first is not None and begins_late(asked, first) else None
+
     def _unanswered(
         self, symbol: str, reports: Sequence[PollDone], tried: dict[str, Tried], within_s: float
     ) -> str | None:
@@ -160,7 +168,8 @@ def _tried(reports: Iterable[PollDone]) -> dict[str, Tried]:
 
 
 def _unserved(reports: Iterable[PollDone], tried: Mapping[str, Tried], *, part: bool) -> str | None:
-    unserved = any(map(gave_up, reports))
+    wanted = [report for report in reports if not (part and asks_beginning(report))]
+    unserved = any(map(gave_up, wanted))
     return f"nobody served {'a part of it' if part else 'it'}: {_listed(tried)}" if unserved else None
 
 

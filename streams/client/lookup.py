@@ -8,6 +8,8 @@ import orjson
 
 from infra import settings
 from infra.clickhouse import StoreUnavailable
+from infra.kafka.brokers import Brokers
+from infra.kafka.connection import brokers_at
 from streams.runtime import discovery
 from streams.runtime.discovery import PipelineLocation
 from streams.runtime.query import answer
@@ -19,6 +21,18 @@ def find_pipeline() -> PipelineLocation:
     It is the process tree that owns DATA_DIR, otherwise the broker of KAFKA_URL. Raises `SettingsInvalid`.
     """
     return discovery.find(settings.load())
+
+
+def brokers_of(given: str | Brokers) -> Brokers:
+    """Return the brokers that a caller names.
+
+    The servers of KAFKA_URL, as text, are logged in to as the settings say; other texts name brokers without a login.
+    Raises `BadBrokerUrl`, `SettingsInvalid`.
+    """
+    if isinstance(given, Brokers):
+        return given
+    named, own = brokers_at(given), settings.load().bootstrap
+    return own if own.servers == named.servers else named
 
 
 async def query(sql: str) -> list[dict[str, Any]]:

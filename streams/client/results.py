@@ -27,6 +27,8 @@ class FetchResult:
     """The bars of one symbol, oldest first, or in `error` why there are none.
 
     `source` is who answered; where several providers served a part of the range each, all of them, joined by commas.
+    `begins_late` is the time of the first bar (UTC), where that is later than asked by more than exchanges ever close:
+    the instrument was listed then, or no provider that was asked reaches further back.
     """
 
     symbol: str
@@ -34,10 +36,11 @@ class FetchResult:
     candles: tuple[Bar, ...] = ()
     tried: tuple[Tried, ...] = ()
     error: str | None = None
+    begins_late: datetime | None = None
 
     @property
     def success(self) -> bool:
-        """True when the whole range was served."""
+        """True when the whole range was served, from where the history of the providers begins."""
         return self.error is None
 
     def frame(self, library: Library = "pandas") -> Any:
@@ -56,6 +59,7 @@ class FetchResult:
             "candles": [_as_json(asdict(bar)) for bar in self.candles],
             "tried": [tried._asdict() for tried in self.tried],
             "error": self.error,
+            "begins_late": self.begins_late and self.begins_late.isoformat(),
         }
 
 
@@ -88,6 +92,11 @@ class QuoteResult:
         }
 
 
+def moment(ms: int) -> datetime:
+    """A time of the wire, ms UTC."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
 def _as_json(record: dict[str, Any]) -> dict[str, Any]:
-    times = {name: (EPOCH + timedelta(milliseconds=record[name])).isoformat() for name in TIMES}
+    times = {name: moment(record[name]).isoformat() for name in TIMES}
     return {**record, **times}

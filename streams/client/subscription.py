@@ -19,7 +19,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from connectors import Bars
 from connectors.records import News
 from infra import telemetry
-from infra.kafka.connection import bootstrap_servers, needing, passes
+from infra.kafka.brokers import Brokers
+from infra.kafka.connection import needing, passes
+from streams.client.lookup import brokers_of
 from streams.messaging import topics
 from streams.messaging.bars import bars_of
 from streams.messaging.events import ConsumerRecord
@@ -38,7 +40,11 @@ SUPERSEDED = (CommitFailedError, IllegalStateError)
 
 
 async def subscribe(
-    kafka_url: str, *datasets: str, symbols: Collection[str] = (), group: str | None = None, history: bool = False
+    kafka_url: str | Brokers,
+    *datasets: str,
+    symbols: Collection[str] = (),
+    group: str | None = None,
+    history: bool = False,
 ) -> AsyncGenerator[Any, None]:
     """Yield unified records as they arrive: `Bar` for bars, the record as a dict with its `dataset` for the others.
 
@@ -47,6 +53,8 @@ async def subscribe(
     the subscription starts now, or with `history` at the oldest record the topic holds. What cannot be read is skipped
     and logged as `record.unreadable`.
 
+    A text as `kafka_url` is logged in to as that of `Client`.
+
     Raises:
         ValueError: a dataset is unknown, or the URL is none.
         BrokerUnreachable: no broker answers, or it has been away for a minute.
@@ -54,9 +62,9 @@ async def subscribe(
     """
     if unknown := [name for name in datasets if name not in topics.MARKET]:
         raise ValueError(f"unknown dataset {unknown[0]!r}; known: {', '.join(topics.MARKET)}")
-    bootstrap = bootstrap_servers(kafka_url)
+    bootstrap = brokers_of(kafka_url)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **bootstrap.options,
         group_id=group,
         enable_auto_commit=False,
         session_timeout_ms=6_000,  # the worker's, too: so soon the group notices that a reader was killed

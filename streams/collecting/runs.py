@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from infra.clickhouse.runs import FIRES, LAST_RUNS
+from infra.kafka.brokers import Brokers
 from streams.collecting.model import Declarations
 from streams.collecting.schedule import Schedule, due, next_after
 from streams.errors import UnknownCollector
@@ -91,13 +92,13 @@ def request(collector: str, now: int, *, full: bool, at_once: bool = False) -> C
     )
 
 
-async def submit(bootstrap: str, asked: CollectRequest) -> None:
+async def submit(bootstrap: Brokers, asked: CollectRequest) -> None:
     """Ask the pipeline for a run, and wait for nothing more. Raises `BrokerUnreachable`."""
     await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
     await _post(bootstrap, asked)
 
 
-async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
+async def run(bootstrap: Brokers, asked: CollectRequest) -> CollectorRun:
     """Request a run from the pipeline and return its report when it has ended. Raises `BrokerUnreachable`."""
     await require_pipeline(bootstrap, topics.COLLECT_REQUESTS)
     async with run_reports(bootstrap) as listener:
@@ -108,7 +109,7 @@ async def run(bootstrap: str, asked: CollectRequest) -> CollectorRun:
             return report
 
 
-def run_reports(bootstrap: str) -> TopicListener[CollectorRun]:
+def run_reports(bootstrap: Brokers) -> TopicListener[CollectorRun]:
     """Listen to `collect.done`: a report has the name of its collector."""
     return TopicListener(
         bootstrap,
@@ -155,7 +156,7 @@ def timetable(schedule: Schedule, seen: int | None, fired: bool, now: int) -> Ti
     )
 
 
-async def _post(bootstrap: str, asked: CollectRequest) -> None:
+async def _post(bootstrap: Brokers, asked: CollectRequest) -> None:
     async with Outbox(bootstrap) as outbox:
         await outbox.send(topics.COLLECT_REQUESTS, asked.encode(), key=asked.collector, partition=0)
 

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from connectors.records import AssetClass
 from infra.clickhouse import Store, log_table, migrate
 from infra.clickhouse.universe import changed_sql
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable
 from infra.settings import Settings
 from streams.errors import ChangeInvalid
@@ -47,7 +48,7 @@ async def keep(settings: Settings, changed: Sequence[UniverseChange]) -> bool:
     return await hand_over(bootstrap, changed, partial(rows, settings))
 
 
-async def hand_over(bootstrap: str, changed: Sequence[UniverseChange], ask: Ask) -> bool:
+async def hand_over(bootstrap: Brokers, changed: Sequence[UniverseChange], ask: Ask) -> bool:
     """Send changes of one moment to a running pipeline; True once they are stored, False after ten seconds without."""
     async with Outbox(bootstrap) as outbox:
         await asyncio.gather(*(outbox.send(topics.UNIVERSE_CHANGES, change.encode()) for change in changed))

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 import aiohttp
 import click
 
 from connectors import Call
+from connectors.fields import utc_date
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
-from streams.commands.console import fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
+from streams.commands.console import count, fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
 from streams.commands.naming import ASSET_CLASS, named
 from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollRequest
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.requester import Requester
 from streams.planning import routing
+from streams.planning.history import begins_late
 from streams.runtime import discovery
 from streams.runtime.discovery import PipelineLocation
 from streams.runtime.query import answer
+
+REPORT_S = 5.0
+"""Seconds after `--within` in which the worker's report of what is late is still waited for."""
 
 
 @click.command()
@@ -136,9 +142,12 @@ def poll(
         raise SystemExit(2)
     deadline = None if within_s is None else settings.clock.now_ms() + round(within_s * 1000)
     requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
-    job = asyncio.run(_poll(where.bootstrap, requests))
-    _print(job)
-    raise SystemExit(1 if job.failures or unasked else 0)
+    job = asyncio.run(_poll(where.bootstrap, requests, within_s))
+    _print(job, [request.call for request in requests])
+    if not job.finished:
+        lacking = count(job.unreported, "request")
+        say(f"no report of {lacking} within {within_s:g} s: `tapestream status` shows whether a worker runs")
+    raise SystemExit(1 if job.failures or unasked or not job.finished else 0)
 
 
 def _calls(
@@ -157,14 +166,26 @@ def _calls(
     return calls, unasked
 
 
-def _print(job: Job) -> None:
+def _print(job: Job, calls: Iterable[Call]) -> None:
     records = sum(report.records for report in job.done.values())
-    say(f"{records} records, {sum(report.rejects for report in job.done.values())} rejected, {job.total} requests")
+    rejects = sum(report.rejects for report in job.done.values())
+    say(f"{count(records, 'record')}, {rejects} rejected, {count(job.total, 'request')}")
     if told := _answered(job):
         say(f"answered by {told}")
+    for line in _late(job, calls):
+        say(line)
     for report in job.failures:
         tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
         say(f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})")
+
+
+def _late(job: Job, calls: Iterable[Call]) -> Iterator[str]:
+    """The symbols whose bars begin later than asked: listed later, or nobody on the slip reaches further back."""
+    firsts = job.first_bars
+    for call in calls:
+        for symbol in call.symbols:
+            if begins_late(call, first := firsts.get(symbol)) and first is not None and call.start is not None:
+                yield f"{symbol} begins on {utc_date(first)}, later than {utc_date(call.start)}"
 
 
 def _answered(job: Job) -> str:
@@ -177,6 +198,7 @@ def _answered(job: Job) -> str:
     return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
 
 
-async def _poll(bootstrap: str, requests: list[PollRequest]) -> Job:
+async def _poll(bootstrap: Brokers, requests: list[PollRequest], within_s: float | None) -> Job:
+    """A worker ends what is late by itself: without a report a little later, there is no worker."""
     async with Requester(bootstrap) as requester:
-        return await requester.run(requests)
+        return await requester.run(requests, within_s=None if within_s is None else within_s + REPORT_S)

@@ -8,6 +8,7 @@ from functools import partial
 
 import click
 
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.collecting import runs
 from streams.collecting.declarations import OWN, load
@@ -95,7 +96,7 @@ def _list(settings: Settings, *, as_json: bool) -> None:
     show(columns, [[row[name] for name in columns] for row in told], as_json=as_json)
 
 
-async def _ask(bootstrap: str, asked: CollectRequest, *, wait: bool) -> CollectorRun | None:
+async def _ask(bootstrap: Brokers, asked: CollectRequest, *, wait: bool) -> CollectorRun | None:
     """Request a run, and return its report if the caller waits for it."""
     if wait:
         return await runs.run(bootstrap, asked)

@@ -37,6 +37,11 @@ def say(text: str, *, err: bool = False, end: str = "\n") -> None:
     click.echo(printable(text) + end, err=err, nl=False)
 
 
+def count(number: int, noun: str) -> str:
+    """Return `1 record`, `2 records`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def say_json(value: Any) -> None:
     """Print one line of JSON."""
     say(orjson.dumps(value, default=str).decode())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from infra import telemetry
 from streams.messaging import topics
@@ -17,7 +18,10 @@ log = telemetry.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of `request`: `children` go on in its place, `records` and `rejects` count the rows that came of it."""
+    """The end of `request`: `children` go on in its place, `records` and `rejects` count the rows that came of it.
+
+    `first_bars` has the time of the first bar of each symbol, ms UTC.
+    """
 
     request: PollRequest
     outcome: PollOutcome
@@ -25,6 +29,7 @@ class End:
     children: tuple[PollRequest, ...] = ()
     records: int = 0
     rejects: int = 0
+    first_bars: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ async def publish(outbox: Outbox, end: End, at: int) -> None:
         end.reason,
         records=end.records,
         rejects=end.rejects,
+        first_bars=end.first_bars,
     )
     await outbox.send(topics.POLL_DONE, done.encode(), key=done.job_id)
 

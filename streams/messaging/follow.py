@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from infra import telemetry
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
 from streams.messaging import topics
 from streams.messaging.events import ConsumerRecord
@@ -26,13 +27,13 @@ RETRY_S = 1.0
 
 
 @asynccontextmanager
-async def tail(bootstrap: str, topic: str, *, since: int | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+async def tail(bootstrap: Brokers, topic: str, *, since: int | None = None) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of all partitions of a topic, in no group: from its end on, or from the first record of `since` on.
 
     `since` is ms UTC, by the records' timestamps. Raises `BrokerUnreachable`.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **bootstrap.options,
         auto_offset_reset="earliest",  # a renewed broker begins anew
         max_partition_fetch_bytes=MAX_MESSAGE,
     )
@@ -65,7 +66,7 @@ async def close(consumer: AIOKafkaConsumer) -> None:
 
 
 async def follow(
-    consumer: AIOKafkaConsumer, bootstrap: str, before_fetch: Callable[[], Awaitable[None]] | None = None
+    consumer: AIOKafkaConsumer, bootstrap: Brokers, before_fetch: Callable[[], Awaitable[None]] | None = None
 ) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield a consumer's records for ever, also across a renewed embedded broker, whose offsets start at 0 again.
 

@@ -52,14 +52,41 @@ class Job:
         return self._roots_done == self.roots and not self._awaited
 
     @property
+    def unreported(self) -> int:
+        """Requests of which no report has come, children included."""
+        return self.roots - self._roots_done + len(self._awaited)
+
+    @property
+    def first_bars(self) -> dict[str, int]:
+        """The time of the first bar of each symbol, ms UTC."""
+        found: dict[str, int] = {}
+        for report in self.done.values():
+            for symbol, first in report.first_bars.items():
+                found[symbol] = min(first, found.get(symbol, first))
+        return found
+
+    @property
     def failures(self) -> list[PollDone]:
         """The requests that ended unserved, with nobody left to try."""
-        return [report for report in self.done.values() if gave_up(report)]
+        return [report for report in self.done.values() if gave_up(report) and not self._continues(report)]
+
+    def _continues(self, report: PollDone) -> bool:
+        """True where only the beginning of a range stays unserved, and a request before it brought the rest."""
+        if not asks_beginning(report):
+            return False
+        parts = report.request_id.split("/")
+        before = (self.done.get("/".join(parts[:length])) for length in range(1, len(parts)))
+        return any(parent and parent.records for parent in before)
 
 
 def gave_up(report: PollDone) -> bool:
     """Return whether something of the request stays unserved, with nobody left to try."""
     return report.outcome is PollOutcome.TRUNCATED or (report.outcome not in ENDED_WELL and not report.children)
+
+
+def asks_beginning(report: PollDone) -> bool:
+    """Return whether a request asked only for the beginning of a range, which an earlier answer lacked."""
+    return any(hop.outcome == PollOutcome.NO_RECORDS for hop in report.tried)
 
 
 def parent_of(request_id: str) -> str:

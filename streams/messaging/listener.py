@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 from aiokafka import AIOKafkaConsumer
 
 from infra import tasks, telemetry
+from infra.kafka.brokers import Brokers
 from streams.messaging.events import ConsumerRecord
 from streams.messaging.follow import follow, tail
 from streams.messaging.tolerant_reader import TolerantReader
@@ -54,7 +55,7 @@ class TopicListener(Generic[T]):
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Brokers,
         topic: str,
         *,
         names: Callable[[ConsumerRecord], tuple[str, ...]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors import DATASETS, AnyRecord
+from infra.kafka.brokers import Brokers
 from streams.messaging import topics
 from streams.messaging.events import ConsumerRecord
 from streams.messaging.job import job_of
@@ -23,7 +24,7 @@ def read_record(record: ConsumerRecord) -> AnyRecord:
     return DATASETS[DATASET_OF[record.topic]].model_validate_json(record.value, extra="ignore")
 
 
-def market_records(bootstrap: str, dataset: str) -> TopicListener[AnyRecord]:
+def market_records(bootstrap: Brokers, dataset: str) -> TopicListener[AnyRecord]:
     """Listen to a dataset's topic: a record has the name of the job that caused it."""
     return TopicListener(bootstrap, topics.MARKET[dataset], names=_job_names, read=read_record)
 

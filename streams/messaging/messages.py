@@ -140,7 +140,8 @@ class PollDone(Message):
 
     `symbols` and `dataset` are the `call`'s. `tried` are the providers that were asked before, and why they did not
     serve it; where the request was given up, the last of them is `provider` itself. `records` and `rejects` count rows,
-    `at` (ms UTC) is when the answer was received, or when it was decided that there will be none.
+    `first_bars` has the time of the first bar of each symbol (ms UTC). `at` (ms UTC) is when the answer was received,
+    or when it was decided that there will be none.
     """
 
     request_id: str
@@ -152,6 +153,7 @@ class PollDone(Message):
     children: tuple[Child, ...] = ()
     records: int = 0
     rejects: int = 0
+    first_bars: Mapping[str, int] = Field(default_factory=dict)
     tried: tuple[Hop, ...] = ()
     at: int
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 class PollOutcome(StrEnum):
     """How one poll request ended, or why one provider of its slip did not serve it.
 
-    The last four are published by no poller: they are what a waiting component concludes when no report says more.
+    A waiting component concludes the last four when no report says more. Only `NO_RECORDS` is reported too: of
+    a request for the beginning of a range that an earlier answer lacked.
     """
 
     RECORDS = "records"
@@ -68,7 +69,7 @@ class PollOutcome(StrEnum):
     TIMEOUT = "Timeout"
     """A program waited as long as it wanted, and no report came."""
     NO_RECORDS = "NoRecords"
-    """The last provider that was asked answered without a row of the symbol."""
+    """The last provider that was asked answered without a row of the symbol, or of the beginning of the range."""
     INTERRUPTED = "Interrupted"
     """A session was killed before it heard how its requests ended."""
 
@@ -102,6 +103,3 @@ over. `Fault` is: a fault of ours is often of the moment, attempts are bounded, 
 as done. `Cancelled` depends on who asks. A session that paused asks again, in a new job; a collector's run that was
 cancelled has been taken over by another leader, and a second attempt would be cancelled as well.
 """
-
-SAME_PROVIDER = ENDED_WELL | {PollOutcome.PENDING}
-"""The first child of a request that ended so goes to the same provider: a part, a page, or a later look."""

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from infra import telemetry
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import needing, passes
 
 log = telemetry.get(__name__)
@@ -21,7 +22,7 @@ RETRY_S = 1.0  # a broker that restarts is back within seconds
 class Outbox:
     """Sends records and remembers, per partition, the highest offset the broker confirmed."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Brokers) -> None:
         self._bootstrap = bootstrap
         self._producer: Any = None
         self.produced: dict[tuple[str, int], int] = {}
@@ -30,7 +31,7 @@ class Outbox:
     async def start(self) -> None:
         """Connect. Raises `BrokerUnreachable`."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._bootstrap.options,
             acks="all",
             compression_type="lz4",
             linger_ms=5,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from typing import Any, Self
 
 from infra.kafka.admin import partition_counts
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, connected
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, work_of
@@ -26,7 +27,7 @@ class Requester:
     there.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Brokers) -> None:
         self.bootstrap = bootstrap
         self._outbox = Outbox(bootstrap)
         self._reports = poll_reports(bootstrap)
@@ -51,15 +52,25 @@ class Requester:
                 raise
             # nobody cancelled us: it is aiokafka's own, which is closed while its broker has gone
 
-    async def run(self, requests: list[PollRequest], on_report: Callable[[Job, PollDone], None] | None = None) -> Job:
-        """Submit `requests` (of one job) and return when all of them, and all they caused, have ended."""
+    async def run(
+        self,
+        requests: list[PollRequest],
+        on_report: Callable[[Job, PollDone], None] | None = None,
+        *,
+        within_s: float | None = None,
+    ) -> Job:
+        """Submit `requests` (of one job) and return when all of them, and all they caused, have ended.
+
+        After `within_s` seconds the job is returned as far as it is: it has then not `finished`.
+        """
         job = Job(requests[0].job_id, len(requests))
-        with self.inbox(job.job_id) as inbox:
-            await self.submit(requests)
-            while not job.finished:
-                report = await inbox.next_event()
-                if job.note(report) and on_report:
-                    on_report(job, report)
+        with self.inbox(job.job_id) as inbox, suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.submit(requests)
+                while not job.finished:
+                    report = await inbox.next_event()
+                    if job.note(report) and on_report:
+                        on_report(job, report)
         return job
 
     async def submit(self, requests: Iterable[PollRequest]) -> None:
@@ -75,7 +86,7 @@ class Requester:
         return self._reports.listen_for(name, inbox)
 
 
-def poll_reports(bootstrap: str, *, patient: bool = False) -> TopicListener[PollDone]:
+def poll_reports(bootstrap: Brokers, *, patient: bool = False) -> TopicListener[PollDone]:
     """Listen to `poll.done`: a report has the names of its job and of the job's piece of work."""
     return TopicListener(
         bootstrap,
@@ -91,7 +102,7 @@ def _job_names(record: ConsumerRecord) -> tuple[str, ...]:
     return job_id, work_of(job_id)
 
 
-async def require_pipeline(bootstrap: str, topic: str, within_s: float | None = None) -> None:
+async def require_pipeline(bootstrap: Brokers, topic: str, within_s: float | None = None) -> None:
     """Make sure that a pipeline reads `topic`. `within_s` as of `connected`.
 
     Raises:

@@ -58,11 +58,11 @@ def refused(request: PollRequest, hop: Hop, now: int) -> End:
     return End(request, hop.outcome, hop.reason, (child,))
 
 
-def part(request: PollRequest, hop: Hop, call: Call, number: int) -> tuple[PollRequest, ...]:
-    """Ask the next provider for the part of a served request that its answer lacks; behind the last one nobody."""
-    if len(request.slip) == 1:
+def part(request: PollRequest, hop: Hop, call: Call, slip: tuple[str, ...], number: int) -> tuple[PollRequest, ...]:
+    """Ask the providers of `slip` for the part of a served request that its answer lacks; nobody if it is empty."""
+    if not slip:
         return ()
-    return (request.child(number, call=call, slip=request.slip[1:], tried=after(request, hop), page=None),)
+    return (request.child(number, call=call, slip=slip, tried=after(request, hop), page=None),)
 
 
 def after(request: PollRequest, hop: Hop) -> tuple[Hop, ...]:

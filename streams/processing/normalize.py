@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -15,26 +15,22 @@ from pydantic import ValidationError
 from connectors import (
     Answer,
     AnyRecord,
-    BarColumns,
-    Call,
     Outcome,
-    Refusal,
     Reject,
-    Request,
     UnsupportedCall,
     connector,
 )
 from connectors.errors import MalformedPayload
-from connectors.records import Bars, News
+from connectors.records import News
 from infra import telemetry
 from infra.clock import SYSTEM
-from streams.messaging import dead_letters, endings, market, routing_slip, topics
+from streams.messaging import dead_letters, endings, market, topics
 from streams.messaging.endings import End
 from streams.messaging.events import Event
-from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest, RawMeta
+from streams.messaging.messages import DeadLetter, RawMeta
 from streams.messaging.outcomes import PollOutcome
-from streams.messaging.paging import LastPage, next_page
 from streams.messaging.producer import Outbox
+from streams.processing.conclude import Understood, end_of, withheld
 from streams.processing.frames import encode, fitting
 from streams.processing.validate import validate
 
@@ -60,11 +56,6 @@ def judge(outcome: Outcome) -> Normalized:
     return Normalized(records, [*outcome.rejects, *broken])
 
 
-def rows_of(record: AnyRecord) -> int:
-    """Rows that a record brings to its table."""
-    return len(record.ts) if isinstance(record, Bars) else 1
-
-
 def dead_row(row: Any) -> str | None:
     """JSON text of a rejected row, at most 64 KiB; what JSON cannot say (nested too deep, say) as a text."""
     if row is None:
@@ -74,28 +65,6 @@ def dead_row(row: Any) -> str | None:
     except orjson.JSONEncodeError:
         found = reprlib.repr(row).encode("utf-8", "replace")
     return found[:65_536].decode("utf-8", "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """One raw answer as it was read: its records, its dead letters, and what else it says of the request."""
-
-    records: Sequence[AnyRecord] = ()
-    letters: Sequence[DeadLetter] = ()
-    refusal: Refusal | None = None
-    missing: Mapping[str, Refusal] = field(default_factory=dict)
-    """Refusals of single symbols."""
-    next: Request | None = None
-    """The request for the following page."""
-    cut_off: str = ""
-    """Why a following page that the answer names is not asked; empty otherwise."""
-    rest: Call | None = None
-    """The part of the range that the plan withholds, to be asked as a request of its own."""
-
-    @property
-    def rows(self) -> int:
-        """Rows of all records."""
-        return sum(map(rows_of, self.records))
 
 
 class Normalizer:
@@ -167,54 +136,8 @@ def normalize(meta: RawMeta, body: bytes, raw: tuple[str, int, int]) -> Understo
         outcome.missing,
         outcome.next,
         outcome.cut_off,
-        rest=_withheld(meta.call, outcome, meta.received_at),
+        rest=withheld(meta.call, outcome, meta.received_at),
     )
-
-
-def _withheld(call: Call, outcome: Outcome, now: int) -> Call | None:
-    """The part of the range that an answer says it withholds, to be asked of others in the same adjustment."""
-    if outcome.withheld is None or outcome.withheld.scope is None:
-        return None
-    refused, _ = outcome.withheld.scope.split(call, now)
-    frames = [item for item in outcome.items if isinstance(item, BarColumns)]
-    if refused is None or not frames:
-        return refused
-    return refused.model_copy(update={"adjustment": frames[0].adjustment})
-
-
-PAGE, LACKING, WITHHELD = 0, 1, 2
-"""Numbers of the children of a served request: its next page, the symbols it lacks, the range that is withheld."""
-
-
-def end_of(request: PollRequest, asked: Page, found: Understood, now: int) -> End:
-    """The end of a request whose answer was read: its next page is asked, and what it lacks goes on along the slip.
-
-    `asked` is what the answer answers.
-    """
-    if found.refusal is not None:
-        return routing_slip.refused(request, _hop(request, found.refusal), now)
-    children, cut_off = [], found.cut_off
-    if found.next:
-        most = connector(request.provider).endpoint(found.next.endpoint).most_pages(request.call, now)
-        try:
-            children = [request.child(PAGE, page=next_page(request.page or asked, found.next, most))]
-        except LastPage as reason:
-            cut_off = str(reason)
-    lacking = tuple(symbol for symbol in request.call.symbols if symbol in found.missing)
-    if lacking:
-        call = request.call.model_copy(update={"symbols": lacking})
-        children += routing_slip.part(request, _hop(request, found.missing[lacking[0]]), call, LACKING)
-    if found.rest and not found.next:
-        # asked of the same provider, whose account knows the refusal: so the part goes on, or ends, with its reason
-        children.append(request.child(WITHHELD, call=found.rest, page=None))
-    if lacking == request.call.symbols != () and not (children or found.records):
-        return routing_slip.refused(request, _hop(request, found.missing[lacking[0]]), now)
-    outcome = PollOutcome.TRUNCATED if cut_off else PollOutcome.RECORDS
-    return End(request, outcome, cut_off, tuple(children), records=found.rows, rejects=len(found.letters))
-
-
-def _hop(request: PollRequest, refusal: Refusal) -> Hop:
-    return Hop(provider=request.provider, outcome=refusal.name, reason=refusal.reason[:MOST_REASON])
 
 
 def _letter(meta: RawMeta, raw: tuple[str, int, int], stage: str, rule: str, reason: str) -> DeadLetter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connectors import connector, connectors
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.planning.routing import Routes, routes
 from streams.runtime.pages import Pages, pages_of_worker
@@ -13,12 +14,12 @@ from streams.runtime.process_tree import ProcessTreeAddress
 
 @dataclass(frozen=True, slots=True)
 class PipelineLocation:
-    """How a running pipeline is reached: its broker as `host:port`, and the pages of a worker on this machine.
+    """How a running pipeline is reached: its brokers, and the pages of a worker on this machine.
 
     `providers` are those that it can ask: they have a key, or need none; `routes` say whom first.
     """
 
-    bootstrap: str
+    bootstrap: Brokers
     pages: Pages
     providers: frozenset[str]
     routes: Routes

@@ -12,6 +12,7 @@ from typing import Any, Self
 import aiohttp
 
 from infra.clickhouse import Store, StoreError
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.errors import PipelineAway, PipelineGone
 from streams.runtime import discovery
@@ -36,7 +37,7 @@ class Pipeline:
         self._tree: ProcessTreeAddress | None = None
         self._store: Store | None = None
         self._closing = AsyncExitStack()
-        self.bootstrap = ""
+        self.bootstrap = Brokers("")
         self.pages = Pages("")
         self.providers: frozenset[str] = frozenset()
 

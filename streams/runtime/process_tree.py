@@ -16,7 +16,8 @@ from connectors import connectors
 from infra import telemetry
 from infra.child_process import Child
 from infra.kafka.admin import ensure_topics
-from infra.kafka.connection import bootstrap_servers
+from infra.kafka.brokers import Brokers
+from infra.kafka.connection import brokers_at
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import unread
 from infra.ports import free_port, require_free
@@ -55,9 +56,9 @@ class ProcessTreeAddress:
     sandbox_url: str | None = None
 
     @property
-    def bootstrap(self) -> str:
-        """The broker as `host:port`."""
-        return bootstrap_servers(self.kafka_url)
+    def bootstrap(self) -> Brokers:
+        """Its broker."""
+        return brokers_at(self.kafka_url)
 
     @property
     def pages(self) -> Pages:
@@ -147,6 +148,8 @@ class Stack:
         environment = {
             **os.environ,
             **self._environment,
+            # its own broker has no login, whatever the settings say of another one
+            **{name.upper(): "" for name in Settings.model_fields if name.startswith("kafka_")},
             "KAFKA_URL": self._parts["broker"].url,
             "CLICKHOUSE_URL": self.settings.store_url,
             "DATA_DIR": str(self.data_dir),

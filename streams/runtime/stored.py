@@ -8,6 +8,7 @@ from collections.abc import Collection
 from aiokafka import TopicPartition
 
 from infra import telemetry
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable
 from infra.kafka.lag import Committed, commits, lag
 from streams.messaging import topics
@@ -18,7 +19,7 @@ log = telemetry.get(__name__)
 LOOKS, LOOK_S = 25, 0.08
 
 
-async def until_stored(bootstrap: str) -> None:
+async def until_stored(bootstrap: Brokers) -> None:
     """Return when every answer received before, all that was made of it, and every report is stored.
 
     A broker or a store that is away is waited for. Where the embedded broker was started afresh meanwhile, what the old
@@ -28,7 +29,7 @@ async def until_stored(bootstrap: str) -> None:
     await _reached(bootstrap, topics.SINK, tuple(TABLES))
 
 
-async def _reached(bootstrap: str, group: str, names: Collection[str]) -> None:
+async def _reached(bootstrap: Brokers, group: str, names: Collection[str]) -> None:
     """Return when the group has committed everything that the topics held at the call."""
     ends: dict[TopicPartition, int] | None = None
     while ends is None or ends:

@@ -23,6 +23,7 @@ from agents.polling.transport import Transport
 from connectors import Call, connector
 from infra.clickhouse import log_table
 from infra.clock import SYSTEM
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from sandbox import Sandbox, SandboxSettings
 from streams.accounts.account import RESERVED, ProviderPolicy
@@ -173,7 +174,7 @@ class Scene:
         }
         bases = {name: f"{url}/{name}" for name in self.pools}
         self.transport = Transport(timeout_s=timeout_s, body_limit=2**24, base_urls=bases)
-        self.quotes = Quotes("nobody", 900_000)
+        self.quotes = Quotes(Brokers("nobody:1"), 900_000)
         self.poller = Poller(
             self.pools,
             Caller(self.transport, self.outbox, Ledger(self.outbox), now=self.time),

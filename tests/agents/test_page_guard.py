@@ -12,6 +12,7 @@ from agents.monitor import Monitor, Progress
 from agents.page_guard import PageGuard
 from agents.polling.quote_cache import Quotes
 from infra import settings
+from infra.kafka.brokers import Brokers
 from streams import application
 from streams.errors import AccessRefused
 from streams.runtime.pages import Pages
@@ -37,7 +38,7 @@ async def pages(store, tmp_path):
     configured = settings.load(tmp_path / "no.env", {"DATA_DIR": str(tmp_path), "WEB_NAMES": "worker, Worker.example"})
     guard = PageGuard(TOKEN, configured.web_names).middleware
     app = application.build(configured, guard, opening=nothing, draining=nothing, closing=nothing)
-    Monitor({}, Quotes("127.0.0.1:1", 0), owned=list, progress=progress, store=lambda: store).attach(app)
+    Monitor({}, Quotes(Brokers("127.0.0.1:1"), 0), owned=list, progress=progress, store=lambda: store).attach(app)
     runner = web.AppRunner(await app.web.wsgi(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -111,7 +111,7 @@ async def count(store, table):
 
 
 async def committed(bootstrap, topic):
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=topics.SINK, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**bootstrap.options, group_id=topics.SINK, enable_auto_commit=False)
     await consumer.start()
     try:
         found = [await consumer.committed(TopicPartition(topic, p)) for p in range(topics.SYMBOL_PARTITIONS)]

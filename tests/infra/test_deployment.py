@@ -155,7 +155,7 @@ def test_who_works_gets_settings_that_exist_and_are_valid(service):
 
     assert set(environment) <= {name.upper() for name in Settings.model_fields}
     settings = load(Path("none"), environment)
-    assert settings.bootstrap in re.findall(
+    assert settings.bootstrap.servers in re.findall(
         r"//(kafka:\d+)", SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     )
 
@@ -182,6 +182,15 @@ def test_every_port_is_on_loopback():
 
     assert ports
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+@pytest.mark.parametrize("service", [SERVICES["worker"], SESSION], ids=["worker", "session"])
+def test_what_we_build_runs_without_rights_on_a_read_only_root(service):
+    assert re.search(r"^USER (?!root)\w+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["environment"]["DATA_DIR"] in {volume.split(":")[1] for volume in service["volumes"]}
 
 
 def test_everything_mounted_is_there_and_every_volume_declared():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import ConfigurationError
 from infra.settings import Settings, SettingsInvalid, load
 
 
@@ -129,7 +130,7 @@ def test_all_mistakes_are_told_at_once():
 def test_brokers_are_read_as_people_write_them(given, bootstrap):
     found = from_env(KAFKA_URL=given)
 
-    assert (found.bootstrap, found.kafka_url) == (bootstrap, f"kafka://{bootstrap}")
+    assert (str(found.bootstrap), found.kafka_url) == (bootstrap, f"kafka://{bootstrap}")
 
 
 def test_the_store_is_embedded_unless_a_url_says_otherwise(tmp_path):
@@ -207,16 +208,50 @@ def test_secrets_show_neither_in_the_settings_nor_in_complaints():
         "FMP_KEY": "sesame-three",
         "CLICKHOUSE_URL": "http://writer:sesame-four@store:8123/market",
         "WEB_TOKEN": "sesame-five-sesame",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "trader",
+        "KAFKA_SASL_PASSWORD": "sesame-six",
+        "KAFKA_OAUTH_CLIENT_SECRET": "sesame-seven",
+        "KAFKA_SSL_PASSWORD": "sesame-eight",
     }
     found = from_env(**secrets)
 
     assert found.store_url.endswith("store:8123/market")  # computed values must not show either
-    assert "sesame" not in repr(found) + str(found) + repr(found.provider_values)
+    assert found.bootstrap.options["sasl_plain_password"] == "sesame-six"
+    assert "sesame" not in repr(found) + str(found) + repr(found.provider_values) + repr(found.bootstrap)
     with pytest.raises(SettingsInvalid) as caught:
         from_env(
             **{**secrets, "CLICKHOUSE_URL": "writer:sesame-four@store", "WEB_PORT": "sesame", "WEB_TOKEN": "sesame"}
         )
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL cannot be used: write one of"),
+        ({"KAFKA_SASL_PASSWORD": "sesame"}, "KAFKA_SECURITY_PROTOCOL is PLAINTEXT: write SASL_SSL"),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "ssl", "KAFKA_SSL_CAFILE": "no.pem"},
+            "certificates no.pem cannot be used",
+        ),
+        (
+            {
+                "KAFKA_OAUTH_TOKEN_URL": "http://login.example/token",
+                "KAFKA_OAUTH_CLIENT_ID": "me",
+                "KAFKA_OAUTH_CLIENT_SECRET": "sesame",
+            },
+            "KAFKA_OAUTH_TOKEN_URL cannot be used: write https://host/path",
+        ),
+        ({"KAFKA_REPLICATION_FACTOR": "0"}, "KAFKA_REPLICATION_FACTOR cannot be used: .*greater than or equal to 1"),
+        ({"KAFKA_MIN_INSYNC_REPLICAS": "two"}, "KAFKA_MIN_INSYNC_REPLICAS cannot be used: .*valid integer"),
+    ],
+)
+def test_a_login_that_cannot_be_used_ends_the_start(given, said):
+    with pytest.raises(ConfigurationError, match=said) as told:
+        from_env(**given)
+    assert "sesame" not in str(told.value)
 
 
 def test_settings_do_not_change():

@@ -1,7 +1,9 @@
 """A program asks the running pipeline, and every symbol gets its own answer."""
 
 import asyncio
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -187,6 +189,32 @@ async def test_poll_of_an_empty_range_names_days(pipeline_shared):
 
     assert code == 2
     assert "the range is empty: start 2024-06-04 is not before end 2024-06-03" in printed
+
+
+async def test_a_range_before_a_history_goes_on_and_poll_says_where_bars_begin(
+    pipeline_shared,
+):
+    years = (*DAYS, "--start", "2000-02-25", "--end", "2013-03-01")
+
+    code, printed = await polled(pipeline_shared, "bars", "AAPL", *years, "--provider", "alpaca", "--provider", "yahoo")
+    assert code == 0, printed
+    assert re.search(r"answered by yahoo 3\d{3}$", printed, re.MULTILINE)
+    assert "later than" not in printed
+
+    code, printed = await polled(pipeline_shared, "bars", "FB", *years, "--provider", "yahoo")
+    assert code == 0, printed
+    assert "FB begins on 2012-05-18, later than 2000-02-25" in printed
+
+
+async def test_poll_gives_up_when_no_report_comes(pipeline_embedded):
+    os.kill(pipeline_embedded.worker.pid, signal.SIGSTOP)
+    try:
+        code, printed = await polled(pipeline_embedded, "quote", "AAPL", "--provider", "yahoo", "--within", "1")
+    finally:
+        os.kill(pipeline_embedded.worker.pid, signal.SIGCONT)
+
+    assert code == 1
+    assert "no report of 1 request within 1 s: `tapestream status` shows whether a worker runs" in printed
 
 
 async def test_the_program_in_the_readme_runs(pipeline_shared):

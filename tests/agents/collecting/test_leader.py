@@ -6,6 +6,7 @@ from aiokafka import TopicPartition
 from agents.collecting.leader import Leader, scheduled
 from agents.polling.quote_cache import Quotes
 from infra.clock import SYSTEM
+from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
@@ -27,8 +28,8 @@ async def test_other_partitions_make_no_leader_and_a_worker_that_is_not_open_lea
     leader = Leader(
         Settings(),
         {},
-        Outbox("127.0.0.1:1"),
-        Quotes("127.0.0.1:1", 0),
+        Outbox(Brokers("127.0.0.1:1")),
+        Quotes(Brokers("127.0.0.1:1"), 0),
         owned=list,
         clock=SYSTEM,
         on_fault=lambda error: pytest.fail(str(error)),

@@ -9,6 +9,7 @@ from agents.collecting.housekeeping import hooks
 from agents.collecting.scheduler import LOOK_S, Scheduler
 from agents.polling.quote_cache import Quotes
 from infra.clickhouse import log_table
+from infra.kafka.brokers import Brokers
 from streams.collecting.declarations import load
 from streams.messaging import topics
 from streams.messaging.messages import CollectorRun, CollectRequest
@@ -217,7 +218,7 @@ async def test_the_day_s_quality_is_checked_and_kept(scene):
     article = {"source": ["s"], "id": ["1"], "ts": [1], "title": ["t"], "symbols": [[]], "request_id": ["r"]}
     await scene.store.insert(log_table("news"), {**article, "observed_at": [MONDAY - 7]})
 
-    await hooks(scene.store, Quotes("nobody", 1))["quality_check"](MONDAY)
+    await hooks(scene.store, Quotes(Brokers("nobody:1"), 1))["quality_check"](MONDAY)
 
     rows = (
         await scene.store.query(
@@ -231,7 +232,7 @@ async def test_the_day_s_quality_is_checked_and_kept(scene):
 
 
 async def test_stale_quotes_are_forgotten_and_young_ones_kept(scene):
-    quotes = Quotes("nobody", 1000)
+    quotes = Quotes(Brokers("nobody:1"), 1000)
     for symbol, at in (("OLD", MONDAY - 1000), ("YOUNG", MONDAY - 999)):
         quotes.note({"symbol": symbol, "asset_class": "equity", "source": "s", "observed_at": at})
 
@@ -250,6 +251,6 @@ async def test_the_day_s_spending_is_told_from_the_calls(scene):
     await scene.store.insert(log_table("api_calls"), calls)
 
     with capture_logs() as told:
-        await hooks(scene.store, Quotes("nobody", 1))["budget_reset"](MONDAY)
+        await hooks(scene.store, Quotes(Brokers("nobody:1"), 1))["budget_reset"](MONDAY)
 
     assert told == [{"event": "budget.day", "log_level": "info", "calls": {"fmp": 2, "yahoo": 1}, "usd": {"fmp": 0.75}}]

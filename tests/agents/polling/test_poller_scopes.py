@@ -115,7 +115,8 @@ async def test_a_refusal_is_tried_again_after_a_day(stage):
     stage.providers.answer = older_than(2 * YEAR_MS)
     await stage.ask(bars(), "polygon", "yahoo")
     stage.outbox.sent.clear()
-    stage.providers.answer = lambda *_: None
+    bar = dict.fromkeys(("o", "h", "l", "c", "v"), 1) | {"t": TODAY - 8 * YEAR_MS}
+    stage.providers.answer = lambda *_: (200, {"status": "OK", "resultsCount": 1, "results": [bar]})
     stage.time.now += REMEMBERED_MS
     _, elsewhere = await stage.ask(bars(), "polygon", "yahoo")
 

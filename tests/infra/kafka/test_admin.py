@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -9,8 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from infra.kafka.admin import TopicMismatch, TopicRefused, TopicSpec, ensure_topics, partition_counts
+from infra.kafka.admin import Replication, TopicMismatch, TopicRefused, TopicSpec, ensure_topics, partition_counts
 from infra.kafka.apache import ApacheKafka, available
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, connected
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import lag
@@ -41,7 +43,7 @@ async def partitions(bootstrap):
 
 
 async def configs(bootstrap, topic):
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**bootstrap.options)
     await admin.start()
     [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     await admin.close()
@@ -50,13 +52,13 @@ async def configs(bootstrap, topic):
 
 async def produce(bootstrap, topic, count, partition=0):
     """In as few batches as they fit."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=50) as producer:
+    async with AIOKafkaProducer(**bootstrap.options, linger_ms=50) as producer:
         sent = [await producer.send(topic, b"x", key=b"k", partition=partition) for _ in range(count)]
         await asyncio.gather(*sent)
 
 
 async def commit(bootstrap, group, topic, partition, offset):
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(**bootstrap.options, group_id=group, enable_auto_commit=False) as consumer:
         at = TopicPartition(topic, partition)
         consumer.assign([at])
         await consumer.commit({at: offset})
@@ -139,18 +141,16 @@ async def test_of_two_that_disagree_one_is_told(bootstrap):
 @pytest.mark.parametrize("bootstrap", ["apache"], indirect=True)  # Tansu takes whatever it is told
 async def test_what_the_broker_refuses_is_passed_on(bootstrap):
     with pytest.raises(TopicRefused, match=r"would not create topic three\.copies: .*replicat"):
-        await ensure_topics(bootstrap, [TopicSpec("three.copies", 1, replication=3)])
+        await ensure_topics(bootstrap, [TopicSpec("three.copies", 1)], replication=Replication(3))
 
 
 async def test_a_large_message_fits(bootstrap):
     body = os.urandom(12 * 2**20)
     await ensure_topics(bootstrap, [TopicSpec("large", 1)])
 
-    async with AIOKafkaProducer(
-        bootstrap_servers=bootstrap, compression_type="lz4", max_request_size=16 * 2**20
-    ) as producer:
+    async with AIOKafkaProducer(**bootstrap.options, compression_type="lz4", max_request_size=16 * 2**20) as producer:
         await producer.send_and_wait("large", body)
-    async with AIOKafkaConsumer("large", bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer("large", **bootstrap.options, auto_offset_reset="earliest") as consumer:
         assert (await consumer.getone()).value == body
 
 
@@ -176,9 +176,9 @@ async def test_lag_of_a_missing_topic_is_no_row_and_creates_nothing(bootstrap):
 
 
 async def test_an_unreachable_broker_is_named():
-    nobody = f"127.0.0.1:{free_port()}"
+    nobody = Brokers(f"127.0.0.1:{free_port()}")
 
-    with pytest.raises(BrokerUnreachable, match=nobody):
+    with pytest.raises(BrokerUnreachable, match=str(nobody)):
         await ensure_topics(nobody, [TopicSpec("a", 1)], within_s=0.2)
 
 
@@ -192,3 +192,54 @@ async def test_a_broker_lost_on_the_way_is_unreachable(tmp_path):
 
         with pytest.raises(BrokerUnreachable, match=f"lost the Kafka broker at {broker.url}"):
             await ask_too_late()
+
+
+async def test_copies_are_as_many_as_brokers_up_to_three_and_all_but_one_acknowledge():
+    automatic = Replication()
+
+    assert [automatic.copies(brokers) for brokers in (0, 1, 2, 3, 30)] == [1, 1, 2, 3, 3]
+    assert [automatic.configs("t", copies) for copies in (1, 2, 3)] == [
+        {},
+        {"min.insync.replicas": "1"},
+        {"min.insync.replicas": "2"},
+    ]
+    assert Replication(2, 2).copies(3) == 2
+    assert Replication(None, 1).configs("t", 3) == {"min.insync.replicas": "1"}
+    with pytest.raises(TopicRefused, match="topic t has 1 copies, and KAFKA_MIN_INSYNC_REPLICAS is 2: nothing"):
+        Replication(None, 2).configs("t", 1)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("bootstrap", ["apache"], indirect=True)
+async def test_where_there_is_one_broker_two_cannot_acknowledge(bootstrap):
+    with pytest.raises(TopicRefused, match="lower it, or give the topic more copies"):
+        await ensure_topics(bootstrap, [TopicSpec("alone", 1)], replication=Replication(min_insync=2))
+
+
+@pytest.mark.kafka
+async def test_three_brokers_keep_three_copies_and_write_while_one_is_away(apache_kafka, tmp_path):
+    del apache_kafka  # where there is none, this is skipped for the same reason
+    async with AsyncExitStack() as running:
+        nodes = []
+        for number in (1, 2, 3):
+            joins = nodes[-1] if nodes else None
+            node = ApacheKafka(data_dir=tmp_path / str(number), heap="256m", joins=joins)
+            nodes.append(await running.enter_async_context(node))
+        bootstrap = Brokers(",".join(str(node.bootstrap) for node in nodes))
+        async with asyncio.timeout(60), connected(bootstrap) as client:
+            while len(client.cluster.brokers()) < 3:
+                await client.force_metadata_update()
+
+        await ensure_topics(bootstrap, [TopicSpec("kept", 2)])
+        await ensure_topics(bootstrap, [TopicSpec("once", 1)], replication=Replication(factor=1))
+        await ensure_topics(bootstrap, [TopicSpec("once", 1), TopicSpec("kept", 2)])
+        async with asyncio.timeout(10):  # a node hears of a change a moment later
+            while (await configs(bootstrap, "kept"))["min.insync.replicas"] != "2":
+                await asyncio.sleep(0.05)
+        await nodes[2].stop()
+        async with AIOKafkaProducer(**bootstrap.options, acks="all") as producer:
+            for partition in (0, 1):
+                await producer.send_and_wait("kept", b"x", partition=partition)
+
+        # a topic of one copy, which none may miss, is left as it is
+        assert (await configs(bootstrap, "once")).get("min.insync.replicas", "1") == "1"

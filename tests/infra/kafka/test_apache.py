@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from infra.kafka import distribution
 from infra.kafka.admin import TopicSpec, ensure_topics
 from infra.kafka.apache import ApacheKafka, available
-from infra.kafka.connection import answers, bootstrap_servers
+from infra.kafka.brokers import Brokers
+from infra.kafka.connection import answers, brokers_at
 from infra.ports import PortBusy, free_port
 
 PARENT = """
@@ -42,7 +43,7 @@ async def test_what_a_transaction_wrote_survives_a_restart_on_another_port(folde
     async with ApacheKafka(data_dir=folder) as broker:
         await ensure_topics(broker.bootstrap, [TopicSpec("quotes", 1)])
         async with (
-            AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id="t") as producer,
+            AIOKafkaProducer(**broker.bootstrap.options, transactional_id="t") as producer,
             producer.transaction(),
         ):
             assert (await producer.send_and_wait("quotes", b"190.5")).offset == 0
@@ -50,7 +51,7 @@ async def test_what_a_transaction_wrote_survives_a_restart_on_another_port(folde
     async with ApacheKafka(data_dir=folder, port=free_port()) as broker:
         async with AIOKafkaConsumer(
             "quotes",
-            bootstrap_servers=broker.bootstrap,
+            **broker.bootstrap.options,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
         ) as consumer:
@@ -105,14 +106,14 @@ def test_start_leaves_it_running_until_stop(folder):
     assert command(folder, "status") == (3, "Apache Kafka is not running\n")
     try:
         assert command(folder, "start", "--port", port)[0] == 0
-        assert asyncio.run(answers(f"127.0.0.1:{port}"))
+        assert asyncio.run(answers(Brokers(f"127.0.0.1:{port}")))
         assert command(folder, "start", "--port", port)[1].endswith("already\n")
         assert command(folder, "start", "--port", free_port())[0] == 1
         assert f"runs at kafka://127.0.0.1:{port}" in command(folder, "status")[1]
     finally:
         stopped = command(folder, "stop")
     assert stopped == (0, "Apache Kafka stopped\n")
-    assert not asyncio.run(answers(f"127.0.0.1:{port}"))
+    assert not asyncio.run(answers(Brokers(f"127.0.0.1:{port}")))
     assert command(folder, "status")[0] == 3
 
 
@@ -124,12 +125,12 @@ async def test_in_the_foreground_it_stays_until_asked_to_stop(folder):
         stdout=asyncio.subprocess.PIPE,
     )
     url = (await process.stdout.readline()).decode().split()[4]
-    assert await answers(bootstrap_servers(url))
+    assert await answers(brokers_at(url))
 
     process.terminate()
 
     assert await process.wait() == 0
-    assert not await answers(bootstrap_servers(url))
+    assert not await answers(brokers_at(url))
 
 
 @pytest.mark.kafka

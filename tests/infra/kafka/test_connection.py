@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.kafka import connection
+from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BadBrokerUrl, BrokerUnreachable, answers, bootstrap_servers, connected, passes
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import PortBusy, free_port, require_free
@@ -82,7 +83,7 @@ def test_any_text_is_understood_or_refused(text):
 
 
 async def test_a_closed_port_is_unreachable_in_one_clear_line(caplog):
-    bootstrap = f"127.0.0.1:{free_port()}"
+    bootstrap = Brokers(f"127.0.0.1:{free_port()}")
 
     with pytest.raises(BrokerUnreachable, match=f"no Kafka broker answered at kafka://{bootstrap} within 0.3 s"):
         async with connected(bootstrap, within_s=0.3):
@@ -96,7 +97,7 @@ async def silent():
     """`host:port` of a server that accepts connections and never answers."""
     opened = []
     async with await asyncio.start_server(lambda _, writer: opened.append(writer), "127.0.0.1", 0) as server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield Brokers(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
         for writer in opened:
             writer.close()
 
@@ -111,7 +112,7 @@ async def test_where_nothing_listens_is_given_up_sooner_than_who_is_slow_to_answ
     monkeypatch.setattr(connection, "ACCEPT_S", 0.2)
     monkeypatch.setattr(connection, "ANSWER_S", 0.5)
 
-    for bootstrap, patience_s in ((f"127.0.0.1:{free_port()}", 0.2), (silent, 0.5)):
+    for bootstrap, patience_s in ((Brokers(f"127.0.0.1:{free_port()}"), 0.2), (silent, 0.5)):
         with pytest.raises(BrokerUnreachable, match=f"kafka://{bootstrap} within {patience_s} s"):
             async with connected(bootstrap):
                 pass

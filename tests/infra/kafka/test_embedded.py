@@ -37,11 +37,9 @@ def log(tmp_path):
 async def test_it_carries_a_record_from_producer_to_consumer(log):
     async with EmbeddedBroker(log=log) as broker:
         await ensure_topics(broker.bootstrap, [TopicSpec("quotes", 1)])
-        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+        async with AIOKafkaProducer(**broker.bootstrap.options) as producer:
             await producer.send_and_wait("quotes", b"190.5", key=b"AAPL")
-        async with AIOKafkaConsumer(
-            "quotes", bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest"
-        ) as consumer:
+        async with AIOKafkaConsumer("quotes", **broker.bootstrap.options, auto_offset_reset="earliest") as consumer:
             record = await consumer.getone()
 
     assert (record.key, record.value) == (b"AAPL", b"190.5")
@@ -51,7 +49,7 @@ async def test_it_says_where_and_what_it_is_and_ends_with_the_block(log):
     port = free_port()
     async with EmbeddedBroker(port, log=log) as broker:
         assert broker.url == f"kafka://127.0.0.1:{port}"
-        assert broker.bootstrap == f"127.0.0.1:{port}"
+        assert str(broker.bootstrap) == f"127.0.0.1:{port}"
         assert broker.rss() > 2**20
         listening = [
             (at.laddr.ip, at.laddr.port) for at in psutil.Process(broker.pid).net_connections() if not at.raddr
@@ -73,7 +71,7 @@ async def test_its_death_is_noticed(log):
 async def test_a_client_that_stays_connected_does_not_hold_up_the_stop(log):
     broker = await EmbeddedBroker(log=log).start()
     await ensure_topics(broker.bootstrap, [TopicSpec("quotes", 1)])
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+    async with AIOKafkaProducer(**broker.bootstrap.options) as producer:
         await producer.send_and_wait("quotes", b"190.5")
 
         assert await broker.stop() == -signal.SIGKILL, "left alone it would take five seconds"
@@ -81,7 +79,7 @@ async def test_a_client_that_stays_connected_does_not_hold_up_the_stop(log):
 
 async def test_a_busy_port_is_refused_and_its_owner_left_alone(log):
     async with EmbeddedBroker(log=log) as first:
-        port = int(first.bootstrap.rpartition(":")[2])
+        port = int(first.bootstrap.servers.rpartition(":")[2])
 
         with pytest.raises(PortBusy, match=f"port {port} .* already in use: stop what listens there"):
             await EmbeddedBroker(port, log=log).start()

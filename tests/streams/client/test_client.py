@@ -490,7 +490,7 @@ def test_without_a_tree_it_is_the_broker_of_the_settings_and_whoever_has_a_key(t
 
     found = discovery.find(settings.load(Path("none"), given))
 
-    assert (found.bootstrap, found.providers) == ("there:1234", {"fmp", "yahoo"})
+    assert (str(found.bootstrap), found.providers) == ("there:1234", {"fmp", "yahoo"})
     assert found.pages.url == "http://127.0.0.1:6066"
 
 
@@ -502,7 +502,7 @@ def test_a_tree_that_runs_comes_before_the_broker_of_the_settings(tmp_path, sand
 
     found = discovery.find(settings.load(Path("none"), {"DATA_DIR": str(tmp_path), "KAFKA_URL": "kafka://there:1"}))
 
-    assert (found.bootstrap, found.pages, found.providers) == ("127.0.0.1:1", run.pages, providers)
+    assert (str(found.bootstrap), found.pages, found.providers) == ("127.0.0.1:1", run.pages, providers)
     held.release()
 
 

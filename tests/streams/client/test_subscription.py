@@ -83,7 +83,7 @@ async def group(request, bootstrap):
     """A group that begins here: on Apache Kafka the topics hold what earlier tests left."""
     await ensure_topics(bootstrap, topics.SPECS)
     name = f"reader-{request.node.name}"
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=name)
+    consumer = AIOKafkaConsumer(**bootstrap.options, group_id=name)
     await consumer.start()
     partitions = [TopicPartition(topics.MARKET[dataset], n) for dataset in ("quote", "bars") for n in range(8)]
     consumer.assign(partitions)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from connectors import Call
 from streams.messaging.job import Job, requests_for
-from streams.messaging.messages import Child, PollDone
+from streams.messaging.messages import Child, Hop, PollDone
 
 CALL = Call(dataset="quote", symbols=("AAPL",))
 
@@ -90,3 +90,26 @@ def test_a_count_of_children_stands_for_the_first_ones():
     told = {**report(request).model_dump(), "children": 2}
 
     assert list(PollDone.model_validate(told).child_ids()) == [f"{request.request_id}/0", f"{request.request_id}/1"]
+
+
+def test_a_beginning_that_nobody_has_is_a_failure_only_where_nothing_else_came():
+    bars = Call(dataset="bars", symbols=("AAPL",), interval="1d")
+    (request,) = requests_for([(bars, ("polygon", "yahoo"))])
+    lacking = Hop(provider="polygon", outcome="NoRecords", reason="it has no 1d bars before 2003-01-01")
+    earlier = request.child(3, slip=("yahoo",), tried=(lacking,))
+
+    for records, failures in ((250, []), (0, [earlier.request_id])):
+        job = Job(request.job_id, 1)
+        job.note(report(request, "records", earlier).model_copy(update={"records": records}))
+        job.note(report(earlier, "UnknownSymbol"))
+        assert [failure.request_id for failure in job.failures] == failures
+
+
+def test_the_first_bar_of_a_job_is_the_first_of_any_request():
+    (request,) = requests_for([(CALL, ("polygon", "yahoo"))])
+    job = Job(request.job_id, 1)
+    for number, first in enumerate((7, 3, 5)):
+        told = report(request.child(number)).model_copy(update={"first_bars": {"AAPL": first}})
+        job.note(told)
+
+    assert job.first_bars == {"AAPL": 3}

@@ -172,7 +172,7 @@ def test_a_part_that_an_answer_lacks_goes_to_the_next_provider_if_there_is_one()
     lacking = hop(outcome="UnknownSymbol")
     call = Call(dataset="bars", symbols=("ZZZZ",), interval="1d")
 
-    (child,) = part(request("polygon", "yahoo"), lacking, call, 1)
+    (child,) = part(request("polygon", "yahoo"), lacking, call, ("yahoo",), 1)
 
     assert (child.request_id, child.call, child.slip, child.tried) == ("j-0/1", call, ("yahoo",), (lacking,))
-    assert part(request(), lacking, call, 1) == ()
+    assert part(request(), lacking, call, (), 1) == ()

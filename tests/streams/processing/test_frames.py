@@ -12,8 +12,9 @@ from infra.kafka.admin import ensure_topics
 from streams.messaging import topics
 from streams.messaging.messages import Page, PollDone, PollRequest, RawMeta
 from streams.messaging.producer import MAX_MESSAGE, Outbox
+from streams.processing.conclude import rows_of
 from streams.processing.frames import BAR, LARGEST_FRAME, LARGEST_RECORD, encode, fitting
-from streams.processing.normalize import Normalizer, normalize, rows_of
+from streams.processing.normalize import Normalizer, normalize
 
 NOW = 1_717_426_800_000
 MINUTE = 60_000
@@ -107,7 +108,7 @@ def test_a_record_that_is_too_large_is_a_dead_letter_and_is_not_announced():
 
 async def read(bootstrap, topic):
     """Every value of a topic, in the order of its partitions."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, max_partition_fetch_bytes=MAX_MESSAGE)
+    consumer = AIOKafkaConsumer(**bootstrap.options, max_partition_fetch_bytes=MAX_MESSAGE)
     await consumer.start()
     try:
         partitions = [

@@ -67,7 +67,8 @@ async def test_a_renewed_broker_loses_no_request(configured):
         assert counts == {"polygon": asked, "yahoo": asked}
 
 
-async def test_a_folder_has_one_tree_and_nothing_outlives_it(configured):
+async def test_a_folder_has_one_tree_and_nothing_outlives_it(configured, monkeypatch):
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")  # of another broker: the tree's own has no login
     others = set(psutil.Process().children(recursive=True))
     async with Stack(configured) as stack:
         children = set(psutil.Process().children(recursive=True)) - others

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pipeline
 
 
 async def commit(bootstrap, group, topic, offset):
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**bootstrap.options, group_id=group, enable_auto_commit=False)
     await consumer.start()
     where = TopicPartition(topic, 0)
     consumer.assign([where])
