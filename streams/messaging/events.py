@@ -22,8 +22,8 @@ class Partition(Protocol):
     def __hash__(self) -> int: ...
 
 
-class ConsumerRecord(Protocol):
-    """A record as a consumer of aiokafka yields it."""
+class RecordPlace(Protocol):
+    """Where a record is."""
 
     @property
     def topic(self) -> str:
@@ -39,6 +39,10 @@ class ConsumerRecord(Protocol):
     def offset(self) -> int:
         """Its number within the partition."""
         ...
+
+
+class ConsumerRecord(RecordPlace, Protocol):
+    """A record as a consumer of aiokafka yields it."""
 
     @property
     def timestamp(self) -> int:
@@ -61,23 +65,8 @@ class ConsumerRecord(Protocol):
         ...
 
 
-class EventMessage(Protocol):
+class EventMessage(RecordPlace, Protocol):
     """The record behind a Faust event."""
-
-    @property
-    def topic(self) -> str:
-        """Name of its topic."""
-        ...
-
-    @property
-    def partition(self) -> int:
-        """Number of its partition."""
-        ...
-
-    @property
-    def offset(self) -> int:
-        """Its number within the partition."""
-        ...
 
     @property
     def tp(self) -> Partition:
