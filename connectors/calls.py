@@ -44,6 +44,7 @@ class Call(BaseModel):
     exchange: str | None = None
     query: str | None = None
     limit: int | None = Field(default=None, ge=1)
+    """Rows that are enough, of datasets that take one: news, insider, a search."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Call:

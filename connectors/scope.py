@@ -18,6 +18,8 @@ MINUTE_MS = 60_000
 SHARES: tuple[AssetClass, ...] = ("equity", "etf")
 WHOLE_HISTORY = frozenset({"bars", "actions"})
 """Datasets of which a call without a start asks everything there is; of the others it asks the latest."""
+FEEDS = frozenset({"news", "insider"})
+"""Datasets that go on and on: a call without a start asks for the latest page of them, which `limit` may shorten."""
 
 Kind = Literal["range", "parameter", "symbol", "exchange", "endpoint", "key"]
 
@@ -148,6 +150,11 @@ def sold_together(asset_class: AssetClass) -> tuple[AssetClass, ...]:
 def asks_whole_history(call: Call) -> bool:
     """Return whether a call without a start asks for all there is."""
     return call.start is None and call.dataset in WHOLE_HISTORY
+
+
+def asks_latest_page(call: Call) -> bool:
+    """Return whether one page is all that a call asks for: pages behind it would go back to the first event."""
+    return call.dataset in FEEDS and (call.start is None or call.limit is not None)
 
 
 def _reaches(asked: str | None, refused: str | None) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from connectors import AnyRecord, BarColumns, Call, Outcome, Refusal, Request, connector
 from connectors.fields import utc_date
 from connectors.records import Bars
+from connectors.scope import asks_latest_page
 from streams.messaging import routing_slip
 from streams.messaging.endings import End
 from streams.messaging.messages import MOST_REASON, DeadLetter, Hop, Page, PollRequest
@@ -75,7 +76,7 @@ def end_of(request: PollRequest, asked: Page, found: Understood, now: int) -> En
     if found.refusal is not None:
         return routing_slip.refused(request, _hop(request, found.refusal), now)
     children, cut_off = [], found.cut_off
-    if found.next:
+    if found.next and not asks_latest_page(request.call):
         most = connector(request.provider).endpoint(found.next.endpoint).most_pages(request.call, now)
         try:
             children = [request.child(PAGE, page=next_page(request.page or asked, found.next, most))]

@@ -6,6 +6,7 @@ import pytest
 from aiohttp.web import HTTPTooManyRequests
 
 from agents.monitor import WAITING, OnePerClient
+from tests.waiting import ending
 
 
 async def test_the_questions_of_a_client_are_answered_one_after_another_and_beside_those_of_others():
@@ -23,8 +24,7 @@ async def test_the_questions_of_a_client_are_answered_one_after_another_and_besi
             under_way[client] -= 1
             done.append(client)
 
-    async with asyncio.timeout(10):
-        await asyncio.gather(*(ask(client) for client in "aaabbb"))
+    await ending(asyncio.gather(*(ask(client) for client in "aaabbb")), "the questions of both clients")
 
     assert most == {"a": 1, "b": 1}
     assert sorted(done) == list("aaabbb")

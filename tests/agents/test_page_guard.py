@@ -1,6 +1,5 @@
 """The worker's pages let in who shows the token, by a name of theirs, and no web page. Asked over real HTTP."""
 
-import asyncio
 import io
 import json
 
@@ -16,6 +15,7 @@ from infra.kafka.brokers import Brokers
 from streams import application
 from streams.errors import AccessRefused
 from streams.runtime.pages import Pages
+from tests.waiting import ending
 
 TOKEN = "a-token-of-32-characters-at-least"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -163,5 +163,5 @@ async def test_another_workers_token_is_told_in_one_line(pages):
     other = Pages(pages.url, "the token of another worker")
     for asking in (other.status(), other.ready(), other.query("SELECT 1"), other.export("SELECT 1", "TSV")):
         with pytest.raises(AccessRefused, match="does not take our token"):
-            await asyncio.wait_for(asking, 10)
+            await ending(asking, "the question")
     assert "the token" not in repr(other)

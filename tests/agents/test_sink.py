@@ -14,6 +14,7 @@ from infra.clickhouse import StoreUnavailable
 from infra.kafka.admin import ensure_topics
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
+from tests.waiting import ending, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -100,12 +101,6 @@ async def sinking(bootstrap, store, outbox, **sizes):
         assert task.cancelled() or not task.exception()
 
 
-async def until(reached):
-    async with asyncio.timeout(30):
-        while not await reached():
-            await asyncio.sleep(0.02)
-
-
 async def count(store, table):
     return (await store.query(f"SELECT count() FROM {table}")).rows[0][0]
 
@@ -132,7 +127,7 @@ async def test_frames_become_rows_and_a_replay_changes_nothing(embedded_broker, 
                 store, "bars"
             ) == 4_000
 
-        await until(stored)
+        await until(stored, "the rows in the store")
 
     assert await count(store, "bars") == 4_000
     assert await committed(embedded_broker, BARS) == 40
@@ -148,7 +143,7 @@ async def test_a_batch_is_cut_at_its_size(embedded_broker, store, outbox):
         async def three_batches():
             return await count(store, "bars") == 3_000
 
-        await until(three_batches)
+        await until(three_batches, "three batches in the store")
 
 
 async def test_a_store_that_is_away_stops_the_commit_and_loses_nothing(embedded_broker, store, outbox):
@@ -156,14 +151,14 @@ async def test_a_store_that_is_away_stops_the_commit_and_loses_nothing(embedded_
     await outbox.send(BARS, orjson.dumps(frame("A", 10)), key="A")
 
     async with sinking(embedded_broker, away, outbox) as sink:
-        await asyncio.wait_for(away.refused.wait(), 30)
+        await ending(away.refused.wait(), "an insert that the store refuses")
         assert sink.waiting_for_store
         assert await committed(embedded_broker, BARS) == 0
 
         async def stored():
             return await count(store, "bars") == 10
 
-        await until(stored)
+        await until(stored, "the rows in the store")
 
     assert not sink.waiting_for_store
     assert await committed(embedded_broker, BARS) == 1
@@ -179,7 +174,7 @@ async def test_a_refused_row_goes_to_the_dead_letters_and_its_siblings_are_store
         async def stored():
             return await count(store, "actions") == 9 and await count(store, "dead_letters") == 1
 
-        await until(stored)
+        await until(stored, "the rows in the store")
 
     letter = (await store.query("SELECT stage, rule, raw_topic, raw_offset, row FROM dead_letters")).rows[0]
     assert letter[:4] == ("sink", "store_refused", ACTIONS, 4)
@@ -197,7 +192,7 @@ async def test_a_record_that_is_none_of_ours_goes_to_the_dead_letters(embedded_b
         async def stored():
             return await count(store, "bars") == 3 and await count(store, "dead_letters") == 4
 
-        await until(stored)
+        await until(stored, "the rows in the store")
 
     rules = (await store.query("SELECT DISTINCT stage, rule FROM dead_letters")).rows
     assert rules == [("sink", "message")]
@@ -217,14 +212,14 @@ async def test_a_rebalance_during_an_insert_ends_no_sink_and_loses_nothing(embed
         await outbox.send(ACTIONS, orjson.dumps(split(f"S{i}", "2024-06-10")), key=f"S{i}")
 
     async with sinking(embedded_broker, gated, outbox, **sizes) as first:
-        await asyncio.wait_for(gated.reached.wait(), 30)
+        await ending(gated.reached.wait(), "an insert")
         generation = first._generation
         async with sinking(embedded_broker, store, outbox, batch_age_s=0.05):
 
             async def rebalanced():
                 return first._generation > generation
 
-            await until(rebalanced)
+            await until(rebalanced, "the rebalance")
             gated.gate.set()
             await outbox.send(BARS, b"not json", key="S1")  # a sink that has lost its place would not come so far
 
@@ -232,7 +227,7 @@ async def test_a_rebalance_during_an_insert_ends_no_sink_and_loses_nothing(embed
                 counts = await asyncio.gather(*(count(store, table) for table in ("bars", "actions", "dead_letters")))
                 return counts == [200, 40, 1]
 
-            await until(stored)
+            await until(stored, "the rows in the store")
         assert not first._ended.is_set()
 
     assert await committed(embedded_broker, BARS) == 41
@@ -262,7 +257,7 @@ async def test_a_stop_leaves_to_kafka_what_a_hanging_store_does_not_take(embedde
     await outbox.send(BARS, orjson.dumps(frame("A", 10)), key="A")
 
     async with sinking(embedded_broker, gated, outbox):
-        await asyncio.wait_for(gated.reached.wait(), 30)
+        await ending(gated.reached.wait(), "an insert")
 
     assert await committed(embedded_broker, BARS) == 0
     async with sinking(embedded_broker, store, outbox):
@@ -270,5 +265,5 @@ async def test_a_stop_leaves_to_kafka_what_a_hanging_store_does_not_take(embedde
         async def stored():
             return await count(store, "bars") == 10
 
-        await until(stored)
+        await until(stored, "the rows in the store")
     assert await committed(embedded_broker, BARS) == 1

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from infra import tasks
+from tests.waiting import ending
 
 
 class Pauses:
@@ -31,7 +32,7 @@ async def test_work_that_fails_or_returns_is_begun_anew_after_growing_pauses():
             raise ValueError("poison")
 
     task = tasks.keep_alive(work, "reader", sleep=pauses)
-    await asyncio.wait_for(lives.wait(), 10)
+    await ending(lives.wait(), "the ninth begin")
 
     assert not task.done()
     assert pauses.seconds == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -51,7 +52,7 @@ async def test_every_restart_is_logged_with_its_reason():
 
     with capture_logs() as logs:
         task = tasks.keep_alive(work, "reader", sleep=sleep)
-        await asyncio.wait_for(failed.wait(), 10)
+        await ending(failed.wait(), "the pause after the failure")
         await tasks.end(task)
 
     (line,) = logs

@@ -1,6 +1,5 @@
 """The whole pipeline for tests: a real broker, a real worker process, the real store engine, the sandbox."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from sandbox.server.provider import providers
 from streams.client import Client, requests_for
 from streams.runtime.pages import Pages, new_token
 from streams.runtime.process_tree import sandbox_environment
+from tests.waiting import until
 
 READY_S = 90
 
@@ -62,9 +62,10 @@ class Pipeline:
         return job
 
     async def settled(self):
-        async with asyncio.timeout(60):
-            while not (await self.pages.status())["settled"]:
-                await asyncio.sleep(0.05)
+        async def all_is_stored():
+            return (await self.pages.status())["settled"]
+
+        await until(all_is_stored, "everything in the store")
 
     async def rows(self, sql):
         found = await self.pages.query(sql)

@@ -10,6 +10,7 @@ from infra.clickhouse import Store
 from infra.ports import free_port
 from streams.client import Collection
 from streams.errors import NothingToCollect
+from tests.waiting import until_in_thread
 
 pytestmark = pytest.mark.pipeline
 
@@ -23,11 +24,8 @@ def fast(tmp_path, monkeypatch):
     return tmp_path
 
 
-def until(condition):
-    patience = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.05)
+def changed_symbols(collection):
+    return {order.symbol for order in collection.folder.manifest().changes}
 
 
 async def answer(folder, sql):
@@ -38,14 +36,14 @@ async def answer(folder, sql):
 def test_a_collection_runs_beside_the_program_which_changes_and_stops_it(fast):
     wish = {"sources": ["polygon", "yahoo"], "datasets": ["quote", "profile"], "hours": 4, "sandbox": True}
     with Collection(symbols=["AAPL", "MSFT"], **wish) as collection:
-        until(lambda: collection.status()["units_done"] >= 6)
+        until_in_thread(lambda: collection.status()["units_done"] >= 6, "six units")
         assert not collection.wait(timeout_s=0)
         collection.add_symbol("IBM")
         collection.remove_symbol("MSFT")
-        until(lambda: [order for order in collection.folder.manifest().changes if order.symbol == "MSFT"])
+        until_in_thread(lambda: "MSFT" in changed_symbols(collection), "the removal of MSFT")
         changed = settings.load().clock.now_ms()
         done = collection.status()["units_done"]
-        until(lambda: collection.status()["units_done"] >= done + 8)
+        until_in_thread(lambda: collection.status()["units_done"] >= done + 8, "eight more units")
         assert collection.statistics()["yahoo"]["records"] > 0
         collection.stop()
         assert collection.wait()

@@ -12,6 +12,7 @@ from streams.messaging import topics
 from streams.messaging.follow import follow, tail
 from streams.messaging.messages import CollectorRun, CollectRequest, new_id
 from streams.messaging.producer import Outbox
+from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -57,7 +58,7 @@ async def collect(pipeline, *names, **differing):
         )
         for name in names
     ]
-    async with asyncio.timeout(60), tail(pipeline.bootstrap, topics.COLLECT_DONE) as consumer:
+    async with asyncio.timeout(LIMIT_S), tail(pipeline.bootstrap, topics.COLLECT_DONE) as consumer:
         await post(pipeline.bootstrap, asked)
         found = {}
         async for record in follow(consumer, pipeline.bootstrap):
@@ -140,10 +141,13 @@ async def test_schedules_fire_by_themselves_where_they_are_declared(
     rate = 120  # a minute passes in half a second
     anchor = str(round(time.time() * 1000))
     async with start_pipeline(embedded_broker, tmp_path, CLOCK_RATE=str(rate), CLOCK_ANCHOR=anchor) as pipeline:
-        async with asyncio.timeout(60):
+
+        async def three_runs():
             sql = "SELECT due_at, state FROM collector_runs WHERE cause = 'schedule:ticking/always' ORDER BY due_at"
-            while len(found := await pipeline.rows(sql)) < 3:
-                await asyncio.sleep(0.2)
+            found = await pipeline.rows(sql)
+            return found if len(found) >= 3 else None
+
+        found = await until(three_runs, "three runs of the schedule")
 
     assert {state for _, state in found} == {"done"}
     assert len({due for due, _ in found}) == len(found)
@@ -159,9 +163,7 @@ async def test_when_the_leader_dies_the_next_one_ends_what_it_began(
         await collect(first, "listed")
         first.sandbox.misbehave(Fault("latency", delay_s=1.0))
         waiting = asyncio.create_task(collect(first, "prices"))
-        async with asyncio.timeout(60):
-            while not calls(first, "finnhub"):
-                await asyncio.sleep(0.01)
+        await until(lambda: calls(first, "finnhub"), "a call of the first worker")
         await first.kill()
         first.sandbox.misbehave()
         await second.start()

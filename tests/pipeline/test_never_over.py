@@ -15,6 +15,7 @@ from infra.clickhouse import Store
 from sandbox import SandboxSettings
 from sandbox.server.limits import Limit
 from streams.client import Client, requests_for
+from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -67,7 +68,7 @@ def refused(sandbox, names):
     return sum(counts["refused"] for name in names for counts in sandbox.calls().get(name, {}).values())
 
 
-@pytest.mark.timeout(120 + 20 * KILLS)
+@pytest.mark.timeout(300 + 40 * KILLS)
 async def test_killed_at_random_the_worker_never_calls_more_than_it_counted(start_pipeline, embedded_broker, tmp_path):
     chance = random.Random(7)
     settings = sandbox_of(KEYS, Limit(PER_SECOND, "second"), Limit(PER_DAY, "day"))
@@ -78,14 +79,15 @@ async def test_killed_at_random_the_worker_never_calls_more_than_it_counted(star
             job = asyncio.ensure_future(client.run(requests_for(bulk(KEYS, 15 + 2 * KILLS))))
             for _ in range(KILLS):
                 target = sum(received(sandbox, KEYS).values()) + chance.randrange(1, 25)
-                while sum(received(sandbox, KEYS).values()) < target:
-                    await asyncio.sleep(0.005)
+                await until(lambda target=target: sum(received(sandbox, KEYS).values()) >= target, f"{target} calls")
                 await pipeline.kill()
                 await pipeline.start()
-            recorded, spent = await counted(pipeline.rows)
-            while min(recorded[label] for label in recorded if "brightdata" not in label) < PER_DAY:
-                await asyncio.sleep(0.2)
-                recorded, spent = await counted(pipeline.rows)
+
+            async def days_are_spent():
+                recorded, _ = await counted(pipeline.rows)
+                return min(recorded[label] for label in recorded if "brightdata" not in label) >= PER_DAY
+
+            await until(days_are_spent, "the day of each key to be spent", limit_s=LIMIT_S + 20 * KILLS)
             job.cancel()
         await pipeline.settled()
         recorded, spent = await counted(pipeline.rows)
@@ -153,13 +155,12 @@ async def everything_told(url, sandbox, names):
 async def more_calls(sandbox, names):
     """Every provider was called some more."""
     before = {name: sum(received(sandbox, [name]).values()) for name in names}
-    try:
-        async with asyncio.timeout(60):
-            while any(sum(received(sandbox, [name]).values()) < before[name] + 4 for name in names):
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        lacking = [name for name in names if sum(received(sandbox, [name]).values()) < before[name] + 4]
-        raise AssertionError(f"not called any more: {lacking} of {received(sandbox, names)}") from None
+    for name in names:
+        enough = before[name] + 4
+        await until(
+            lambda name=name, enough=enough: sum(received(sandbox, [name]).values()) >= enough,
+            f"call {enough} of {name}; all are {received(sandbox, names)}",
+        )
 
 
 def overlaps(calls):

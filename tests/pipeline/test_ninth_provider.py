@@ -15,6 +15,7 @@ from infra import settings
 from infra.child_process import Child
 from infra.ports import free_port
 from streams.runtime.pages import pages_of_worker
+from tests.waiting import until
 
 pytestmark = pytest.mark.pipeline
 
@@ -136,8 +137,11 @@ async def test_it_is_polled_into_the_store(tree, ninth, embedded_broker):
         )
         assert "3 records, 0 rejected" in polled
         pages = pages_of_worker(configured)
-        while not (await pages.status())["settled"]:
-            pass
+
+        async def all_is_stored():
+            return (await pages.status())["settled"]
+
+        await until(all_is_stored, "everything in the store")
         found = await pages.query("SELECT symbol, source, toString(toDate(ts)), close FROM bars ORDER BY ts")
     finally:
         await worker.stop(15)

@@ -14,6 +14,7 @@ from connectors import Call
 from infra.clickhouse import Store, migrate
 from sandbox import Fault
 from streams.client import Client, requests_for, subscribe
+from tests.waiting import ending, until
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 
@@ -152,30 +153,28 @@ async def test_kill_9_in_the_middle_loses_nothing(pipeline_on_apache):
     async with Client(pipeline.bootstrap) as client:
         running = asyncio.ensure_future(client.run(requests_for(every_daily_history())))
         for calls in (2, 6):
-            async with asyncio.timeout(60):
-                while _received(pipeline.sandbox) < calls + killed:
-                    await asyncio.sleep(0.01)
+            enough = calls + killed
+            await until(lambda enough=enough: _received(pipeline.sandbox) >= enough, f"{enough} calls")
             await pipeline.kill()
             killed += 1
             await pipeline.start()
-        await asyncio.wait_for(running, 120)
+        await ending(running, "the job")
     await pipeline.settled()
 
     # what the first lives of the worker produced is told by the group's offsets, not by this worker's memory
-    async with asyncio.timeout(60):
-        while await daily_counts(pipeline) != expected:
-            await asyncio.sleep(0.2)
+    async def all_is_stored():
+        return await daily_counts(pipeline) == expected
+
+    await until(all_is_stored, "all bars in the store")
 
 
 async def test_a_stop_leaves_everything_received_in_the_store(pipeline_embedded):
     pipeline = pipeline_embedded
     async with Client(pipeline.bootstrap) as client:
         running = asyncio.ensure_future(client.run(requests_for(every_daily_history() * 4)))
-        async with asyncio.timeout(60):
-            while _received(pipeline.sandbox) < 12:
-                await asyncio.sleep(0.01)
+        await until(lambda: _received(pipeline.sandbox) >= 12, "twelve calls")
         pipeline.worker._process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(pipeline.worker.wait(), 15)
+        code = await ending(pipeline.worker.wait(), "the worker")
         running.cancel()
 
     assert code == 0
@@ -193,7 +192,7 @@ async def test_a_sink_that_cannot_go_on_ends_the_worker_with_one_clear_line(star
 
     async with start_pipeline(embedded_broker, tmp_path) as pipeline, Client(pipeline.bootstrap) as client:
         await client.run(requests_for([(daily("IBM", "2013-01-01"), ("polygon",))]))
-        code = await asyncio.wait_for(pipeline.worker.wait(), 20)
+        code = await ending(pipeline.worker.wait(), "the worker")
 
     assert code == 1
     assert "the sink failed" in (tmp_path / "worker.log").read_text().splitlines()[-1]
@@ -226,7 +225,7 @@ async def test_a_strategy_sees_single_bars(pipeline_shared):
                 return
 
     job = await pipeline.poll((daily("IBM"), ("polygon",)), (daily("AAPL"), ("polygon",)))
-    await asyncio.wait_for(strategy(job), 30)
+    await ending(strategy(job), "the strategy")
 
     assert [bar.ts for bar in seen] == expected
 

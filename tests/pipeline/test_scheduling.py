@@ -11,6 +11,7 @@ from infra.clickhouse import Store
 from infra.ports import free_port
 from streams.client import SchedulerClient
 from streams.runtime.process_tree import ProcessTreeAddress
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.pipeline
 
@@ -75,7 +76,7 @@ def test_a_program_changes_the_universe_has_it_collected_and_leaves_nothing_runn
             assert other.force_collection("profiles", full=True, wait=False) != run.run_id
         assert scheduler.statistics()["schedules"]["profiles/yearly"] == yearly
 
-    assert psutil.wait_procs(tree, timeout=5)[1] == []
+    assert psutil.wait_procs(tree, timeout=LIMIT_S)[1] == []
     assert ProcessTreeAddress.find(declared / "data") is None
     sql = "SELECT DISTINCT symbol FROM profiles ORDER BY symbol"
     assert asyncio.run(stored(f"chdb://{declared}/data/store", sql)) == [("AAPL",), ("MSFT",)]

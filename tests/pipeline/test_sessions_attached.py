@@ -16,7 +16,8 @@ from streams.runtime.process_tree import Stack
 from streams.sessions.folder import Folder, SessionCommand, SessionManifest
 from streams.sessions.log import SessionLog
 from streams.sessions.runner import conduct
-from streams.sessions.spec import HOUR_MS, Asset, Spec, preset
+from streams.sessions.spec import HOUR_MS, SessionAsset, Spec, preset
+from tests.waiting import ending, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -38,12 +39,6 @@ def planned(pipeline, folder, hours, sources, datasets):
     configured = settings.load(folder / "no.env", {**given, "DATA_DIR": str(folder / "data")})
     spec = Spec("s-1", "custom", hours * HOUR_MS, preset("focused", "p").symbols, sources, datasets)
     return Folder.create(configured.data_dir, SessionManifest(spec)), configured
-
-
-async def until(condition, within_s=60):
-    async with asyncio.timeout(within_s):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def some_are_done(folder):
@@ -70,16 +65,16 @@ async def test_what_a_paused_or_stopped_session_still_had_to_ask_spends_no_quota
             return folder.session().state == state
 
         running = asyncio.ensure_future(conducted(folder, configured))
-        await until(lambda: is_in("running"))
-        await until(somebody_waits)
+        await until(lambda: is_in("running"), "the session to run")
+        await until(somebody_waits, "a request that waits")
         folder.order(SessionCommand(what="pause"))
-        await until(lambda: is_in("paused"))
-        await until(nobody_waits)
+        await until(lambda: is_in("paused"), "the session to pause")
+        await until(nobody_waits, "three calls and no request that waits")
         folder.order(SessionCommand(what="resume"))
-        await until(somebody_waits, 90)
+        await until(somebody_waits, "a request that waits")
         folder.order(SessionCommand(what="stop"))
-        session = await asyncio.wait_for(running, 30)
-        await until(nobody_waits)
+        session = await ending(running, "the session")
+        await until(nobody_waits, "three calls and no request that waits")
 
     assert session.state == "completed"
     assert (len(session.done), session.tallies["fmp"].calls) == (3, 3)
@@ -112,11 +107,11 @@ async def test_a_session_outlives_the_worker_that_it_found_where_others_go_on(
             return any(tally.calls for name, tally in folder.session().tallies.items() if name in served)
 
         try:
-            await until(each_serves_some)
+            await until(each_serves_some, "each worker to own some of the providers")
             running = asyncio.ensure_future(conducted(folder, configured))
-            await until(some_of_the_first_s_are_done)
+            await until(some_of_the_first_s_are_done, "calls of the first worker")
             await first.kill()
-            session = await asyncio.wait_for(running, 150)
+            session = await ending(running, "the session", limit_s=150)
         finally:
             await second.worker.stop(20)
 
@@ -142,9 +137,9 @@ async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started
         slow = [{"kind": "latency", "delay_s": 1.0}]
         await web.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
         running = asyncio.ensure_future(conducted(folder, configured))
-        await until(lambda: some_are_done(folder))
+        await until(lambda: some_are_done(folder), "units that are done")
         await stack.renew()
-        session = await asyncio.wait_for(running, 90)
+        session = await ending(running, "the session")
         counted = await stack.address.pages.query("SELECT count(), countIf(outcome = 'Reserved') FROM api_calls")
 
     assert session.state == "completed"
@@ -156,13 +151,13 @@ async def test_a_session_on_a_running_pipeline_outlives_its_broker_being_started
 async def test_a_session_ends_with_the_pipeline_that_it_used_and_can_go_on(tmp_path):
     environ = {"DATA_DIR": str(tmp_path / "data"), "WEB_PORT": str(free_port())}
     configured = settings.load(tmp_path / "no.env", environ)
-    spec = Spec("s-1", "custom", HOUR_MS, (Asset("AAPL"),), ("yahoo",), ("quote",))
+    spec = Spec("s-1", "custom", HOUR_MS, (SessionAsset("AAPL"),), ("yahoo",), ("quote",))
     folder = Folder.create(configured.data_dir, SessionManifest(spec))
     async with Stack(configured, sandbox=True):
         running = asyncio.ensure_future(conducted(folder, configured))
-        await until(lambda: some_are_done(folder))
+        await until(lambda: some_are_done(folder), "units that are done")
 
     with pytest.raises(PipelineGone, match="has ended"):
-        await asyncio.wait_for(running, 20)
+        await ending(running, "the session")
     assert folder.session().state == "interrupted"
     assert json.loads((folder.path / "summary.json").read_text())["session_summary"]["api_calls"] == 1

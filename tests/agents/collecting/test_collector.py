@@ -8,6 +8,7 @@ from agents.collecting.run_submitter import UNDER_WAY
 from connectors import connectors
 from streams.collecting.model import Universe
 from streams.messaging import topics
+from tests.waiting import until
 
 DAY = 86_400_000
 
@@ -39,7 +40,7 @@ async def test_the_next_run_repeats_nothing_that_is_stored_unless_all_is_wanted_
 async def test_calls_are_counted_from_what_the_store_knows_of_this_run(stage):
     stage.pollers.held = []
     task = stage.begin("prices")
-    await stage.until(lambda: len(stage.pollers.held) == 3)
+    await until(lambda: len(stage.pollers.held) == 3, "three requests under way")
     ids = [f"{poll.request_id}/0" for poll in stage.pollers.held]
     await stage.insert(
         "api_calls",
@@ -67,10 +68,10 @@ async def test_however_much_is_wanted_few_requests_are_under_way_at_once(stage):
     stage.pollers.polls.clear()
     stage.pollers.held = []
     stage.begin("chosen", "run-2", refresh="full")
-    await stage.until(lambda: len(stage.pollers.held) == UNDER_WAY)
+    await until(lambda: len(stage.pollers.held) == UNDER_WAY, "all places to be taken")
     for poll in stage.pollers.held[:10]:
         await stage.pollers.end(poll)
-    await stage.until(lambda: len(stage.pollers.held) == UNDER_WAY + 10)
+    await until(lambda: len(stage.pollers.held) == UNDER_WAY + 10, "the places to be taken anew")
     assert stage.pollers.most["finnhub"] == UNDER_WAY
 
 
@@ -81,7 +82,7 @@ async def test_what_failed_for_a_passing_reason_is_tried_again_alone_and_what_di
         "ProviderUnavailable" if request.call.symbols[0] in down else outcomes.get(request.call.symbols[0], "records")
     )
     task = stage.begin("prices")
-    await stage.until(lambda: 45_000 in stage.time.asleep())  # of 60 s, by the chance of one half
+    await until(lambda: 45_000 in stage.time.asleep(), "the rest")  # of 60 s, by the chance of one half
 
     down.clear()
     stage.time.pass_ms(45_000)
@@ -98,7 +99,7 @@ async def test_a_run_fails_when_the_last_try_leaves_more_than_a_tenth_unserved(s
     stage.pollers.answer = lambda request: "records" if request.call.symbols[0] == "IBM" else "ProviderUnavailable"
     task = stage.begin("prices")
     for delay in (45_000, 90_000):
-        await stage.until(lambda delay=delay: delay in stage.time.asleep())
+        await until(lambda delay=delay: delay in stage.time.asleep(), f"a rest of {delay} ms")
         stage.time.pass_ms(delay)
     await task
 
@@ -112,7 +113,7 @@ async def test_lists_are_asked_of_everybody_who_has_a_key_and_one_that_is_away_h
     stage.pollers.answer = lambda request: "ProviderUnavailable" if request.slip[0] == "eodhd" else "records"
     task = stage.begin("stocks")
     for delay in (45_000, 90_000):
-        await stage.until(lambda delay=delay: delay in stage.time.asleep())
+        await until(lambda delay=delay: delay in stage.time.asleep(), f"a rest of {delay} ms")
         stage.time.pass_ms(delay)
     await task
 
@@ -136,7 +137,6 @@ async def test_what_nobody_can_serve_is_told_as_unavailable(stage):
     stage.declared = alone
     stage.collector = stage.another()
     await stage.collector.remember()
-    stage.collector._turns.endings["stocks"] = "done"
 
     run = await stage.run("prices")
 
@@ -147,7 +147,7 @@ async def test_what_nobody_can_serve_is_told_as_unavailable(stage):
 async def test_a_run_that_was_cut_off_goes_on_where_it_stood_even_when_all_was_wanted_anew(stage):
     stage.pollers.held = []
     cut = stage.begin("prices", refresh="full")
-    await stage.until(lambda: len(stage.pollers.held) == 3)
+    await until(lambda: len(stage.pollers.held) == 3, "three requests under way")
     served = stage.pollers.held[0]
     await stage.pollers.end(served)
     cut.cancel()
@@ -158,7 +158,6 @@ async def test_a_run_that_was_cut_off_goes_on_where_it_stood_even_when_all_was_w
     stage.collector, stage.pollers.held = stage.another(), None
     stage.time.pass_ms(1)
     await stage.collector.remember()
-    stage.collector._turns.endings["stocks"] = "done"
     stage.pollers.polls.clear()
     run = await stage.run("prices", refresh="full")
 
@@ -171,8 +170,8 @@ async def test_a_run_that_was_cut_off_goes_on_where_it_stood_even_when_all_was_w
     assert stage.pollers.withdrawn.keys() == {topics.mailbox(name) for name in connectors()}
 
 
-async def test_what_has_no_range_is_asked_of_those_only_who_have_not_answered_this_run(stage):
-    stage.collector._turns.endings["prices"] = "done"
+async def test_what_has_no_range_is_asked_of_those_only_who_have_not_answered_this_run(store, stage_of):
+    stage = await stage_of(store, "stocks", "prices")
     await stage.know("AAPL", "IBM")
     stage.pollers.answer = lambda request: "records" if request.call.symbols[0] == "IBM" else "UnknownSymbol"
     await stage.run("profiles", "run-1")
@@ -202,7 +201,6 @@ async def test_what_users_added_and_removed_holds_at_the_next_run(stage):
     assert stage.pollers.asked() == ["AAPL", "TSM"]
 
     stage.pollers.polls.clear()
-    stage.collector._turns.endings.clear()
     await stage.run("chosen", "run-3", refresh="full")
     assert stage.pollers.asked() == []  # AAPL's bars are stored since this moment, IBM was removed
 
@@ -238,7 +236,7 @@ async def test_a_request_that_cannot_be_read_is_a_dead_letter(stage):
 async def test_requests_that_never_end_do_not_hold_a_run_for_ever(stage):
     stage.pollers.held = []
     task = stage.begin("prices")
-    await stage.until(lambda: len(stage.pollers.held) == 3)
+    await until(lambda: len(stage.pollers.held) == 3, "three requests under way")
     assert {poll.deadline for poll in stage.pollers.held} == {stage.monday + DAY}
 
     stage.time.pass_ms(DAY + 900_000)

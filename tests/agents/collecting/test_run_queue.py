@@ -1,155 +1,250 @@
-"""Which run waits for which: dependencies, order, requests that come twice, and what the next leader knows of them."""
+"""The order of waiting runs: dependencies, the order of collectors, parallel runs, and runs that end or are cut off."""
 
 import asyncio
-from types import SimpleNamespace
+from collections import Counter
 
-HOUR = 3_600_000
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agents.collecting.run_queue import SIDE_BY_SIDE, RunQueue
+from streams.collecting.dependencies import order
+from streams.collecting.model import Collector, Universe, Wanted
+from tests.waiting import ending, turns
 
-async def test_a_dependency_that_never_ran_is_asked_for_first(stage):
-    stage.collector._turns.endings.clear()
-    task = stage.begin("prices", "run-7")
-    await stage.until(lambda: stage.pollers.requests)
-    (wanted,) = stage.pollers.requests
-
-    assert (wanted.collector, wanted.run_id, wanted.cause) == ("stocks", "run-7.stocks", "dependency:prices")
-    assert not task.done()
-
-    await stage.collector.handle(SimpleNamespace(value=wanted.encode(), message=None))
-    await task
-
-    assert [(run.collector, run.state) for run in stage.pollers.runs] == [("stocks", "done"), ("prices", "done")]
+DONE = {"stocks": "done", "prices": "done", "news": "done"}
 
 
-async def test_who_depends_on_a_failure_is_skipped_down_the_chain_and_says_so(stage):
-    stage.pollers.answer = lambda request: "UnknownSymbol"
-    await stage.run("prices")
-
-    skipped = await stage.run("profiles", "run-2")
-
-    assert (skipped.state, skipped.reason) == ("skipped", "profiles depends on prices, which failed")
-    assert {poll.call.dataset for poll in stage.pollers.polls} == {"bars"}
-
-
-async def test_who_is_wanted_at_once_waits_for_no_dependency_but_for_itself(stage):
-    stage.collector._turns.endings.clear()
-    stage.pollers.held = []
-    first = stage.begin("prices", "run-1", at_once=True)
-    await stage.until(lambda: len(stage.pollers.held) == 3)
-    second = stage.begin("prices", "run-2", at_once=True, refresh="full")
-    await stage.until(lambda: "run-2" in stage.collector._under_way)
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert "run-2" in stage.collector._turns._waiting
-    held, stage.pollers.held = stage.pollers.held, None
-    for request in held:
-        await stage.pollers.end(request)
-    await asyncio.gather(first, second)
-
-    assert [(run.run_id, run.state) for run in stage.pollers.runs] == [("run-1", "done"), ("run-2", "done")]
-    assert stage.pollers.requests == []  # the dependency that never ran was not asked for
+def collector(name, *depends_on, priority=0):
+    return Collector(
+        name=name,
+        datasets=(Wanted(dataset="news"),),
+        universe=Universe(symbols=("AAPL",)),
+        priority=priority,
+        depends_on=depends_on,
+    )
 
 
-async def test_how_collectors_ended_is_remembered_by_the_next_leader(stage):
-    stage.pollers.answer = lambda request: "UnknownSymbol"
-    await stage.run("prices")
-
-    stage.collector = stage.another()
-    await stage.collector.remember()
-    skipped = await stage.run("profiles", "run-2")
-
-    assert skipped.state == "skipped"
+def named(*collectors):
+    return {each.name: each for each in order(collectors)}
 
 
-async def test_nothing_runs_before_the_store_has_told_how_collectors_ended(stage):
-    stage.pollers.answer = lambda request: "UnknownSymbol"
-    await stage.run("prices")
-    stage.collector = stage.another()
-
-    task = stage.begin("profiles", "run-2")
-    for _ in range(20):
-        await asyncio.sleep(0)
-    await stage.collector.remember()
-    await task
-
-    assert stage.pollers.runs[-1].state == "skipped"
-    assert stage.pollers.requests == []
+CHAIN = named(
+    collector("stocks", priority=1), collector("prices", "stocks", priority=2), collector("news", "prices", priority=3)
+)
+"""Each depends on the one before it."""
+LOOSE = named(*(collector(f"c{n}", priority=n) for n in range(6)))
+"""Six that depend on nothing, in the order of their numbers."""
 
 
-async def test_who_depends_on_a_run_that_goes_on_waits_for_it(stage):
-    await stage.run("prices")
-    await stage.know("NVDA")
-    stage.pollers.held = []
-    stage.begin("prices", "run-2", refresh="full", due_at=stage.monday + HOUR)
-    await stage.until(lambda: len(stage.pollers.held) == 3)
-    stage.begin("profiles", "run-3")
-    await stage.until(lambda: stage.collector._turns._waiting)
+class Runs:
+    """Runs of one queue: each is a task that waits for its turn; `started` holds their ids in the order of starting."""
 
-    assert {poll.call.dataset for poll in stage.pollers.held} == {"bars"}
-    held, stage.pollers.held = stage.pollers.held, None
-    for poll in held:
-        await stage.pollers.end(poll)
-    await stage.until(lambda: len(stage.pollers.runs) == 3)
-    assert [run.run_id for run in stage.pollers.runs] == ["run-1", "run-2", "run-3"]
+    def __init__(self, collectors, endings=(), **more):
+        self.queue = RunQueue(collectors, dict(endings), **more)
+        self.started = []
+        self.waiting = {}
 
+    async def ask(self, run_id, name, *, at_once=False):
+        """Let a run wait for its turn until nothing more happens by itself; returns its task."""
 
-async def test_of_those_that_wait_the_first_in_order_goes_first(stage):
-    stage.pollers.held = []
-    await stage.know("AAPL")
-    stage.collector._turns.side_by_side = 1
-    stage.collector._turns.endings["prices"] = "done"
-    stage.begin("chosen", "first")
-    await stage.until(lambda: stage.pollers.held)
-    stage.begin("profiles", "third")
-    stage.begin("prices", "second")
-    await stage.until(lambda: len(stage.collector._turns._waiting) == 2)
+        async def take():
+            readiness = await self.queue.take(run_id, name, at_once=at_once)
+            if readiness.decision == "run":
+                self.started.append(run_id)
+            return readiness
 
-    held, stage.pollers.held = stage.pollers.held, None
-    for poll in held:
-        await stage.pollers.end(poll)
-    await stage.until(lambda: len(stage.pollers.runs) == 3)
+        task = self.waiting[run_id] = asyncio.create_task(take())
+        await turns()
+        return task
 
-    assert [run.run_id for run in stage.pollers.runs] == ["first", "second", "third"]
+    async def end(self, name, how):
+        await self.queue.ended(name, how)
+        await turns()
+
+    async def close(self):
+        for task in self.waiting.values():
+            task.cancel()
+        await asyncio.gather(*self.waiting.values(), return_exceptions=True)
 
 
-async def test_independent_runs_go_side_by_side(stage):
-    stage.pollers.held = []
-    await stage.know("NVDA")
-    stage.begin("chosen", "one")
-    stage.begin("prices", "two")
+@pytest.fixture
+async def runs_of():
+    """Makes queues of these collectors, whose waiting runs end with the test."""
+    made = []
 
-    await stage.until(lambda: stage.pollers.asked() == ["AAPL", "IBM", "MSFT", "NVDA"])
+    def make(collectors, endings=(), **more):
+        made.append(Runs(collectors, endings, **more))
+        return made[-1]
 
-
-async def test_a_request_that_comes_twice_runs_once_also_for_the_next_leader(stage):
-    stage.pollers.held = []
-    first = stage.begin("prices")
-    await stage.until(lambda: len(stage.pollers.held) == 3)
-    second = stage.begin("prices")
-    for poll in stage.pollers.held:
-        await stage.pollers.end(poll)
-    await asyncio.gather(first, second)
-    stage.collector = stage.another()
-    await stage.collector.remember()
-    await stage.collector.handle(stage.event("prices"))
-
-    assert [run.run_id for run in stage.pollers.runs] == ["run-1"]
-    assert len(stage.pollers.polls) == 3
+    yield make
+    for runs in made:
+        await runs.close()
 
 
-async def test_equal_requests_that_wait_share_one_run(stage):
-    stage.pollers.held = []
-    running = [stage.begin("prices", "run-1")]
-    await stage.until(lambda: len(stage.pollers.held) == 3)
-    for n in (2, 3, 4):
-        running.append(stage.begin("prices", f"run-{n}", cause=f"schedule:s{n}", due_at=stage.monday + n))
-        await stage.until(lambda n=n: len(stage.collector._under_way) == 2 or n == 2)
-    for poll in stage.pollers.held:
-        await stage.pollers.end(poll)
-    await asyncio.gather(*running)
+async def test_a_run_whose_dependencies_are_done_starts_at_once(runs_of):
+    runs = runs_of(CHAIN, {"stocks": "done"})
 
-    told = {run.run_id: run for run in stage.pollers.runs}
-    assert len(stage.pollers.polls) == 3
-    assert told["run-2"].reason == "nothing was missing"
-    assert told["run-4"].reason == "shared the run run-2. nothing was missing"
-    assert (told["run-4"].cause, told["run-4"].due_at) == ("schedule:s4", stage.monday + 4)
+    readiness = await ending(runs.queue.take("run-1", "prices"), "a run that waits for nothing")
+
+    assert (readiness.decision, readiness.reason) == ("run", "")
+
+
+@pytest.mark.parametrize("endings", [{}, DONE], ids=["never ran before", "all ran before"])
+async def test_who_depends_on_a_run_waits_until_it_is_done(runs_of, endings):
+    runs = runs_of(CHAIN, endings)
+    await runs.ask("first", "stocks")
+    await runs.ask("second", "prices")
+    await runs.ask("third", "news")
+    assert runs.started == ["first"]
+
+    await runs.end("stocks", "done")
+    assert runs.started == ["first", "second"]
+    await runs.end("prices", "done")
+    assert runs.started == ["first", "second", "third"]
+
+
+async def test_who_depends_on_a_run_that_still_waits_waits_for_it_too(runs_of):
+    runs = runs_of({**CHAIN, **LOOSE}, DONE, side_by_side=1)
+    await runs.ask("busy", "c0")
+    await runs.ask("prices", "prices")
+    news = await runs.ask("news", "news")
+
+    await runs.end("c0", "done")
+    assert (runs.started, news.done()) == (["busy", "prices"], False)
+    await runs.end("prices", "done")
+    assert runs.started == ["busy", "prices", "news"]
+
+
+@pytest.mark.parametrize(("how", "reason"), [("failed", "which failed"), ("skipped", "which was skipped")])
+async def test_a_failure_skips_who_waits_for_it_down_the_chain(runs_of, how, reason):
+    runs = runs_of(CHAIN)
+    await runs.ask("first", "stocks")
+    prices = await runs.ask("second", "prices")
+    news = await runs.ask("third", "news")
+
+    await runs.end("stocks", how)
+
+    up = f"prices depends on stocks, {reason}"
+    assert (prices.result().decision, prices.result().reason) == ("skip", up)
+    assert (news.result().decision, news.result().reason) == ("skip", f"news depends on prices; {up}")
+    assert runs.started == ["first"]
+
+
+async def test_a_run_that_was_cut_off_leaves_the_last_end_as_it_was(runs_of):
+    runs = runs_of(CHAIN, {"stocks": "done"})
+    await runs.ask("first", "stocks")
+    prices = await runs.ask("second", "prices")
+    assert not prices.done()
+
+    await runs.end("stocks", None)
+
+    assert runs.queue.endings == {"stocks": "done"}
+    assert runs.started == ["first", "second"]
+
+
+async def test_what_never_ran_is_lacking_until_it_waits_or_runs_and_again_when_it_is_cut_off(runs_of):
+    runs = runs_of(CHAIN)
+    assert list(runs.queue.lacking("stocks")) == []
+    assert list(runs.queue.lacking("prices")) == ["stocks"]
+
+    await runs.ask("first", "stocks")
+    assert list(runs.queue.lacking("prices")) == []
+    await runs.end("stocks", None)
+    assert list(runs.queue.lacking("prices")) == ["stocks"]
+    await runs.ask("second", "stocks")
+    await runs.end("stocks", "failed")
+    assert list(runs.queue.lacking("prices")) == []
+
+
+async def test_a_collector_never_runs_twice_at_once(runs_of):
+    runs = runs_of(LOOSE)
+    for run_id in ("first", "second", "third"):
+        await runs.ask(run_id, "c0")
+    assert runs.started == ["first"]
+
+    await runs.end("c0", "failed")
+    assert len(runs.started) == 2
+    await runs.end("c0", "done")
+    assert sorted(runs.started) == ["first", "second", "third"]
+
+
+async def test_a_run_at_once_waits_for_no_dependency_and_no_place_but_for_its_own_collector(runs_of):
+    runs = runs_of(CHAIN, side_by_side=1)
+    await runs.ask("first", "stocks")
+    await runs.ask("urgent", "prices", at_once=True)
+    await runs.ask("again", "prices", at_once=True)
+    assert runs.started == ["first", "urgent"]
+
+    await runs.end("prices", "done")
+    assert runs.started == ["first", "urgent", "again"]
+
+
+async def test_of_those_that_wait_the_first_in_the_order_of_collectors_starts_first(runs_of):
+    runs = runs_of(LOOSE, side_by_side=1)
+    for name in ("c0", "c5", "c2", "c4"):
+        await runs.ask(name, name)
+
+    for name in ("c0", "c2", "c4"):
+        await runs.end(name, "done")
+
+    assert runs.started == ["c0", "c2", "c4", "c5"]
+
+
+async def test_no_more_runs_go_side_by_side_than_the_bound(runs_of):
+    runs = runs_of(LOOSE)
+    for name in LOOSE:
+        await runs.ask(name, name)
+    assert runs.started == list(LOOSE)[:SIDE_BY_SIDE]
+
+    await runs.end("c1", "failed")
+    assert runs.started == list(LOOSE)[: SIDE_BY_SIDE + 1]
+
+
+async def test_a_run_that_no_longer_waits_holds_up_nobody(runs_of):
+    runs = runs_of(CHAIN, DONE)
+    await runs.ask("first", "stocks")
+    cancelled = await runs.ask("second", "prices")
+    await runs.ask("third", "news")
+    cancelled.cancel()
+    await turns()
+
+    await runs.end("stocks", "done")
+
+    assert cancelled.cancelled()
+    assert runs.started == ["first", "third"]
+
+
+@st.composite
+def rounds(draw):
+    """Collectors of which each depends on earlier ones only, those that fail, and the order in which they ask."""
+    names = "abcdefgh"[: draw(st.integers(1, 8))]
+    depends = {name: draw(st.sets(st.sampled_from(names[:n]))) if n else set() for n, name in enumerate(names)}
+    collectors = named(*(collector(name, *depends[name], priority=draw(st.integers(0, 3))) for name in names))
+    return collectors, draw(st.sets(st.sampled_from(names))), draw(st.permutations(names))
+
+
+@given(rounds(), st.integers(1, 3))
+async def test_every_round_ends_within_the_bound_and_after_its_dependencies(found, side_by_side):
+    collectors, failing, asking = found
+    runs, running, most = Runs(collectors, side_by_side=side_by_side), Counter(), 0
+
+    async def run(name):
+        nonlocal most
+        readiness = await runs.queue.take(name, name)
+        if readiness.decision == "skip":
+            await runs.queue.ended(name, "skipped")
+            return
+        assert {runs.queue.endings.get(other) for other in collectors[name].depends_on} <= {"done"}
+        running[name] += 1
+        most = max(most, running.total())
+        await turns()
+        running[name] -= 1
+        await runs.queue.ended(name, "failed" if name in failing else "done")
+
+    await ending(asyncio.gather(*map(run, asking)), "every run to end")
+
+    assert most <= side_by_side
+    for name, each in collectors.items():
+        behind = any(runs.queue.endings[other] != "done" for other in each.depends_on)
+        assert (runs.queue.endings[name] == "skipped") == behind

@@ -14,6 +14,7 @@ from streams.collecting.declarations import load
 from streams.messaging import topics
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.processing.table_rows import TABLES
+from tests.waiting import until
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -199,9 +200,7 @@ async def test_it_sleeps_until_the_next_time_and_looks_at_the_clock_meanwhile(sc
     scheduler = await scene.start()
     scene.now += 1
     running = asyncio.create_task(scheduler.run())
-    async with asyncio.timeout(20):
-        while not scene.posted.requests:
-            await asyncio.sleep(0)
+    await until(lambda: scene.posted.requests, "the schedule to fire")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

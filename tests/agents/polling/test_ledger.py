@@ -9,6 +9,7 @@ from infra.clickhouse import QueryRefused
 from infra.clickhouse.queries import calls_since
 from streams.messaging import topics
 from streams.messaging.messages import ApiCall
+from tests.waiting import turns, until
 
 NOON = 1_780_000_000_000
 
@@ -73,9 +74,8 @@ async def test_no_reservation_returns_before_the_broker_has_it(store):
     for ledger in (Ledger(outbox), Ledger(outbox, store)):
         reserving = asyncio.ensure_future(ledger.reserve(call(1), 6))
         if ledger._store:
-            while not await calls_since(store, NOON):
-                await asyncio.sleep(0)
-        await asyncio.sleep(0)
+            await until(lambda: calls_since(store, NOON), "the reservation in the store")
+        await turns()
         assert not reserving.done()
         outbox.gate.set()
         await reserving

@@ -12,6 +12,7 @@ from streams.accounts.account import Account, CallBegan, ProviderPolicy, fold
 from streams.accounts.quota import Window
 from streams.messaging import topics
 from streams.messaging.messages import OWNER_COMMAND, OwnerCommand
+from tests.waiting import turns
 
 TERMS = ProviderPolicy(windows=(Window(5, "minute"),))
 POLYGON, YAHOO = (topics.mailbox(name) for name in ("polygon", "yahoo"))
@@ -36,11 +37,6 @@ def spent(calls):
     for n in range(calls):
         account = fold(account, CallBegan(str(n), "polygon#1", 1, 0, 1_000), TERMS)
     return account
-
-
-async def turns():
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def taken(pools, partitions=(POLYGON,)):

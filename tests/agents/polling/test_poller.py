@@ -276,7 +276,7 @@ async def test_a_cancelled_probe_leaves_the_place_to_the_next(answering):
 
     async def hang(_):
         arrived.set()
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     scene = await answering(hang, extra=[provider()], policy=BreakerPolicy(failure_threshold=1, recovery_ms=1))
     pool = scene.pools["example"]

@@ -15,6 +15,7 @@ from streams.accounts.quota import Window, window_end
 from streams.messaging import topics
 from streams.messaging.mailbox import Mailbox
 from streams.messaging.messages import PollDone, PollRequest
+from tests.waiting import until
 
 SLIP = ("polygon", "yahoo")
 POLICY = BreakerPolicy(failure_threshold=1, recovery_ms=60_000)
@@ -118,7 +119,7 @@ async def slow(answering):
 
     async def reply(request):
         if request.path.startswith("/polygon"):
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         return web.json_response({"chart": {"result": None, "error": {"code": "Not Found"}}}, status=404)
 
     async def make(**options):
@@ -192,8 +193,7 @@ async def test_a_request_that_rests_before_its_next_try_leaves_its_place_to_othe
     for offset, name in enumerate(("first", "second")):
         request = PollRequest(request_id=name, job_id="j", call=scene.daily, slip=("polygon",))
         box.put(Event(value=request.encode(), headers={}, message=SimpleNamespace(offset=offset)))
-    while len(scene.outbox.calls) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(scene.outbox.calls) == 2, "the end of both calls")
 
     assert [(call.request_id, call.outcome) for call in scene.outbox.calls] == [
         ("first", "ProviderUnavailable"),
@@ -201,7 +201,6 @@ async def test_a_request_that_rests_before_its_next_try_leaves_its_place_to_othe
     ]
     assert scene.time.slept == [0.5]
     woken.set()
-    while box.acked < 1:
-        await asyncio.sleep(0.01)
+    await until(lambda: box.acked >= 1, "the end of both requests")
     assert [call.request_id for call in scene.outbox.calls] == ["first", "second", "first"]
     assert scene.outbox.read(topics.POLL_DONE, PollDone) == []  # the normalizer reports both

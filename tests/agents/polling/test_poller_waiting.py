@@ -11,6 +11,7 @@ from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, window_end
 from streams.messaging import topics
 from streams.messaging.messages import CANCELLATION, Cancellation, Hop, PollDone, PollRequest
+from tests.waiting import ending, turns, until
 
 MINUTE, HOUR = 60_000, 3_600_000
 DAILY = Call(dataset="bars", symbols=("KO",), interval="1d", start=1_751_328_000_000, end=1_753_056_000_000)
@@ -151,8 +152,7 @@ async def test_bulk_stands_back_while_somebody_waits_for_another_request(scene):
     scene.pools["polygon"].urgent = 1
     request = PollRequest(request_id="r", job_id="j", call=scene.daily, slip=("polygon",))
     bulk = asyncio.ensure_future(scene.receive(request.encode()))
-    while len(scene.time.slept) < 5:
-        await asyncio.sleep(0)
+    await until(lambda: len(scene.time.slept) >= 5, "bulk to have looked five times")
     assert scene.outbox.told == []
 
     await scene.receive(request.model_copy(update={"request_id": "u", "urgent": True}).encode())
@@ -206,8 +206,7 @@ async def test_no_call_is_made_before_the_account_is_known(scene, sandbox):
     known = asyncio.Event()
     scene.poller._ready = lambda _: known.wait()
     serving = asyncio.ensure_future(scene.handle())
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await turns()
     assert scene.outbox.told == []
 
     known.set()
@@ -236,8 +235,7 @@ def asked(job_id, **more):
 
 
 async def asleep(scene):
-    while not scene.time.slept:
-        await asyncio.sleep(0)
+    await until(lambda: scene.time.slept, "the poller to sleep")
 
 
 async def test_a_parked_request_that_is_taken_back_ends_uncalled_and_the_newer_job_is_served(scene):
@@ -250,7 +248,7 @@ async def test_a_parked_request_that_is_taken_back_ends_uncalled_and_the_newer_j
 
     event = taken_back("s-1", kept="s-1.b")
     scene.poller.arrived(event)
-    await asyncio.wait_for(waking, 5)
+    await ending(waking, "the sleep of the cancelled request")
     assert await scene.poller.handle(asked("s-1.a")) is None
     assert await scene.poller.handle(event) is None
 
@@ -270,7 +268,7 @@ async def test_a_request_that_waits_for_its_turn_is_taken_back_at_once(scene):
     await asleep(scene)
 
     scene.poller.arrived(taken_back("s-1"))
-    assert await asyncio.wait_for(waiting, 5) is None
+    assert await ending(waiting, "the cancelled request") is None
 
     (done,) = scene.outbox.read(topics.POLL_DONE, PollDone)
     assert (done.outcome, scene.outbox.calls) == ("Cancelled", [])

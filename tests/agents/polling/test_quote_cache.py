@@ -1,7 +1,5 @@
 """The quote cache learns from the topic, whatever else is written there."""
 
-import asyncio
-
 import orjson
 import pytest
 
@@ -11,6 +9,7 @@ from infra.clock import SYSTEM
 from infra.kafka.admin import ensure_topics
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
+from tests.waiting import until
 
 pytestmark = pytest.mark.pipeline
 
@@ -23,19 +22,19 @@ def quote(symbol, price):
 async def test_poison_in_the_topic_is_skipped_and_counted_and_later_quotes_are_known(embedded_broker):
     await ensure_topics(embedded_broker, topics.SPECS)
     quotes = Quotes(embedded_broker, 900_000)
-    async with Outbox(embedded_broker) as outbox, asyncio.timeout(60):
+
+    def price():
+        found = quotes.fresh(Call(dataset="quote", symbols=("AAPL",)), ["yahoo"], SYSTEM.now_ms())
+        return found["AAPL"]["price"] if found else None
+
+    async with Outbox(embedded_broker) as outbox:
         for value in (quote("AAPL", 1.0), None, b"poison", b"[]", orjson.dumps({"symbol": 7}), quote("AAPL", 2.0)):
             await outbox.send(topics.MARKET["quote"], value, key="AAPL")
         await quotes.start()
         try:
-            while not (found := quotes.fresh(Call(dataset="quote", symbols=("AAPL",)), ["yahoo"], SYSTEM.now_ms())):
-                await asyncio.sleep(0.05)
-            while found["AAPL"]["price"] != 2.0:
-                await asyncio.sleep(0.05)
-                found = quotes.fresh(Call(dataset="quote", symbols=("AAPL",)), ["yahoo"], SYSTEM.now_ms())
+            await until(lambda: price() == 2.0, "the later quote")
             await outbox.send(topics.MARKET["quote"], quote("IBM", 3.0), key="IBM")
-            while len(quotes) < 2:
-                await asyncio.sleep(0.05)
+            await until(lambda: len(quotes) == 2, "the quote of the other symbol")
         finally:
             await quotes.stop()
 

@@ -84,6 +84,7 @@ class AuthorizationServer:
         self.given, self.status, self.life_s, self.url = 0, 200, 3600, ""
 
     async def answer(self, request):
+        """Answer a request for a token: `status` where it is no 200, a refusal where the login is another."""
         if self.status != 200:
             return web.json_response({"error": "temporarily_unavailable"}, status=self.status)
         form = await request.post()
@@ -99,11 +100,13 @@ class AuthorizationServer:
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": self.life_s})
 
     def credentials(self, secret=CLIENT_SECRET):
+        """Return the login of a client of this server."""
         return ClientCredentials(self.url, CLIENT_ID, secret, "kafka")
 
 
 @asynccontextmanager
 async def authorization_server():
+    """Run the server on a free port of loopback."""
     server = AuthorizationServer()
     app = web.Application()
     app.router.add_post("/token", server.answer)

@@ -17,6 +17,7 @@ from infra.kafka.connection import BrokerUnreachable, connected
 from infra.kafka.embedded import EmbeddedBroker
 from infra.kafka.lag import lag
 from infra.ports import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -109,11 +110,11 @@ async def test_differing_configuration_is_set_and_the_rest_left_alone(bootstrap)
 
     await ensure_topics(bootstrap, [TopicSpec("changed", 1, compacted=True)])
 
-    async with asyncio.timeout(10):  # Kafka applies it a moment after it has said yes
-        while True:
-            found = await configs(bootstrap, "changed")
-            if found["cleanup.policy"] == "compact":
-                break
+    async def applied():  # Kafka applies it a moment after it has said yes
+        return (await configs(bootstrap, "changed"))["cleanup.policy"] == "compact"
+
+    await until(applied, "the changed clean-up policy")
+    found = await configs(bootstrap, "changed")
     assert found["max.message.bytes"] == str(16 * 2**20)
     assert found["retention.ms"] == "60000"
 
@@ -233,9 +234,11 @@ async def test_three_brokers_keep_three_copies_and_write_while_one_is_away(apach
         await ensure_topics(bootstrap, [TopicSpec("kept", 2)])
         await ensure_topics(bootstrap, [TopicSpec("once", 1)], replication=Replication(factor=1))
         await ensure_topics(bootstrap, [TopicSpec("once", 1), TopicSpec("kept", 2)])
-        async with asyncio.timeout(10):  # a node hears of a change a moment later
-            while (await configs(bootstrap, "kept"))["min.insync.replicas"] != "2":
-                await asyncio.sleep(0.05)
+
+        async def applied():  # a node hears of a change a moment later
+            return (await configs(bootstrap, "kept"))["min.insync.replicas"] == "2"
+
+        await until(applied, "two copies in sync to be demanded")
         await nodes[2].stop()
         async with AIOKafkaProducer(**bootstrap.options, acks="all") as producer:
             for partition in (0, 1):

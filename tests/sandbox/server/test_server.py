@@ -13,6 +13,7 @@ import pytest
 import sandbox as package
 from sandbox import Clock, Fault, InvalidSettings, Limit, Sandbox, SandboxPortBusy, SandboxSettings, run, serve
 from sandbox.server.provider import Call, Reason, Refusal, Reply, providers
+from tests.waiting import until
 
 NOW = datetime(2026, 7, 15, 15, 30, 10, tzinfo=UTC)
 PREV = "/polygon/v2/aggs/ticker/AAPL/prev"
@@ -132,8 +133,7 @@ def test_settings_that_name_no_provider_are_refused():
 async def test_stop_lets_hanging_calls_go(sandbox, http):
     sandbox.misbehave(Fault("hang"))
     hanging = asyncio.create_task(status(http, PREV))
-    while not sandbox.calls():
-        await (await http.get("/_sandbox/health")).read()
+    await until(sandbox.calls, "the call at the provider")
 
     await sandbox.stop()
 

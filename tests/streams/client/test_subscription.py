@@ -14,6 +14,7 @@ from infra.kafka.lag import commits
 from streams.client import subscribe
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
+from tests.waiting import LIMIT_S, ending, until
 
 pytestmark = pytest.mark.pipeline
 
@@ -58,7 +59,7 @@ async def fill(bootstrap, dataset, *records):
 async def read(bootstrap, dataset, count, **options):
     """The times of the next records; the subscription ends in the middle of the last."""
     found = []
-    async with asyncio.timeout(60), aclosing(subscribe(bootstrap, dataset, **options)) as records:
+    async with asyncio.timeout(LIMIT_S), aclosing(subscribe(bootstrap, dataset, **options)) as records:
         async for record in records:
             found.append(record["ts"] if isinstance(record, dict) else record.ts)
             if len(found) == count:
@@ -103,10 +104,13 @@ async def test_a_reader_killed_at_record_10_of_1000_loses_none(bootstrap, group,
     killed = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", READER, f"kafka://{bootstrap}", dataset, group, "12"), stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(60):
-        handed_over = [int(await killed.stdout.readline()) for _ in range(12)]
-        while dataset == "quote" and await committed(bootstrap, dataset, group) == before:
-            await asyncio.sleep(0.1)
+    handed_over = [int(await ending(killed.stdout.readline(), "a record in the reader")) for _ in range(12)]
+
+    async def has_committed():
+        return await committed(bootstrap, dataset, group) > before
+
+    if dataset == "quote":  # all twelve bars are of the first frame or the second, which is not passed yet
+        await until(has_committed, "a commit of the reader")
     killed.kill()
     await killed.wait()
 
@@ -139,12 +143,15 @@ async def test_an_exception_commits_nothing_on_its_way_out(bootstrap, group):
 async def test_what_was_handled_is_committed_when_the_reader_waits_for_more(bootstrap, group):
     before = await committed(bootstrap, "bars", group)
     await fill(bootstrap, "bars", frame(0, 5), frame(5, 5))
-    async with asyncio.timeout(60), aclosing(subscribe(bootstrap, "bars", group=group)) as bars:
+    async with asyncio.timeout(LIMIT_S), aclosing(subscribe(bootstrap, "bars", group=group)) as bars:
         assert [(await anext(bars)).ts for _ in range(10)] == list(range(10))
         assert await committed(bootstrap, "bars", group) - before < 2, "the last bar may not have been handled"
         waiting = asyncio.ensure_future(anext(bars))
-        while await committed(bootstrap, "bars", group) != before + 2:
-            await asyncio.sleep(0.05)
+
+        async def both_are():
+            return await committed(bootstrap, "bars", group) == before + 2
+
+        await until(both_are, "the commit of both frames")
         await fill(bootstrap, "bars", frame(10, 1))
         assert (await waiting).ts == 10
 
@@ -189,19 +196,21 @@ async def test_readers_of_a_group_share_the_work_and_leave_nothing_out(bootstrap
         for n in range(160):
             value = orjson.dumps(quote(n))
             await outbox.send(topics.MARKET["quote"], value, key="AAPL", partition=n % topics.SYMBOL_PARTITIONS)
-    seen, everything = [], asyncio.Event()
+    seen, everything, both_read = {"one": [], "two": []}, asyncio.Event(), asyncio.Event()
 
-    async def reader():
+    async def reader(name):
         async with aclosing(subscribe(bootstrap, "quote", group=group)) as records:
             async for record in records:
-                seen.append(record["ts"])
-                if set(seen) == set(range(160)):
+                seen[name].append(record["ts"])
+                if all(seen.values()):
+                    both_read.set()
+                if {*seen["one"], *seen["two"]} == set(range(160)):
                     everything.set()
-                await asyncio.sleep(0.02)
+                await both_read.wait()  # handles its first record until the other reader has one, too
 
-    readers = [asyncio.create_task(reader()) for _ in range(2)]
+    readers = [asyncio.create_task(reader(name)) for name in seen]
     try:
-        await asyncio.wait_for(everything.wait(), 120)
+        await ending(everything.wait(), "all records in the readers")
     finally:
         for task in readers:
             task.cancel()

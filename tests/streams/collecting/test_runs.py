@@ -16,6 +16,7 @@ from streams.messaging import topics
 from streams.messaging.follow import follow, tail
 from streams.messaging.messages import CollectorRun, CollectRequest
 from streams.messaging.producer import Outbox
+from tests.waiting import LIMIT_S, ending
 
 DECLARED = declarations.load()
 NOW = 1_717_416_000_000  # 2024-06-03 12:00 UTC, a Monday
@@ -122,7 +123,7 @@ async def test_a_request_reaches_the_leader_and_a_run_gives_its_own_report(embed
     with pytest.raises(BrokerUnreachable, match="no pipeline has run on the broker"):
         await runs.run(embedded_broker, asked)
     await ensure_topics(embedded_broker, topics.SPECS)
-    async with asyncio.timeout(60), tail(embedded_broker, topics.COLLECT_REQUESTS) as consumer:
+    async with asyncio.timeout(LIMIT_S), tail(embedded_broker, topics.COLLECT_REQUESTS) as consumer:
         await runs.submit(embedded_broker, asked)
         record = await anext(follow(consumer, embedded_broker))
         assert CollectRequest.decode(record.value) == asked
@@ -130,8 +131,7 @@ async def test_a_request_reaches_the_leader_and_a_run_gives_its_own_report(embed
     await anext(leader)
     leading = asyncio.create_task(anext(leader))
     try:
-        async with asyncio.timeout(60):
-            report = await runs.run(embedded_broker, asked)
+        report = await ending(runs.run(embedded_broker, asked), "the report of the run")
     finally:
         leading.cancel()
         await asyncio.gather(leading, return_exceptions=True)

@@ -20,6 +20,7 @@ from streams.messaging import topics
 from streams.messaging.follow import follow, tail
 from streams.messaging.messages import UniverseChange
 from streams.runtime import query as answering
+from tests.waiting import LIMIT_S
 
 NOW = 1_717_416_000_000
 
@@ -70,7 +71,7 @@ async def test_changes_are_handed_to_the_pipeline_and_looked_for_in_the_store(em
     async def none(_):
         return [(1,)]
 
-    async with asyncio.timeout(60), tail(embedded_broker, topics.UNIVERSE_CHANGES) as consumer:
+    async with asyncio.timeout(LIMIT_S), tail(embedded_broker, topics.UNIVERSE_CHANGES) as consumer:
         assert await hand_over(embedded_broker, changed, ask)
         records = follow(consumer, embedded_broker)
         heard = [UniverseChange.decode((await anext(records)).value) for _ in changed]

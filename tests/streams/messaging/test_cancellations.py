@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streams.messaging.cancellations import Cancellations, is_cancellation, next_job_id
 from streams.messaging.messages import CANCELLATION, Cancellation
+from tests.waiting import ending, until
 
 WORKS = st.sampled_from(["s-1", "s-2", "daily_prices.close.17", "", "s"])
 
@@ -38,19 +39,18 @@ async def test_who_rests_is_woken_by_the_cancellation_of_its_own_job_only():
         await asyncio.get_running_loop().create_future()
 
     resting = [asyncio.create_task(cancellations.rest(sleep, 9, job)) for job in ("s-1.a", "s-1.b", "s-2.a")]
-    while len(slept) < 3:
-        await asyncio.sleep(0)
+    await until(lambda: len(slept) == 3, "all three to rest")
     cancellations.take(Cancellation(work="s-1", kept="s-1.b"))
-    await asyncio.wait_for(resting[0], 5)
+    await ending(resting[0], "the rest of the cancelled job")
     assert [task.done() for task in resting] == [True, False, False]
 
     cancellations.take(Cancellation(work="s-2"))
     cancellations.take(Cancellation(work="s-1"))
-    await asyncio.wait_for(asyncio.gather(*resting), 5)
+    await ending(asyncio.gather(*resting), "the rest of each job")
 
 
 async def test_a_rest_ends_with_its_sleep():
-    await asyncio.wait_for(Cancellations().rest(asyncio.sleep, 0, "s-1.a"), 5)
+    await ending(Cancellations().rest(asyncio.sleep, 0, "s-1.a"), "a rest of 0 s")
 
 
 @pytest.mark.parametrize(

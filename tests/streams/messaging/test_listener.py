@@ -1,7 +1,5 @@
 """Records go to those who listen for their names, from the moment of listening on; poison ends nobody."""
 
-import asyncio
-
 import pytest
 
 from infra.kafka.admin import ensure_topics
@@ -10,6 +8,7 @@ from infra.kafka.embedded import EmbeddedBroker
 from streams.messaging import follow, topics
 from streams.messaging.listener import Inbox, TopicListener, key_of
 from streams.messaging.producer import Outbox
+from tests.waiting import ending
 
 
 def read(record):
@@ -24,8 +23,7 @@ def listener(bootstrap, **options):
 
 
 async def texts(inbox, count):
-    async with asyncio.timeout(20):
-        return [await inbox.next_event() for _ in range(count)]
+    return [await ending(inbox.next_event(), "an event") for _ in range(count)]
 
 
 async def test_an_inbox_gives_events_in_order_and_then_the_fault():
@@ -78,7 +76,7 @@ async def test_a_broker_that_has_gone_ends_the_impatient_and_nobody_else(tmp_pat
         with impatient.listen_for("one") as told, patient.listen_for("one") as untold:
             await broker.stop()
             with pytest.raises(BrokerUnreachable):
-                await asyncio.wait_for(told.next_event(), 60)
+                await ending(told.next_event(), "the fault of the broker")
 
             assert not len(untold)
         with pytest.raises(BrokerUnreachable), impatient.listen_for("two"):

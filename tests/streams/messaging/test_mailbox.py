@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.messaging.mailbox import Mailbox, Mailboxes
+from tests.waiting import ending, turns
 
 
 class TopicPartition(tuple):
@@ -68,12 +69,6 @@ class Consumer:
 
     def on_buffer_drop(self, where):
         self.dropped.append(where)
-
-
-async def turns():
-    """Let every callback that is due run."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def fill(window, count, **more):
@@ -216,7 +211,7 @@ async def test_what_is_parked_takes_no_place_and_is_called_again():
 async def test_what_is_parked_is_left_alone_at_a_stop():
     box, events, work = await parking(2, 3)
 
-    await asyncio.wait_for(box.drain(60), 5)
+    await ending(box.drain(60), "the mailbox that holds parked work only")
 
     assert (events.acked, len(box)) == ([], 3)
     assert all(future.cancelled() for future in work.parked.values())

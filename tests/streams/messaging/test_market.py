@@ -1,6 +1,5 @@
 """Records of the public topics: what is read of them, whose they are, and what is no record."""
 
-import asyncio
 from types import SimpleNamespace
 
 import orjson
@@ -14,6 +13,7 @@ from streams.messaging import market, topics
 from streams.messaging.bars import bars_of
 from streams.messaging.producer import Outbox
 from streams.messaging.tolerant_reader import TolerantReader
+from tests.waiting import ending
 
 NOW = 1_717_406_123_000
 
@@ -98,7 +98,7 @@ async def test_a_record_is_its_job_s_alone_even_where_it_names_another(embedded_
             await send("job-10/0", b"no record")
             await send("job-2-0", orjson.dumps(quote("job-0")))
             await send("job-1/0/1", orjson.dumps(quote("job-1/0/1")))
-            found = await asyncio.wait_for(inbox.next_event(), 20)
+            found = await ending(inbox.next_event(), "an event")
 
     assert found.request_id == "job-1/0/1"
     assert (len(inbox), listener.skipped) == (0, 1)

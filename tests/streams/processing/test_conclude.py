@@ -75,3 +75,28 @@ def test_first_bars_are_told_of_the_symbols_that_were_asked():
     end = end_of(asked("polygon"), PAGE, Understood([bars(SINCE_2003), bars(SINCE_2003, "IBM")]), NOW)
 
     assert end.first_bars == {"AAPL": SINCE_2003}
+
+
+@pytest.mark.parametrize(
+    ("asks", "follows"),
+    [({}, False), ({"start": TODAY - DAY_MS}, True), ({"start": TODAY - DAY_MS, "limit": 20}, False)],
+)
+@pytest.mark.parametrize("dataset", ["news", "insider"])
+def test_a_feed_is_followed_back_to_the_start_that_was_asked_and_no_further(dataset, asks, follows):
+    call = Call(dataset=dataset, symbols=("AAPL",), **asks)
+    request = PollRequest(request_id="r", job_id="j", call=call, slip=("polygon",))
+    page = Page(endpoint="news", path="/v2/reference/news")
+    more = page.model_copy(update={"params": {"cursor": "b"}}).request()
+
+    end = end_of(request, page, Understood(next=more), NOW)
+
+    assert ([child.request_id for child in end.children], end.outcome) == (["r/0"] if follows else [], "records")
+
+
+def test_a_list_without_a_start_is_read_to_its_end():
+    call = Call(dataset="assets", exchange="XNAS")
+    request = PollRequest(request_id="r", job_id="j", call=call, slip=("polygon",))
+    page = Page(endpoint="tickers", path="/v3/reference/tickers")
+    more = page.model_copy(update={"params": {"cursor": "b"}}).request()
+
+    assert [child.request_id for child in end_of(request, page, Understood(next=more), NOW).children] == ["r/0"]

@@ -1,7 +1,5 @@
 """Which pipeline a program uses: one that runs already is never taken for none, however busy it is just now."""
 
-import asyncio
-
 import pytest
 from aiohttp import web
 
@@ -10,6 +8,7 @@ from streams.errors import PipelineGone
 from streams.runtime import pipeline
 from streams.runtime.pages import keep_token
 from streams.runtime.pipeline import Pipeline
+from tests.waiting import ending
 
 
 @pytest.fixture
@@ -49,4 +48,4 @@ async def test_a_worker_that_never_becomes_ready_is_told_in_one_line(worker, mon
     monkeypatch.setattr(pipeline, "READY_S", 0.3)
 
     with pytest.raises(PipelineGone, match=r"has not become ready within 0\.3 s: see its log"):
-        await asyncio.wait_for(Pipeline(configured).__aenter__(), 20)
+        await ending(Pipeline(configured).__aenter__(), "the pipeline that is refused")

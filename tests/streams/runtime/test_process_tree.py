@@ -17,6 +17,7 @@ from streams.client import Client, requests_for
 from streams.errors import AlreadyRunning
 from streams.runtime.process_tree import ProcessTreeAddress, Stack
 from streams.runtime.run_file import RunFile
+from tests.waiting import LIMIT_S, ending, until
 
 DAY = 86_400_000
 pytestmark = pytest.mark.pipeline
@@ -49,17 +50,21 @@ async def test_a_renewed_broker_loses_no_request(configured):
             await session.post(f"{stack.address.sandbox_url}/_sandbox/faults", json=slow)
         async with Client(stack.address.bootstrap) as client:
             running = asyncio.ensure_future(client.run(requests_for(calls)))
-            async with asyncio.timeout(60):
-                while (await stack.status())["providers"]["polygon"]["breaker"]["calls"] < 4:
-                    await asyncio.sleep(0.02)
+
+            async def four_calls():
+                return (await stack.status())["providers"]["polygon"]["breaker"]["calls"] >= 4
+
+            await until(four_calls, "four calls of Polygon")
             assert not running.done()
             await stack.renew()
-            job = await asyncio.wait_for(running, 60)
+            job = await ending(running, "the job")
         assert stack.renewals == 1
         assert job.failures == []
-        async with asyncio.timeout(60):
-            while not (await stack.status())["settled"]:
-                await asyncio.sleep(0.05)
+
+        async def settled():
+            return (await stack.status())["settled"]
+
+        await until(settled, "everything in the store")
         found = await stack.address.pages.query("SELECT source, count() FROM bars GROUP BY source ORDER BY 1")
         counts = dict(found["rows"])
         # Yahoo's records are more than its bars: splits and dividends ride in the same answers
@@ -83,5 +88,5 @@ async def test_a_folder_has_one_tree_and_nothing_outlives_it(configured, monkeyp
         log = (configured.data_dir / "logs" / "worker.log").read_text()
         assert stack.address.token not in log
 
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=LIMIT_S)[1] == []
     assert ProcessTreeAddress.find(configured.data_dir) is None

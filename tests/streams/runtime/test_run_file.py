@@ -16,13 +16,13 @@ from streams.runtime.run_file import RunFile, read
 SHAPE = {"pid": int, "url": str, "sandbox": (str, type(None))}
 RECORD = {"pid": 1, "url": "http://127.0.0.1:1", "sandbox": None}
 HOLDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from streams.runtime.run_file import RunFile
 held = RunFile(Path(sys.argv[1])).acquire()
 held.publish({"pid": 1, "url": "theirs"})
 print("held", flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 

@@ -11,6 +11,7 @@ from infra.kafka.lag import lag
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
 from streams.runtime import stored
+from tests.waiting import ending
 
 pytestmark = pytest.mark.pipeline
 
@@ -47,7 +48,7 @@ async def test_it_is_waited_for_the_normalizer_and_then_for_the_sink_but_for_not
     await commit(embedded_broker, topics.SINK, topics.MARKET["bars"], 1)
     await commit(embedded_broker, topics.SINK, topics.RAW_RESPONSES, 2)
 
-    await asyncio.wait_for(waiting, 30)
+    await ending(waiting, "everything in the store")
     await outbox.stop()
 
 
@@ -65,5 +66,5 @@ async def test_what_a_broker_held_that_was_started_afresh_is_not_waited_for(embe
         return next(looks, None) or await lag(*asked)
 
     monkeypatch.setattr(stored, "lag", old_first)
-    await asyncio.wait_for(stored.until_stored(embedded_broker), 30)
+    await ending(stored.until_stored(embedded_broker), "everything in the store")
     await outbox.stop()
