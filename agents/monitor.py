@@ -8,58 +8,44 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp.web import HTTPTooManyRequests
 from faust.web import View
 
 from infra.clickhouse import QueryRefused, Store, StoreUnavailable
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.accounts import views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents.polling.key_pool import KeyPool
-    from agents.polling.ownership import AccountOwnership
     from agents.polling.quote_cache import Quotes
-    from agents.sink import Sink
 
 
 WAITING = 64
 """Questions of one client that may wait: a page of many panels asks some dozens at once, more are a loop."""
 
 
-class Observed(Protocol):
-    """What the monitor reads of a worker."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a worker is."""
 
-    app: Any
-    """The Faust application, whose pages and partitions the monitor reads."""
-    pools: Mapping[str, KeyPool]
-    """The keys of each provider that has one, by the provider's name."""
-    ownership: AccountOwnership
-    """Which providers' accounts this worker owns."""
-    quotes: Quotes
-    """The cache of young quotes."""
-    store: Store | None
-    """The store of this worker; None before it is open."""
-    sink: Sink | None
-    """What writes the topics to the store; None before it runs."""
-
-    def ready(self) -> bool:
-        """True when requests are being taken."""
-        ...
-
-    def behind(self) -> dict[str, int]:
-        """Records per topic not handled yet."""
-        ...
-
-    def settled(self) -> bool:
-        """True when everything produced has reached the store."""
-        ...
+    ready: bool
+    """True when requests are being taken."""
+    behind: Mapping[str, int]
+    """Records per topic not handled yet."""
+    settled: bool
+    """True when everything produced has reached the store."""
+    rows_stored: int
+    """Rows that the sink has stored."""
+    store_away: bool
+    """True while the sink waits for the store."""
 
 
 class OnePerClient:
@@ -85,10 +71,27 @@ class OnePerClient:
 
 
 class Monitor:
-    """Serves the pages."""
+    """Serves the pages.
 
-    def __init__(self, worker: Observed) -> None:
-        self._worker = worker
+    `owned()` names the providers that the worker may ask now; `store()` is None until it is open.
+    """
+
+    def __init__(
+        self,
+        pools: Mapping[str, KeyPool],
+        quotes: Quotes,
+        *,
+        owned: Callable[[], list[str]],
+        progress: Callable[[], Progress],
+        store: Callable[[], Store | None],
+        now: Callable[[], int] = SYSTEM.now_ms,
+    ) -> None:
+        self._pools = pools
+        self._quotes = quotes
+        self._owned = owned
+        self._progress = progress
+        self._store = store
+        self._now = now
         self._questions = OnePerClient()
 
     def attach(self, app: Any) -> None:
@@ -120,24 +123,19 @@ class Monitor:
 
     def status(self) -> dict[str, Any]:
         """The worker's state as plain data; times ms UTC."""
-        worker = self._worker
-        now = now_ms()
+        now, quotes = self._now(), self._quotes
         return {
             "at": now,
-            "ready": worker.ready(),
-            "settled": worker.settled(),
-            "behind": worker.behind(),
-            "rows_stored": worker.sink.rows if worker.sink else 0,
-            "store_away": bool(worker.sink and worker.sink.waiting_for_store),
-            "owned": worker.ownership.owned(),
+            **asdict(self._progress()),
+            "owned": self._owned(),
             "quotes": {
-                "known": len(worker.quotes),
-                "hits": worker.quotes.hits,
-                "misses": worker.quotes.misses,
-                "unreadable": worker.quotes.unreadable,
+                "known": len(quotes),
+                "hits": quotes.hits,
+                "misses": quotes.misses,
+                "unreadable": quotes.unreadable,
             },
             "providers": {
-                name: views.provider(name, pool.account, pool.policy, now) for name, pool in worker.pools.items()
+                name: views.provider(name, pool.account, pool.policy, now) for name, pool in self._pools.items()
             },
         }
 
@@ -153,10 +151,10 @@ class Monitor:
 
     async def export(self, sql: str, form: str) -> tuple[bytes, int]:
         """Answer a user's SQL as a file: (its bytes, 200) or (what was wrong, 4xx/5xx)."""
-        if self._worker.store is None:
+        if (store := self._store()) is None:
             return b"the store is not open yet", 503
         try:
-            return await self._worker.store.export(sql, form), 200
+            return await store.export(sql, form), 200
         except QueryRefused as error:
             return str(error).encode(), 400
         except StoreUnavailable as error:
@@ -164,10 +162,10 @@ class Monitor:
 
     async def query(self, sql: str) -> tuple[dict[str, Any], int]:
         """Answer a user's SQL: (columns and rows, 200) or (error, 4xx/5xx)."""
-        if self._worker.store is None:
+        if (store := self._store()) is None:
             return {"error": "the store is not open yet"}, 503
         try:
-            found = await self._worker.store.query_user(sql)
+            found = await store.query_user(sql)
         except QueryRefused as error:
             return {"error": str(error)}, 400
         except StoreUnavailable as error:

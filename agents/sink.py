@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
 from infra.kafka.brokers import Brokers
 from streams.messaging import topics
 from streams.messaging.dead_letters import letter, unfit
+from streams.messaging.events import ConsumerRecord, Partition
 from streams.messaging.producer import Outbox
 from streams.processing.table_rows import TABLES, Batch
 
@@ -58,7 +59,7 @@ class Sink:
         """Per (topic, partition) the offset below which everything is in the store."""
         self.rows = 0
         self.waiting_for_store = False
-        self._consumer: Any = AIOKafkaConsumer(
+        self._consumer = AIOKafkaConsumer(
             **bootstrap.options,
             group_id=topics.SINK,
             enable_auto_commit=False,
@@ -124,7 +125,7 @@ class Sink:
             await asyncio.wait([self._flushing], timeout=HAND_OVER_S)
             self._may_commit = self._flushing.done()
 
-    async def _take_all(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
+    async def _take_all(self, fetched: Mapping[Partition, Sequence[ConsumerRecord]]) -> None:
         generation = self._generation
         for partition, records in fetched.items():
             for record in records:
@@ -132,7 +133,7 @@ class Sink:
                 if generation != self._generation:
                     return
 
-    async def _take(self, partition: Any, record: Any) -> None:
+    async def _take(self, partition: Partition, record: ConsumerRecord) -> None:
         topic, generation = partition.topic, self._generation
         batch = self._open.get(topic)
         if batch is None:
@@ -217,7 +218,7 @@ class Sink:
                 self.waiting_for_store = False
                 return
 
-    async def _dead(self, record: Any, rule: str, reason: str) -> None:
+    async def _dead(self, record: ConsumerRecord, rule: str, reason: str) -> None:
         found = letter(
             stage="sink",
             rule=rule,
@@ -237,8 +238,8 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[Partition]) -> None:
         await self._sink.hand_over()
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
+    async def on_partitions_assigned(self, assigned: Iterable[Partition]) -> None:
         del assigned

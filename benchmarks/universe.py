@@ -23,7 +23,7 @@ from pathlib import Path
 import click
 
 from infra.child_process import Child
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.kafka.brokers import Brokers
 from infra.kafka.embedded import EmbeddedBroker
 from infra.ports import free_port
@@ -76,7 +76,7 @@ async def measure(symbols: int, folder: Path, *, server: bool) -> Result:
 
 async def collect(bootstrap: Brokers, collector: str) -> CollectorRun:
     """Have a collector run, and give its report."""
-    return await runs.run(bootstrap, runs.request(collector, now_ms(), full=False))
+    return await runs.run(bootstrap, runs.request(collector, SYSTEM.now_ms(), full=False))
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from dotenv.main import resolve_variables
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from infra.clock import Clock
 from infra.errors import ConfigurationError
 from infra.kafka.admin import Replication
 from infra.kafka.brokers import Brokers, KafkaSecurity
@@ -211,6 +212,11 @@ class Settings(BaseModel):
     def store_url(self) -> str:
         """The store's URL; without CLICKHOUSE_URL the embedded one under DATA_DIR."""
         return self.clickhouse_url or f"chdb://{self.data_dir.resolve()}/store"
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that a process with these settings goes by."""
+        return Clock(self.clock_rate, self.clock_anchor)
 
     @property
     def embedded_store(self) -> bool:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from agents.collecting.leader import Leader
-from agents.monitor import Monitor
+from agents.monitor import Monitor, Progress
 from agents.page_guard import PageGuard
 from agents.polling.caller import Caller
 from agents.polling.key_pool import open_key_pools
@@ -26,7 +26,7 @@ from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from agents.sink import Sink
 from connectors import connectors
-from infra import clock, tasks, telemetry
+from infra import tasks, telemetry
 from infra.clickhouse import Store, StoreOwned, migrate
 from infra.clickhouse.queries import CallCost, calls_since, refused_since
 from infra.kafka.admin import ensure_topics
@@ -40,6 +40,7 @@ from streams.collecting.declarations import load
 from streams.errors import TapestreamError
 from streams.log_events import StreamEvent
 from streams.messaging import topics
+from streams.messaging.events import Partition
 from streams.messaging.mailbox import Mailboxes, Work
 from streams.messaging.messages import OwnerCommand
 from streams.messaging.producer import Outbox
@@ -63,15 +64,27 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        clock.configure(settings.clock_rate, settings.clock_anchor)
+        self.clock = settings.clock
         self.pools = open_key_pools(settings)
         self.base_urls = {name: url for name in connectors() if (url := settings.base_url(name))}
         self.outbox = Outbox(settings.bootstrap)
         self.ownership = AccountOwnership(
-            self.pools, self.outbox, counted=settings.embedded_store, on_fault=partial(self._fail, "owner")
+            self.pools,
+            self.outbox,
+            counted=settings.embedded_store,
+            on_fault=partial(self._fail, "owner"),
+            now=self.clock.now_ms,
         )
-        self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000))
-        self.leader = Leader(self, on_fault=partial(self._fail, "leader"))
+        self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000), now=self.clock.now_ms)
+        self.leader = Leader(
+            settings,
+            self.pools,
+            self.outbox,
+            self.quotes,
+            owned=self.ownership.owned,
+            clock=self.clock,
+            on_fault=partial(self._fail, "leader"),
+        )
         given = settings.web_token
         self._token = given.get_secret_value() if given else new_token()
         self._kept: RunFile | None = None
@@ -97,7 +110,14 @@ class Worker:
         for owner in (self, self.leader):
             self.app.on_partitions_assigned.connect(owner.assigned)
             self.app.on_partitions_revoked.connect(owner.revoked)
-        Monitor(self).attach(self.app)
+        Monitor(
+            self.pools,
+            self.quotes,
+            owned=self.ownership.owned,
+            progress=self.progress,
+            store=lambda: self.store,
+            now=self.clock.now_ms,
+        ).attach(self.app)
 
     def _hand_over(self, name: str, topic: str, partitions: int, boxes: Callable[[], Mailboxes | None]) -> None:
         """Declare an agent that puts a topic's events into mailboxes, which acknowledge them."""
@@ -116,14 +136,14 @@ class Worker:
             async for event in stream.events():
                 self.tracker.handle(event.message)
 
-    async def assigned(self, _: Any, assigned: set[Any], **__: Any) -> None:
+    async def assigned(self, _: Any, assigned: set[Partition], **__: Any) -> None:
         """Take the mailboxes that this worker is given."""
         for boxes in (self.requests, self.responses):
             if boxes is not None:
                 boxes.own(assigned)
         self.ownership.take(where.partition for where in assigned if where.topic == topics.API_CALLS)
 
-    async def revoked(self, _: Any, revoked: set[Any], **__: Any) -> None:
+    async def revoked(self, _: Any, revoked: set[Partition], **__: Any) -> None:
         """Return up the mailboxes that go to another worker."""
         self.ownership.release(where.partition for where in revoked if where.topic == topics.API_CALLS)
         for boxes in (self.requests, self.responses):
@@ -154,7 +174,8 @@ class Worker:
             raise SystemExit(f"tapestream: {error}") from None
         await self.outbox.start()
         await self._open_poller(self.store)
-        self.responses = self._mailboxes("normalizer", Normalizer(self.outbox).handle, NORMALIZE_WINDOW)
+        normalizer = Normalizer(self.outbox, now=self.clock.now_ms)
+        self.responses = self._mailboxes("normalizer", normalizer.handle, NORMALIZE_WINDOW)
         self.sink = Sink(
             settings.bootstrap,
             self.store,
@@ -162,7 +183,7 @@ class Worker:
             batch_rows=settings.sink_batch_rows,
             batch_age_s=settings.sink_batch_age_s,
         )
-        await self.leader.open(self.store, declared)
+        await self.leader.open(self.store, declared, self.app.consumer)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         tasks.report_fault(self._sinking, partial(self._fail, "sink"))
         log.info(
@@ -175,16 +196,20 @@ class Worker:
             timeout_s=settings.http_timeout_s,
             body_limit=settings.http_body_limit,
             base_urls=self.base_urls,
+            now=self.clock.now_ms,
         )
         self.ledger = Ledger(self.outbox, store if settings.embedded_store else None)
         await self.quotes.start()
         poller = Poller(
             self.pools,
-            Caller(self.transport, self.outbox, self.ledger),
+            Caller(self.transport, self.outbox, self.ledger, now=self.clock.now_ms),
             self.outbox,
             retries=settings.retries,
             ready=self.ownership.ready,
             quotes=self.quotes,
+            sleep=self.clock.sleep,
+            now=self.clock.now_ms,
+            real_s=self.clock.real_s,
         )
         self.requests = self._mailboxes("poller", poller.handle, settings.poller_window, arrived=poller.arrived)
 
@@ -200,7 +225,7 @@ class Worker:
 
     async def _replay_calls(self, store: Store) -> None:
         """Count again what earlier processes used in the current windows, so that a restart grants no second quota."""
-        now = clock.now_ms()
+        now = self.clock.now_ms()
         since = min((pool.horizon(now) for pool in self.pools.values()), default=now)
         calls: dict[str, list[CallCost]] = {}
         for call in await calls_since(store, since):
@@ -277,6 +302,16 @@ class Worker:
     def settled(self) -> bool:
         """True when everything this worker produced has reached the store."""
         return not self.behind() and not self.outbox.waiting
+
+    def progress(self) -> Progress:
+        """How far this worker is."""
+        return Progress(
+            ready=self.ready(),
+            behind=self.behind(),
+            settled=self.settled(),
+            rows_stored=self.sink.rows if self.sink else 0,
+            store_away=bool(self.sink and self.sink.waiting_for_store),
+        )
 
     @staticmethod
     async def _sink(sink: Sink) -> None:

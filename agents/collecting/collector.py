@@ -19,9 +19,10 @@ from agents.collecting.run_queue import RunQueue
 from agents.collecting.run_submitter import JobCounts, RunSubmitter
 from agents.log_events import AgentEvent
 from connectors import connectors
-from infra import clock, tasks, telemetry
+from infra import tasks, telemetry
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.runs import LAST_RUNS, calls_of_sql, run_sql
+from infra.clock import SYSTEM
 from streams.collecting.dependencies import Ending, Readiness, retry_delay_s
 from streams.collecting.model import Collector as Declared
 from streams.collecting.model import Refresh
@@ -29,6 +30,7 @@ from streams.messaging import topics
 from streams.messaging.cancellations import cancel, next_job_id
 from streams.messaging.collector_messages import CollectorRun, CollectRequest
 from streams.messaging.dead_letters import unreadable
+from streams.messaging.events import Event
 from streams.messaging.listener import Inbox, TopicListener
 from streams.messaging.messages import PollDone
 from streams.messaging.outcomes import PollOutcome
@@ -60,8 +62,8 @@ class CollectorRunner:
         reports: TopicListener[PollDone],
         until_stored: Callable[[], Awaitable[None]],
         *,
-        sleep: Sleep = clock.sleep,
-        now: Callable[[], int] = clock.now_ms,
+        sleep: Sleep = SYSTEM.sleep,
+        now: Callable[[], int] = SYSTEM.now_ms,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._declared = declared
@@ -87,12 +89,12 @@ class CollectorRunner:
         self._since = self._now()
         self._remembered.set()
 
-    async def handle(self, event: Any) -> None:
+    async def handle(self, event: Event) -> None:
         """Handle one event of the mailbox; what it causes is reported on return."""
         try:
             request = CollectRequest.decode(event.value)
         except ValidationError as error:
-            await unreadable(self._outbox, event, error)
+            await unreadable(self._outbox, event, error, self._now())
             return
         await self._remembered.wait()
         if (twin := self._under_way.get(request.run_id)) is not None:

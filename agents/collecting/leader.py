@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from agents.collecting.collector import CollectorRunner
 from agents.collecting.housekeeping import hooks
@@ -14,10 +14,12 @@ from agents.collecting.run_planner import RunPlanner
 from agents.collecting.scheduler import Scheduler
 from agents.log_events import AgentEvent
 from infra import tasks, telemetry
+from infra.tasks import OnFault
 from streams.collecting.declarations import OWN
 from streams.collecting.model import Declarations
 from streams.messaging import topics
-from streams.messaging.mailbox import Mailboxes
+from streams.messaging.events import Partition
+from streams.messaging.mailbox import Consumer, Mailboxes
 from streams.messaging.requester import poll_reports
 from streams.runtime.stored import until_stored
 
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents.polling.key_pool import KeyPool
-    from agents.polling.ownership import AccountOwnership
     from agents.polling.quote_cache import Quotes
     from infra.clickhouse import Store
+    from infra.clock import Clock
     from infra.settings import Settings
     from streams.messaging.producer import Outbox
 
@@ -37,28 +39,29 @@ WINDOW = 256
 """Requests for runs that are looked at together: among them goes first who stands first."""
 
 
-class Led(Protocol):
-    """What the leader needs of its worker."""
-
-    app: Any
-    """The Faust application, which delivers the requests for runs."""
-    settings: Settings
-    """The settings of this process."""
-    pools: Mapping[str, KeyPool]
-    """The keys of each provider that has one, by the provider's name."""
-    outbox: Outbox
-    """The producer of the worker's messages."""
-    ownership: AccountOwnership
-    """Which providers' accounts this worker owns."""
-    quotes: Quotes
-    """The cache of young quotes, which the leader cleans."""
-
-
 class Leader:
-    """Collector and scheduler of a worker. `on_fault` is called when one of them cannot continue."""
+    """Collector and scheduler of a worker.
 
-    def __init__(self, worker: Led, on_fault: Callable[[BaseException], None]) -> None:
-        self._worker = worker
+    `owned()` names the providers that it may ask now; `on_fault` is called when a part of it cannot continue.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pools: Mapping[str, KeyPool],
+        outbox: Outbox,
+        quotes: Quotes,
+        *,
+        owned: Callable[[], list[str]],
+        clock: Clock,
+        on_fault: OnFault,
+    ) -> None:
+        self._settings = settings
+        self._pools = pools
+        self._outbox = outbox
+        self._quotes = quotes
+        self._owned = owned
+        self._clock = clock
         self._on_fault = on_fault
         self._open = AsyncExitStack()
         self._collector: CollectorRunner | None = None
@@ -66,25 +69,29 @@ class Leader:
         self._leading: asyncio.Task[None] | None = None
         self.boxes: Mailboxes | None = None
 
-    async def open(self, store: Store, declared: Declarations) -> None:
+    async def open(self, store: Store, declared: Declarations, consumer: Consumer) -> None:
         """Open what a leader needs. It leads once `collect.requests` is assigned to this worker."""
-        worker, bootstrap = self._worker, self._worker.settings.bootstrap
+        bootstrap, clock = self._settings.bootstrap, self._clock
         reports = await self._open.enter_async_context(poll_reports(bootstrap, patient=True))
-        planning = RunPlanner(store, worker.settings, worker.pools, worker.ownership.owned)
         self._collector = CollectorRunner(
-            declared.collectors, planning, worker.outbox, store, reports, partial(until_stored, bootstrap)
+            declared.collectors,
+            RunPlanner(store, self._settings, self._pools, self._owned),
+            self._outbox,
+            store,
+            reports,
+            partial(until_stored, bootstrap),
+            sleep=clock.sleep,
+            now=clock.now_ms,
         )
-        if scheduled(worker.settings):
-            self._scheduler = Scheduler(declared, hooks(store, worker.quotes), worker.outbox, store)
+        if scheduled(self._settings):
+            self._scheduler = Scheduler(
+                declared, hooks(store, self._quotes), self._outbox, store, sleep=clock.sleep, now=clock.now_ms
+            )
         self.boxes = Mailboxes(
-            self._collector.handle,
-            window=WINDOW,
-            high=WINDOW,
-            consumer=worker.app.consumer,
-            on_fault=self._on_fault,
+            self._collector.handle, window=WINDOW, high=WINDOW, consumer=consumer, on_fault=self._on_fault
         )
 
-    async def assigned(self, _: Any, partitions: set[Any], **__: Any) -> None:
+    async def assigned(self, _: Any, partitions: set[Partition], **__: Any) -> None:
         """Lead, if `collect.requests` is among what this worker was given."""
         if self.boxes is not None and _leads(partitions):
             self.boxes.own(partitions)
@@ -92,7 +99,7 @@ class Leader:
                 self._leading = asyncio.create_task(self._lead(), name="leader")
                 tasks.report_fault(self._leading, self._on_fault)
 
-    async def revoked(self, _: Any, partitions: set[Any], **__: Any) -> None:
+    async def revoked(self, _: Any, partitions: set[Partition], **__: Any) -> None:
         """Lead no longer, if `collect.requests` goes to another worker: it starts again what is under way."""
         if self.boxes is not None and _leads(partitions):
             await self._retire()
@@ -122,5 +129,5 @@ def scheduled(settings: Settings) -> bool:
     return settings.schedules == "on" or (settings.schedules == "auto" and OWN.exists())
 
 
-def _leads(partitions: Iterable[Any]) -> bool:
+def _leads(partitions: Iterable[Partition]) -> bool:
     return any(where.topic == topics.COLLECT_REQUESTS for where in partitions)

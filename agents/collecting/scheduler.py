@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from agents.collecting.run_planner import patiently
 from agents.log_events import AgentEvent
-from infra import clock, telemetry
+from infra import telemetry
 from infra.clickhouse import Store, log_table
 from infra.clickhouse.runs import FIRES
+from infra.clock import SYSTEM
 from streams.collecting.model import Declarations, Refresh
 from streams.collecting.schedule import Schedule, due, next_after
 from streams.messaging import topics
@@ -35,8 +36,8 @@ class Scheduler:
         outbox: Outbox,
         store: Store,
         *,
-        sleep: Callable[[float], Awaitable[None]] = clock.sleep,
-        now: Callable[[], int] = clock.now_ms,
+        sleep: Callable[[float], Awaitable[None]] = SYSTEM.sleep,
+        now: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
         self._timings: list[tuple[Schedule, str, Refresh]] = [
             (timing.schedule, collector.name, timing.refresh)

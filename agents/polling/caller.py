@@ -19,7 +19,8 @@ from connectors.deprecation import Deprecation, deprecation
 from connectors.fields import utc_date
 from connectors.headers import reported_quota
 from connectors.scope import Scope
-from infra import clock, telemetry
+from infra import telemetry
+from infra.clock import SYSTEM
 from streams.accounts import account as accounts
 from streams.accounts import budget as budgets
 from streams.accounts.account import Account, CallBegan
@@ -68,7 +69,7 @@ class Caller:
     """The only actor that sends requests to providers."""
 
     def __init__(
-        self, transport: Transport, outbox: Outbox, ledger: Ledger, *, now: Callable[[], int] = clock.now_ms
+        self, transport: Transport, outbox: Outbox, ledger: Ledger, *, now: Callable[[], int] = SYSTEM.now_ms
     ) -> None:
         self._transport = transport
         self._outbox = outbox

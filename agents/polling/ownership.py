@@ -8,12 +8,12 @@ then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from agents.log_events import AgentEvent
 from agents.polling.key_pool import KeyPool
 from infra import tasks, telemetry
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.tasks import OnFault
 from streams.accounts.account import Account
 from streams.messaging import topics
@@ -29,11 +29,20 @@ class AccountOwnership:
     With `counted` the desks know all there is to know from the start: this worker is the only one there can be.
     """
 
-    def __init__(self, pools: Mapping[str, KeyPool], outbox: Outbox, *, counted: bool, on_fault: OnFault) -> None:
+    def __init__(
+        self,
+        pools: Mapping[str, KeyPool],
+        outbox: Outbox,
+        *,
+        counted: bool,
+        on_fault: OnFault,
+        now: Callable[[], int] = SYSTEM.now_ms,
+    ) -> None:
         self._desks = pools
         self._outbox = outbox
         self._counted = counted
         self._on_fault = on_fault
+        self._now = now
         self._open = {name: asyncio.Event() for name in pools}
         self._asked: dict[str, str] = {}
         self._asking: set[asyncio.Task[None]] = set()
@@ -88,7 +97,7 @@ class AccountOwnership:
             log.info(AgentEvent.PROVIDER_TAKEN_OVER, provider=order.provider, worker=WORKER)
 
     async def _ask(self, name: str, order_id: str) -> None:
-        order = OwnerCommand(order="takeover", provider=name, order_id=order_id, at=now_ms())
+        order = OwnerCommand(order="takeover", provider=name, order_id=order_id, at=self._now())
         await self._outbox.send(
             topics.API_CALLS, order.encode(), key=name, partition=topics.mailbox(name), headers=OWNER_COMMAND
         )

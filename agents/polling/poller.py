@@ -21,11 +21,13 @@ from agents.polling.caller import SLOW_S, Caller, CallResult
 from agents.polling.key_pool import KeyPool, NoKey, Permit
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Refusal, Request, UnsupportedCall, errors
-from infra import clock, telemetry
+from infra import telemetry
+from infra.clock import SYSTEM
 from streams.messaging import endings, market, routing_slip, topics
 from streams.messaging.cancellations import Cancellations, is_cancellation
 from streams.messaging.dead_letters import letter, unreadable
 from streams.messaging.endings import End, Wait
+from streams.messaging.events import Event
 from streams.messaging.mailbox import Parked
 from streams.messaging.messages import MOST_REASON, Cancellation, Hop, Page, PollRequest
 from streams.messaging.outcomes import PollOutcome
@@ -43,7 +45,6 @@ RETRY_BASE_MS = 500  # a dropped connection is often of the moment; the pause do
 RETRY_CAP_MS = 30_000  # a provider that is back is asked again within half a minute
 REDIRECTS = 3  # followed also without retries: a signed file is one move away
 Sleep = Callable[[float], Any]
-Clock = Callable[[], int]
 Ready = Callable[[str], Awaitable[None]]
 
 
@@ -75,8 +76,9 @@ class Poller:
         retries: int,
         ready: Ready,
         quotes: Quotes | None = None,
-        sleep: Sleep = clock.sleep,
-        now: Clock = clock.now_ms,
+        sleep: Sleep = SYSTEM.sleep,
+        now: Callable[[], int] = SYSTEM.now_ms,
+        real_s: Callable[[int], float] = SYSTEM.real_s,
     ) -> None:
         self.pools = pools
         self._caller = caller
@@ -86,17 +88,18 @@ class Poller:
         self._quotes = quotes
         self._sleep = sleep
         self._now = now
+        self._real_s = real_s
         self._cancellations = Cancellations()
         self._calls: dict[str, int] = {}
         """Calls in vain of each request that waits for its next one, by request id."""
 
-    def arrived(self, event: Any) -> None:
+    def arrived(self, event: Event) -> None:
         """Look at an event of a mailbox as it comes, ahead of its turn: a cancellation takes effect at once."""
         if is_cancellation(event):
             with suppress(ValidationError):
                 self._cancellations.take(Cancellation.decode(event.value))
 
-    async def handle(self, event: Any) -> Parked | None:
+    async def handle(self, event: Event) -> Parked | None:
         """Handle one event of a mailbox: everything it causes is acknowledged by the broker on return.
 
         Returns what to wait for instead, when the request stays in its mailbox.
@@ -107,15 +110,20 @@ class Poller:
                 return None
             request = PollRequest.decode(event.value)
         except ValidationError as error:
-            await unreadable(self._outbox, event, error)
+            await unreadable(self._outbox, event, error, self._now())
             return None
         try:
             return await self._carry_out(request, await self._step(request))
         except Exception as error:
             log.exception(AgentEvent.POLLER_FAULT, request_id=request.request_id, provider=request.provider)
-            reason = f"{type(error).__name__}: {error}"
+            reason, at = f"{type(error).__name__}: {error}", self._now()
             found = letter(
-                stage="poll", rule="fault", reason=reason, provider=request.provider, request_id=request.request_id
+                stage="poll",
+                rule="fault",
+                reason=reason,
+                at=at,
+                provider=request.provider,
+                request_id=request.request_id,
             )
             await self._outbox.send(topics.DEAD_LETTERS, found.encode())
             return await self._carry_out(request, End(request, PollOutcome.FAULT, reason))
@@ -236,7 +244,7 @@ class Poller:
         """
         if not request.urgent:
             return None
-        left_s = None if request.deadline is None else clock.real_s(request.deadline - self._now())
+        left_s = None if request.deadline is None else self._real_s(request.deadline - self._now())
         others = len(request.slip) - 1
         share_s = None if left_s is None else max(0.0, left_s) / (others + 1)
         if others and not paid:

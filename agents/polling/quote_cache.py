@@ -7,12 +7,12 @@ Every worker has them all, whichever worker polled them: it follows the topic fr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from connectors import Call
 from infra import tasks
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.kafka.brokers import Brokers
 from streams.messaging import topics
 from streams.messaging.endings import End
@@ -28,9 +28,10 @@ Record = dict[str, Any]
 class Quotes:
     """Last quotes by (symbol, asset class, source). One younger than `ttl_ms` may answer; counts how often it did."""
 
-    def __init__(self, bootstrap: Brokers, ttl_ms: int) -> None:
+    def __init__(self, bootstrap: Brokers, ttl_ms: int, *, now: Callable[[], int] = SYSTEM.now_ms) -> None:
         self._bootstrap = bootstrap
         self._ttl_ms = ttl_ms
+        self._now = now
         self._last: dict[tuple[str, str], dict[str, Record]] = {}
         self._following: asyncio.Task[None] | None = None
         self._reader = TolerantReader(read_record)
@@ -106,7 +107,7 @@ class Quotes:
         return sum(map(len, self._last.values()))
 
     async def _follow(self) -> None:
-        async with tail(self._bootstrap, topics.MARKET["quote"], since=now_ms() - self._ttl_ms) as consumer:
+        async with tail(self._bootstrap, topics.MARKET["quote"], since=self._now() - self._ttl_ms) as consumer:
             async for message in follow(consumer, self._bootstrap):
                 if (quote := self._reader.read(message)) is not None:
                     self.note(dict(quote))

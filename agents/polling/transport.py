@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from agents.polling.bodies import BodyRefused, TooLarge, decoded
 from connectors import Answer, Connector, Request
 from connectors.calls import LONGEST_REQUEST, is_path
 from connectors.errors import InvalidRequest, ProviderUnavailable
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.redaction import Redactor
 
 KEPT_HEADERS = frozenset(
@@ -92,12 +92,19 @@ class Transport:
     """
 
     def __init__(
-        self, *, timeout_s: float, body_limit: int, base_urls: Mapping[str, str], trust: SSLContext | None = None
+        self,
+        *,
+        timeout_s: float,
+        body_limit: int,
+        base_urls: Mapping[str, str],
+        trust: SSLContext | None = None,
+        now: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
         self._timeout_s = timeout_s
         self._body_limit = body_limit
         self._base_urls = base_urls
         self._trust = trust
+        self._now = now
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._sessions: dict[str, _Session] = {}
         self._opening: dict[str, asyncio.Lock] = {}
@@ -121,7 +128,7 @@ class Transport:
             InvalidRequest: the URL would leave the provider's origin; nothing was sent.
         """
         request = connector.auth.address(request, key)
-        started_at, clock = now_ms(), time.perf_counter()
+        started_at, clock = self._now(), time.perf_counter()
         base = self._base(connector, request.endpoint)
         secrets = [key, _userinfo(base)]
         try:

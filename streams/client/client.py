@@ -9,7 +9,6 @@ from typing import Self, TypeVar, Unpack
 
 from connectors import AnyRecord, Call, connectors
 from infra import settings
-from infra.clock import now_ms
 from infra.kafka.brokers import Brokers
 from streams.client.call_builder import BarOptions, QuoteOptions, When, call_for, share_out, span
 from streams.client.gather import BRINGS, Gathering
@@ -62,12 +61,15 @@ class Client:
     Use as `async with Client() as client`. Without `bootstrap` it is the pipeline that the settings mean: the tree that
     owns DATA_DIR, else the broker of KAFKA_URL; with it, the worker alone knows which providers have a key. As text,
     `host:port`, it is logged in to as the settings say where it is KAFKA_URL's, and without a login otherwise.
+    Deadlines are by the clock of the settings.
 
     Raises `SettingsInvalid` when made, and `BrokerUnreachable` when entered while no pipeline is there.
     """
 
     def __init__(self, bootstrap: str | Brokers | None = None) -> None:
-        where = None if bootstrap else discovery.find(settings.load())
+        given = settings.load()
+        where = None if bootstrap else discovery.find(given)
+        self._clock = given.clock
         self._usable = where.providers if where else frozenset(connectors())
         self._routes = where.routes if where else NO_ROUTES
         self._requester = Requester(where.bootstrap if where else brokers_of(bootstrap or ""))
@@ -116,7 +118,7 @@ class Client:
             UnsupportedCall: a provider is unknown.
             BrokerUnreachable: the broker has gone.
         """
-        first, last = span(days, start, end, now_ms())
+        first, last = span(days, start, end, self._clock.now_ms())
         call = call_for(
             dataset="bars", interval=interval, asset_class=asset_class, adjustment=adjustment, start=first, end=last
         )
@@ -176,7 +178,7 @@ class Client:
         if calls:
             for dataset in BRINGS[call.dataset]:
                 await self._listen(dataset)
-            deadline = now_ms() + round(timeout_s * 1000)
+            deadline = self._clock.now_ms() + round(timeout_s * 1000)
             requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
             gathering = await self._gather(requests, BRINGS[call.dataset], timeout_s)
             results |= {symbol: found(gathering, symbol) for part, _ in calls for symbol in part.symbols}

@@ -16,8 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from infra import clock, settings
-from infra.clock import now_ms
+from infra import settings
 from streams.sessions import options, units
 from streams.sessions.folder import Folder, SessionCommand, SessionManifest, What
 from streams.sessions.log import SessionLog
@@ -47,13 +46,11 @@ class Collection:
         sandbox: bool = False,
     ) -> None:
         self._settings = settings.load()
-        clock.configure(self._settings.clock_rate, self._settings.clock_anchor)
+        self._clock = self._settings.clock
         self._spec = options.make(
-            now_ms(), mode=mode, hours=hours, symbols=symbols, sources=sources, datasets=datasets, file=file
+            self._clock.now_ms(), mode=mode, hours=hours, symbols=symbols, sources=sources, datasets=datasets, file=file
         )
-        self._manifest = SessionManifest(
-            self._spec, os.getpid(), sandbox, self._settings.clock_rate, self._settings.clock_anchor
-        )
+        self._manifest = SessionManifest(self._spec, os.getpid(), sandbox, self._clock.rate, self._clock.anchor_ms)
         self._folder: Folder | None = None
         self._thread = threading.Thread(target=self._work, name=f"session {self._spec.id}")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,7 +117,7 @@ class Collection:
 
     def status(self) -> dict[str, Any]:
         """How far it is: `id`, `state`, `remaining_s`, `units_done`, `units_planned`, and all of that in a `line`."""
-        session, now = self._session(), now_ms()
+        session, now = self._session(), self._clock.now_ms()
         return {
             "id": self.id,
             "state": session.state,
@@ -138,7 +135,7 @@ class Collection:
     def summary(self) -> dict[str, Any]:
         """All figures so far, as summary.json has them at the end."""
         session = self._session()
-        return summary(session, self._moment(session, now_ms()))
+        return summary(session, self._moment(session, self._clock.now_ms()))
 
     def _session(self) -> Session:
         return self.folder.session()
@@ -161,7 +158,7 @@ class Collection:
             self._loop.call_soon_threadsafe(self._leaving.set)
 
     def _work(self) -> None:
-        log = SessionLog(self.folder.log, lambda _: None)
+        log = SessionLog(self.folder.log, lambda _: None, now=self._clock.now_ms)
         try:
             asyncio.run(self._conduct(log))
         except BaseException as error:  # noqa: BLE001  (told to whoever waits)

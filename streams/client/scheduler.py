@@ -17,9 +17,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from connectors.records import AssetClass
-from infra import clock, settings
+from infra import settings
 from infra.clickhouse.runs import run_sql
-from infra.clock import now_ms
 from infra.settings import Settings
 from streams.client.thread_loop import Background
 from streams.collecting import declarations as collectors
@@ -48,7 +47,7 @@ class SchedulerClient:
 
     def __init__(self, *, sandbox: bool = False) -> None:
         self._settings = with_schedules(settings.load())
-        clock.configure(self._settings.clock_rate, self._settings.clock_anchor)
+        self._clock = self._settings.clock
         self._declared = collectors.load()
         self._sandbox = sandbox
         self._turn = threading.RLock()
@@ -132,7 +131,7 @@ class SchedulerClient:
             BrokerUnreachable: the broker of a pipeline that runs elsewhere has gone.
         """
         runs.require_declared(collector, self._declared)
-        asked = runs.request(collector, now_ms(), full=full, at_once=at_once)
+        asked = runs.request(collector, self._clock.now_ms(), full=full, at_once=at_once)
         if wait:
             return self._do(lambda pipeline: _reported(pipeline, asked))
         self._do(lambda pipeline: runs.submit(pipeline.bootstrap, asked))
@@ -148,13 +147,13 @@ class SchedulerClient:
         return self._do(self._statistics)
 
     def _change(self, change: Literal["add", "remove"], symbol: str, asset_class: AssetClass) -> bool:
-        changed = universe.changes(change, [symbol], asset_class, now_ms())
+        changed = universe.changes(change, [symbol], asset_class, self._clock.now_ms())
         return self._do(lambda pipeline: _handed_over(pipeline, changed))
 
     async def _statistics(self, pipeline: Pipeline) -> dict[str, Any]:
         ask = partial(_patiently, pipeline)
         standings = await runs.standings(self._declared, ask)
-        timetables = await runs.timetables(self._declared, ask, now_ms())
+        timetables = await runs.timetables(self._declared, ask, self._clock.now_ms())
         return {
             "collectors": {each.collector: asdict(each) for each in standings},
             "schedules": {each.schedule: asdict(each) for each in timetables},

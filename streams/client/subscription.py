@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -25,6 +25,7 @@ from streams.client.lookup import brokers_of
 from streams.log_events import StreamEvent
 from streams.messaging import topics
 from streams.messaging.bars import bars_of
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.follow import close, follow
 from streams.messaging.market import read_record
 from streams.messaging.producer import MAX_MESSAGE
@@ -86,10 +87,10 @@ async def subscribe(
         await close(consumer)
 
 
-def _reader(symbols: frozenset[str]) -> Callable[[Any], list[Any]]:
+def _reader(symbols: frozenset[str]) -> Callable[[ConsumerRecord], list[Any]]:
     """Returns what a message holds for these symbols, for all where there are none."""
 
-    def read(message: Any) -> list[Any]:
+    def read(message: ConsumerRecord) -> list[Any]:
         record = read_record(message)
         if symbols and symbols.isdisjoint(record.symbols if isinstance(record, News) else (record.symbol,)):
             return []
@@ -101,13 +102,13 @@ def _reader(symbols: frozenset[str]) -> Callable[[Any], list[Any]]:
 class _Position(ConsumerRebalanceListener):  # type: ignore[misc]
     """The position of a group's reader; `commit` writes it to Kafka. Does nothing unless the position is `kept`."""
 
-    def __init__(self, consumer: Any, *, kept: bool) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, *, kept: bool) -> None:
         self._consumer = consumer
         self._kept = kept
         self._passed: dict[TopicPartition, int] = {}
         self._committed_at = time.monotonic()
 
-    async def passed(self, message: Any) -> None:
+    async def passed(self, message: ConsumerRecord) -> None:
         """Note that the reader has handled a message; commits when the last commit is a while ago."""
         if not self._kept:
             return
@@ -132,11 +133,11 @@ class _Position(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning(StreamEvent.SUBSCRIPTION_COMMIT_RETRY, error=repr(error))
             self._passed = offsets | self._passed
 
-    async def on_partitions_revoked(self, revoked: Any) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Store the position before other readers of the group go on from there."""
         await self.commit()
         for partition in revoked:
             self._passed.pop(partition, None)
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing: the new partitions begin where Kafka says."""

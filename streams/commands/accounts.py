@@ -16,7 +16,6 @@ import click
 from connectors import connector, connectors
 from infra.clickhouse import Store, StoreError
 from infra.clickhouse.queries import calls_since
-from infra.clock import now_ms
 from infra.kafka.connection import connected
 from infra.settings import Settings
 from streams.accounts import account as accounts
@@ -164,7 +163,7 @@ async def _statuses(settings: Settings, names: tuple[str, ...]) -> Statuses:
     except (aiohttp.ClientError, TimeoutError, OSError, KeyError):
         pass  # no worker runs here: the store remembers
     counted = await _counted(settings) if set(wanted) - set(live) else {}
-    agreed, now = policies(settings), now_ms()
+    agreed, now = policies(settings), settings.clock.now_ms()
     return {
         name: live.get(name) or views.provider(name, _configured(settings, name, counted), agreed[name], now)
         for name in wanted
@@ -179,7 +178,7 @@ def _configured(settings: Settings, name: str, counted: Mapping[str, Account]) -
 
 async def _counted(settings: Settings) -> dict[str, Account]:
     """Every provider's account, counted from the calls of the running month. Nothing where there is no store yet."""
-    agreed, now = policies(settings), now_ms()
+    agreed, now = policies(settings), settings.clock.now_ms()
     since = window_start(Window(1, "month"), now) - 86_400_000  # the month of any zone
     try:
         async with await Store.open(settings.store_url, readonly=True) as store:
@@ -198,7 +197,7 @@ async def _reset(settings: Settings, provider: str) -> None:
         pass  # a broker that is away is told in one line
     outbox = Outbox(bootstrap)
     await outbox.start()
-    order = OwnerCommand(order="reset_breaker", provider=provider, order_id=new_id(), at=now_ms())
+    order = OwnerCommand(order="reset_breaker", provider=provider, order_id=new_id(), at=settings.clock.now_ms())
     try:
         await outbox.send(
             topics.API_CALLS, order.encode(), key=provider, partition=topics.mailbox(provider), headers=OWNER_COMMAND

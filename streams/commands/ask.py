@@ -13,7 +13,6 @@ from connectors import Call
 from connectors.fields import utc_date
 from connectors.records import Period
 from infra.clickhouse.queries import ROW_COUNTS
-from infra.clock import now_ms
 from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
@@ -141,7 +140,7 @@ def poll(
         say(f"not asked: {line}", err=True)
     if not calls:
         raise SystemExit(2)
-    deadline = None if within_s is None else now_ms() + round(within_s * 1000)
+    deadline = None if within_s is None else settings.clock.now_ms() + round(within_s * 1000)
     requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
     job = asyncio.run(_poll(where.bootstrap, requests, within_s))
     _print(job, [request.call for request in requests])

@@ -8,7 +8,6 @@ from functools import partial
 
 import click
 
-from infra.clock import now_ms
 from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.collecting import runs
@@ -42,7 +41,7 @@ def collect(name: str | None, *, full: bool, at_once: bool, wait: bool, as_json:
     if name is None:
         _list(settings, as_json=as_json)
         return
-    asked = runs.request(name, now_ms(), full=full, at_once=at_once)
+    asked = runs.request(name, settings.clock.now_ms(), full=full, at_once=at_once)
     run = asyncio.run(_ask(discovery.find(settings).bootstrap, asked, wait=wait))
     if run is None:
         say(f"asked for {name} as {asked.run_id}; `tapestream collect` tells how it ended")
@@ -69,7 +68,7 @@ def schedule(*, as_json: bool) -> None:
     tapestream schedule
     """
     settings = load_settings()
-    found = asyncio.run(runs.timetables(load(), partial(rows, settings), now_ms()))
+    found = asyncio.run(runs.timetables(load(), partial(rows, settings), settings.clock.now_ms()))
     if as_json:
         for each in found:
             say_json(asdict(each))

@@ -11,7 +11,7 @@ import orjson
 
 from connectors import DATASETS, Answer, Request, connector
 from connectors.errors import MalformedPayload
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.commands.console import fail, one_line_errors, say_json
 from streams.processing import replay
 
@@ -95,7 +95,7 @@ def _case(body: bytes, *, provider: str, dataset: str, symbols: tuple[str, ...],
             endpoint=planned.endpoint, path=planned.path, params={**planned.params, **params}, method=planned.method
         )
     headers = {name.lower(): value for name, value in (_pair(text, "--header") for text in given["headers"])}
-    answer = Answer(status=given["status"], headers=headers, body=body, observed_at=now_ms())
+    answer = Answer(status=given["status"], headers=headers, body=body, observed_at=SYSTEM.now_ms())
     return replay.Case(provider=provider, call=call, request=request, answer=answer)
 
 

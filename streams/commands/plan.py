@@ -14,7 +14,6 @@ from pydantic import SecretStr
 from connectors import connector, connectors
 from connectors.records import AssetClass, Period
 from infra.clickhouse.queries import HAS_POLLS, CallCost, RefusedCall, answered_sql, calls_sql, refused_sql
-from infra.clock import now_ms
 from infra.settings import Settings
 from streams.accounts import capacity as capacities
 from streams.accounts.entitlement import REMEMBERED_MS
@@ -75,7 +74,7 @@ def plan(
         for dataset in parts(datasets)
         for of, members in (by_class if symbols else {asset_class or "equity": []}).items()
     ]
-    now = now_ms()
+    now = settings.clock.now_ms()
     covered, supplied = asyncio.run(_look(settings, requirements, names, now, full=full))
     found = make(requirements, supplied, covered, now, routes(settings.routes))
     lacking = [Unavailable(dataset, (symbol,), why) for dataset in parts(datasets) for symbol, why in strange.items()]
@@ -101,7 +100,8 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
 
     Where calls have weights (`tapestream providers` shows them), it is their sum that is allowed.
     """
-    supplied = availabilities(settings_of_tree(), chosen(names), (), (), now_ms())
+    settings = settings_of_tree()
+    supplied = availabilities(settings, chosen(names), (), (), settings.clock.now_ms())
     keyed = {availability.connector.name: availability for availability in supplied if availability.usages}
     allowed = {name: _each_span(availability, capacities.allowed) for name, availability in keyed.items()}
     counted = [

@@ -85,7 +85,7 @@ async def _replay(
         else:
             dead = frozenset(row[0] for row in await ask(OPEN_CALLS)) if selection.dead else frozenset[str]()
             answers = AnswersOfFolder(folder, selection, dead)
-        summary = await Replay(ask, outbox, show).run(answers)
+        summary = await Replay(ask, outbox, show, settings.clock.now_ms).run(answers)
     if as_json:
         say_json({"answers": summary.answers, **_counts(summary), "skipped": dict(answers.skipped)})
     else:

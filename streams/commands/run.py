@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import click
 
-from infra import clock, telemetry
+from infra import telemetry
 from infra.ports import PortBusy, require_free
 from streams.collecting import declarations as collectors
 from streams.commands.console import fail, load_settings, one_line_errors, say
@@ -88,8 +88,7 @@ def sandbox(*, port: int, limits: bool) -> None:
     from sandbox.server.server import SandboxSettings, run  # noqa: PLC0415
 
     settings = load_settings()
-    clock.configure(settings.clock_rate, settings.clock_anchor)
-    started = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
+    started = datetime.fromtimestamp(settings.clock.now_ms() / 1000, UTC)
     try:
         names = {name: "*" if provider.any_key else f"demo-{name}-1" for name, provider in providers().items()}
         unlimited = {} if limits else {name: {key: None} for name, key in names.items()}

@@ -15,8 +15,7 @@ from typing import Any, Literal
 
 import click
 
-from infra import clock, telemetry
-from infra.clock import now_ms
+from infra import telemetry
 from infra.settings import Settings
 from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.commands.plan import parts, symbols_of
@@ -88,7 +87,7 @@ def start(
         return
     settings = _settings(clock_rate or 0, round(time.time() * 1000))
     spec = options.make(
-        now_ms(),
+        settings.clock.now_ms(),
         mode=mode,
         hours=hours,
         symbols=symbols_of(symbols),
@@ -147,11 +146,12 @@ def stop(*, name: str) -> None:
     \b
     tapestream session stop last
     """
-    folder = Folder.find(load_settings().data_dir, name)
+    settings = load_settings()
+    folder = Folder.find(settings.data_dir, name)
     if folder.owned():
         _order(folder, "stop", FINAL)
     else:
-        found = fold(folder, *CALLED_OFF.get(folder.session().state, ()))
+        found = fold(folder, *CALLED_OFF.get(folder.session().state, ()), now=settings.clock.now_ms())
         folder.write_summary(found, found.at)
     say(f"tapestream: session {folder.id} is {folder.session().state}")
 
@@ -272,7 +272,7 @@ def export(*, name: str, form: str, to: Path | None) -> None:
 def _run(folder: Folder, settings: Settings, manifest: SessionManifest) -> None:
     telemetry.configure(settings.log_level)
     terminal = sys.stderr.isatty()
-    log = SessionLog(folder.log, _say, _draw if terminal else None)
+    log = SessionLog(folder.log, _say, _draw if terminal else None, now=settings.clock.now_ms)
     say(f"tapestream: session {folder.id}, {duration(manifest.spec.duration_ms)}; {folder.path}")
     try:
         found = asyncio.run(_conduct(folder, settings, log, sandbox=manifest.sandbox))
@@ -303,9 +303,7 @@ def _settings(rate: float, anchor: int) -> Settings:
     """The settings; a rehearsal's clock goes into the environment, for every process that is started from here."""
     if rate:
         os.environ.update(CLOCK_RATE=str(rate), CLOCK_ANCHOR=str(anchor))
-    settings = load_settings()
-    clock.configure(settings.clock_rate, settings.clock_anchor)
-    return settings
+    return load_settings()
 
 
 def _folder(settings: Settings, name: str) -> Folder:

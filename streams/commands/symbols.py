@@ -10,7 +10,6 @@ import click
 
 from connectors.records import AssetClass
 from infra.clickhouse.universe import members_sql
-from infra.clock import now_ms
 from streams.collecting.universe import ASSET_CLASSES, changes, keep
 from streams.commands.console import load_settings, one_line_errors, say, show
 from streams.commands.naming import ASSET_CLASS, named
@@ -88,8 +87,9 @@ def list_members(asset_class: str | None, search: str | None, *, as_json: bool) 
 
 
 def _change(change: Literal["add", "remove"], members: Sequence[str], asset_class: AssetClass) -> None:
-    changed = changes(change, members, asset_class, now_ms())
-    stored = asyncio.run(keep(load_settings(), changed))
+    settings = load_settings()
+    changed = changes(change, members, asset_class, settings.clock.now_ms())
+    stored = asyncio.run(keep(settings, changed))
     told = "holds from the next run on" if stored else "is on its way to the store"
     done = "added" if change == "add" else "removed"
     say(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {told}")

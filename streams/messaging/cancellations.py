@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 from streams.messaging import topics
-from streams.messaging.messages import CANCELLATION, Cancellation, new_id
+from streams.messaging.events import Event
+from streams.messaging.messages import CANCELLATION, FORMER_CANCELLATION, Cancellation, new_id
 from streams.messaging.producer import Outbox
+
+KINDS = frozenset({CANCELLATION["kind"], FORMER_CANCELLATION["kind"]})
+"""Values of the header `kind` that mark a cancellation."""
 
 
 def next_job_id(work: str) -> str:
@@ -41,9 +44,9 @@ async def cancel(outbox: Outbox, work: str, providers: Iterable[str], kept: str 
     )
 
 
-def is_cancellation(event: Any) -> bool:
-    """Return whether an event of a mailbox is one."""
-    return (event.headers or {}).get("kind") == CANCELLATION["kind"]
+def is_cancellation(event: Event) -> bool:
+    """Return whether an event of a mailbox is one, also of a former version."""
+    return (event.headers or {}).get("kind") in KINDS
 
 
 class Cancellations:

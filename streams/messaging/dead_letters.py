@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from connectors.reading import first_fault
-from infra.clock import now_ms
 from streams.messaging import topics
+from streams.messaging.events import Event
 from streams.messaging.messages import DeadLetter
 from streams.messaging.producer import Outbox
 
@@ -21,13 +21,14 @@ Origin = tuple[str | None, int | None, int | None]
 """Topic, partition and offset of a raw record; None where a replay reads an answer whose record is gone."""
 
 
-def letter(*, stage: str, rule: str, reason: str, at: int | None = None, **where: Any) -> DeadLetter:
-    """Make a dead letter; the same fault of the same record has the same id, so that a replay adds nothing."""
+def letter(*, stage: str, rule: str, reason: str, at: int, **where: Any) -> DeadLetter:
+    """Make a dead letter; the same fault of the same record has the same id, so that a replay adds nothing.
+
+    `at` is in ms UTC.
+    """
     parts = (stage, rule, reason, *(f"{name}={where[name]}" for name in sorted(where)))
     ident = blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
-    return DeadLetter(
-        letter_id=ident, at=now_ms() if at is None else at, stage=stage, rule=rule, reason=reason[:2000], **where
-    )
+    return DeadLetter(letter_id=ident, at=at, stage=stage, rule=rule, reason=reason[:2000], **where)
 
 
 def rejected(reject: Reject, meta: RawMeta, row: str | None, raw: Origin) -> DeadLetter:
@@ -54,12 +55,13 @@ def unfit(error: ValueError) -> str:
     return first_fault(error) if isinstance(error, ValidationError) else str(error)
 
 
-async def unreadable(outbox: Outbox, event: Any, error: ValidationError) -> None:
-    """Send an event whose value is no message of ours to the dead letters."""
+async def unreadable(outbox: Outbox, event: Event, error: ValidationError, now: int) -> None:
+    """Send an event whose value is no message of ours to the dead letters; `now` in ms UTC."""
     message = event.message
     found = letter(
         stage="message",
         rule="message",
+        at=now,
         reason=f"no message of this topic: {first_fault(error)}",
         raw_topic=message.topic,
         raw_partition=message.partition,

@@ -16,6 +16,7 @@ from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
 from streams.log_events import StreamEvent
 from streams.messaging import topics
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.producer import MAX_MESSAGE
 
 log = telemetry.get(__name__)
@@ -27,7 +28,7 @@ RETRY_S = 1.0  # a broker that is away is asked again without a rush
 
 
 @asynccontextmanager
-async def tail(bootstrap: Brokers, topic: str, *, since: int | None = None) -> AsyncIterator[Any]:
+async def tail(bootstrap: Brokers, topic: str, *, since: int | None = None) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of all partitions of a topic, in no group: from its end on, or from the first record of `since` on.
 
     `since` is ms UTC, by the records' timestamps. Raises `BrokerUnreachable`.
@@ -48,7 +49,7 @@ async def tail(bootstrap: Brokers, topic: str, *, since: int | None = None) -> A
         await close(consumer)
 
 
-async def _seek(consumer: Any, partitions: Sequence[TopicPartition], since: int | None) -> None:
+async def _seek(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], since: int | None) -> None:
     found: dict[TopicPartition, Any] = {}
     if since is not None:
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
@@ -60,14 +61,14 @@ async def _seek(consumer: Any, partitions: Sequence[TopicPartition], since: int 
             consumer.seek(partition, first.offset)
 
 
-async def close(consumer: Any) -> None:
+async def close(consumer: AIOKafkaConsumer) -> None:
     """Stop a consumer. Without its broker aiokafka lets a cancellation of its own escape: it ends here."""
     await asyncio.gather(asyncio.create_task(consumer.stop()), return_exceptions=True)
 
 
 async def follow(
-    consumer: Any, bootstrap: Brokers, before_fetch: Callable[[], Awaitable[None]] | None = None
-) -> AsyncGenerator[Any, None]:
+    consumer: AIOKafkaConsumer, bootstrap: Brokers, before_fetch: Callable[[], Awaitable[None]] | None = None
+) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield a consumer's records for ever, also across a renewed embedded broker, whose offsets start at 0 again.
 
     `before_fetch` is awaited before the broker is asked for more, at least twice a second while there is nothing.
@@ -95,9 +96,9 @@ async def follow(
                 await consumer.seek_to_beginning(where)
 
 
-async def _fetched(consumer: Any) -> dict[TopicPartition, list[Any]]:
+async def _fetched(consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
     try:
-        found: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=IDLE_MS)
+        found: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(timeout_ms=IDLE_MS)
     except KafkaError as error:
         if not passes(error):
             raise

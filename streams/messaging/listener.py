@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Generic, Self, TypeVar
 
+from aiokafka import AIOKafkaConsumer
+
 from infra import tasks, telemetry
 from infra.kafka.brokers import Brokers
 from streams.log_events import StreamEvent
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.follow import follow, tail
 from streams.messaging.tolerant_reader import TolerantReader
 
@@ -56,8 +59,8 @@ class TopicListener(Generic[T]):
         bootstrap: Brokers,
         topic: str,
         *,
-        names: Callable[[Any], tuple[str, ...]],
-        read: Callable[[Any], T],
+        names: Callable[[ConsumerRecord], tuple[str, ...]],
+        read: Callable[[ConsumerRecord], T],
         patient: bool = False,
     ) -> None:
         self._bootstrap = bootstrap
@@ -105,7 +108,7 @@ class TopicListener(Generic[T]):
         """Expected records that could not be read."""
         return self._reader.skipped
 
-    async def _listen(self, consumer: Any) -> None:
+    async def _listen(self, consumer: AIOKafkaConsumer) -> None:
         async for record in follow(consumer, self._bootstrap):
             inboxes = [inbox for name in self._names(record) for inbox in self._inboxes.get(name, ())]
             if inboxes and (event := self._reader.read(record)) is not None:
@@ -119,6 +122,6 @@ class TopicListener(Generic[T]):
             inbox.put(fault)
 
 
-def key_of(record: Any) -> str:
+def key_of(record: ConsumerRecord) -> str:
     """The key of a consumer's record as text; empty where it has none."""
     return (record.key or b"").decode("utf-8", "replace")

@@ -16,35 +16,33 @@ from typing import Any, Protocol
 from infra import telemetry
 from streams.log_events import StreamEvent
 from streams.messaging import topics
+from streams.messaging.events import Event, Partition
 from streams.messaging.messages import PollRequest
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
 
 
-class Event(Protocol):
-    """What the mailbox needs of a Faust event."""
+class Consumer(Protocol):
+    """What the mailboxes need of the consumer that feeds them: to stop and resume fetching one partition."""
 
-    message: Any
-    """The Kafka record: its offset and its headers."""
-    value: Any
-    """What the record decodes to."""
-    headers: Any
-    """The record's headers, by name."""
+    def on_buffer_full(self, tp: Partition) -> None:
+        """Fetch no more of a partition."""
+        ...
 
-    def ack(self) -> bool:
-        """Acknowledge the event."""
+    def on_buffer_drop(self, tp: Partition) -> None:
+        """Fetch of a partition again."""
         ...
 
 
 Parked = Awaitable[None]
-Work = Callable[[Any], Awaitable[Parked | None]]
+Work = Callable[[Event], Awaitable[Parked | None]]
 """Handles one event. It gives None when that is done, or what to wait for before it is to be called again."""
 
 
 @dataclass(slots=True)
 class _Entry:
-    event: Any
+    event: Event
     task: asyncio.Future[Any] | None = None
     done: bool = False
 
@@ -156,7 +154,7 @@ class Mailboxes:
         *,
         window: int,
         high: int,
-        consumer: Any,
+        consumer: Consumer,
         on_fault: Callable[[BaseException], None] | None = None,
         arrived: Callable[[Event], None] = lambda _: None,
     ) -> None:
@@ -166,15 +164,15 @@ class Mailboxes:
         self._window = window
         self._high = high
         self._consumer = consumer
-        self._boxes: dict[Any, Mailbox] = {}
-        self._full: set[Any] = set()
-        self._owned: set[Any] = set()
+        self._boxes: dict[Partition, Mailbox] = {}
+        self._full: set[Partition] = set()
+        self._owned: set[Partition] = set()
 
-    def own(self, assigned: Iterable[Any]) -> None:
+    def own(self, assigned: Iterable[Partition]) -> None:
         """Take events of these partitions."""
         self._owned |= set(assigned)
 
-    def put(self, event: Any) -> None:
+    def put(self, event: Event) -> None:
         """Take an event into its partition's mailbox, unless the partition has gone to another worker meanwhile."""
         where = event.message.tp
         if where not in self._owned:
@@ -194,7 +192,7 @@ class Mailboxes:
             self._full.add(where)
             self._consumer.on_buffer_full(where)
 
-    def _reopen(self, where: Any, box: Mailbox) -> None:
+    def _reopen(self, where: Partition, box: Mailbox) -> None:
         if where in self._full and len(box) <= self._high // 2:
             self._full.discard(where)
             self._consumer.on_buffer_drop(where)
@@ -208,7 +206,7 @@ class Mailboxes:
         """Per (topic, partition) the offset below which every event is handled."""
         return {(where.topic, where.partition): box.acked + 1 for where, box in self._boxes.items()}
 
-    async def release(self, revoked: set[Any]) -> None:
+    async def release(self, revoked: set[Partition]) -> None:
         """Abandon the work of partitions that go to another worker, who starts from the committed offset."""
         self._owned -= revoked
         self._full -= revoked

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from connectors import DATASETS, AnyRecord
 from infra.kafka.brokers import Brokers
 from streams.messaging import topics
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.job import job_of
 from streams.messaging.listener import TopicListener
 
@@ -20,7 +19,7 @@ def headers(request_id: str) -> dict[str, bytes]:
     return {REQUEST_ID: request_id.encode()}
 
 
-def read_record(record: Any) -> AnyRecord:
+def read_record(record: ConsumerRecord) -> AnyRecord:
     """Read a consumer's record. Fields of a later version are left out. Raises `ValueError` for what is no record."""
     return DATASETS[DATASET_OF[record.topic]].model_validate_json(record.value, extra="ignore")
 
@@ -30,6 +29,6 @@ def market_records(bootstrap: Brokers, dataset: str) -> TopicListener[AnyRecord]
     return TopicListener(bootstrap, topics.MARKET[dataset], names=_job_names, read=read_record)
 
 
-def _job_names(record: Any) -> tuple[str, ...]:
+def _job_names(record: ConsumerRecord) -> tuple[str, ...]:
     request_id = dict(record.headers).get(REQUEST_ID, b"")
     return (job_of(request_id.decode("utf-8", "replace")),)

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors import Call, Request
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.accounts.account import RESERVED
 from streams.messaging.outcomes import PollOutcome
 
@@ -125,8 +125,10 @@ class Cancellation(Message):
     """The id of a job among them that is not; empty: there is none."""
 
 
-CANCELLATION = {"kind": b"withdrawal"}
+CANCELLATION = {"kind": b"cancellation"}
 """Headers of a `Cancellation` among the `poll.requests`."""
+FORMER_CANCELLATION = {"kind": b"withdrawal"}
+"""Headers that earlier versions gave a `Cancellation`: a mailbox may still hold one. Read for one version."""
 
 
 class Child(Message):
@@ -364,8 +366,8 @@ class DeadLetter(Message):
 
 
 def new_id() -> str:
-    """A fresh id that sorts by its time of making."""
-    return f"{now_ms():012x}{uuid.uuid4().hex[:12]}"
+    """A fresh id that sorts by its time of making, which is real time."""
+    return f"{SYSTEM.now_ms():012x}{uuid.uuid4().hex[:12]}"
 
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}"

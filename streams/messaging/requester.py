@@ -12,6 +12,7 @@ from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, connected
 from streams.messaging import topics
 from streams.messaging.cancellations import cancel, work_of
+from streams.messaging.events import ConsumerRecord
 from streams.messaging.job import Job
 from streams.messaging.listener import Inbox, TopicListener, key_of
 from streams.messaging.mailbox import post
@@ -96,7 +97,7 @@ def poll_reports(bootstrap: Brokers, *, patient: bool = False) -> TopicListener[
     )
 
 
-def _job_names(record: Any) -> tuple[str, ...]:
+def _job_names(record: ConsumerRecord) -> tuple[str, ...]:
     job_id = key_of(record)
     return job_id, work_of(job_id)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
 from infra import telemetry
 from streams.log_events import StreamEvent
+from streams.messaging.events import ConsumerRecord
 
 log = telemetry.get(__name__)
 
@@ -24,13 +25,13 @@ LOG_EVERY_S = 10.0  # a topic full of them must not fill the disk with log lines
 class TolerantReader(Generic[T]):
     """Reads a consumer's records with `read`, which raises `ValueError` for what it cannot read."""
 
-    def __init__(self, read: Callable[[Any], T]) -> None:
+    def __init__(self, read: Callable[[ConsumerRecord], T]) -> None:
         self._read = read
         self._logged_at: float | None = None
         self.skipped = 0
         """Records that could not be read."""
 
-    def read(self, record: Any) -> T | None:
+    def read(self, record: ConsumerRecord) -> T | None:
         """Return what a consumer's record says, or None after it was skipped and reported."""
         try:
             return self._read(record)
@@ -39,7 +40,7 @@ class TolerantReader(Generic[T]):
             self._report(record, error)
             return None
 
-    def _report(self, record: Any, error: ValueError) -> None:
+    def _report(self, record: ConsumerRecord, error: ValueError) -> None:
         now = time.monotonic()
         if self._logged_at is not None and now - self._logged_at < LOG_EVERY_S:
             return

@@ -22,11 +22,13 @@ from connectors import (
 )
 from connectors.errors import MalformedPayload
 from connectors.records import News
-from infra import clock, telemetry
+from infra import telemetry
+from infra.clock import SYSTEM
 from streams.log_events import StreamEvent
 from streams.messaging import dead_letters, endings, market, topics
 from streams.messaging.dead_letters import Origin
 from streams.messaging.endings import End
+from streams.messaging.events import Event
 from streams.messaging.messages import DeadLetter, RawMeta
 from streams.messaging.outcomes import PollOutcome
 from streams.messaging.producer import Outbox
@@ -70,11 +72,11 @@ def dead_row(row: Any) -> str | None:
 class Normalizer:
     """Turns each raw response into records on the market topics and rejects on dead.letters, and reports the end."""
 
-    def __init__(self, outbox: Outbox, *, now: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(self, outbox: Outbox, *, now: Callable[[], int] = SYSTEM.now_ms) -> None:
         self._outbox = outbox
         self._now = now
 
-    async def handle(self, event: Any) -> None:
+    async def handle(self, event: Event) -> None:
         """Handle one event of raw.responses: what it became is acknowledged by the broker on return.
 
         The end of the request is reported behind its records: a reader of the report finds them.
@@ -83,7 +85,7 @@ class Normalizer:
         try:
             meta = RawMeta.decode(dict(event.headers or {}).get("meta", b""))
         except ValidationError as error:
-            await dead_letters.unreadable(self._outbox, event, error)
+            await dead_letters.unreadable(self._outbox, event, error, self._now())
             return
         raw = (message.topic, message.partition, message.offset)
         try:

@@ -15,6 +15,7 @@ from connectors.records import DATASETS
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
 from streams.messaging.collector_messages import CollectorRun, UniverseChange
+from streams.messaging.events import ConsumerRecord, Partition
 from streams.messaging.messages import OWNER_COMMAND, ApiCall, DeadLetter, PollDone, RawMeta
 
 Columns = dict[str, list[Any]]
@@ -46,17 +47,17 @@ class Batch:
     """Time of its first record, seconds of the monotonic clock."""
     data: Columns = field(default_factory=dict)
     """Values by column."""
-    records: list[tuple[Any, int]] = field(default_factory=list)
+    records: list[tuple[ConsumerRecord, int]] = field(default_factory=list)
     """(Kafka record, its number of rows), in order: what to tell the dead letters when the store refuses a row."""
     rows: int = 0
     """Number of rows."""
-    offsets: dict[Any, int] = field(default_factory=dict)
+    offsets: dict[Partition, int] = field(default_factory=dict)
     """Offset after the last record, by partition."""
 
     def __post_init__(self) -> None:
         self.data = {name: [] for name in self.table.columns}
 
-    def add(self, partition: Any, record: Any) -> None:
+    def add(self, partition: Partition, record: ConsumerRecord) -> None:
         """Add one record. Raises `ValueError`, leaving the batch as it was."""
         found = self.table.decode(record.value, dict(record.headers))
         count = len(found[self.table.columns[0]])
@@ -66,7 +67,7 @@ class Batch:
         self.rows += count
         self.skip(partition, record.offset)
 
-    def skip(self, partition: Any, offset: int) -> None:
+    def skip(self, partition: Partition, offset: int) -> None:
         """Count a record as handled that brings no rows."""
         self.offsets[partition] = offset + 1
 

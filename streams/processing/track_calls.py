@@ -19,6 +19,7 @@ from streams.accounts.budget import Budget
 from streams.accounts.entitlement import Refusals
 from streams.log_events import StreamEvent
 from streams.messaging import topics
+from streams.messaging.events import EventMessage
 from streams.messaging.messages import OWNER_COMMAND, ApiCall, OwnerCommand
 
 log = telemetry.get(__name__)
@@ -41,7 +42,7 @@ class CallTracker:
         self._terms = policy
         self._on_order = on_order
 
-    def handle(self, message: Any) -> None:
+    def handle(self, message: EventMessage) -> None:
         """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it."""
         ordered = OWNER_COMMAND.items() <= dict(message.headers or ()).items()
         try:

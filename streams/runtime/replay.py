@@ -16,9 +16,10 @@ from itertools import islice
 from typing import Literal, Protocol
 
 from connectors import AnyRecord
-from infra import clock, telemetry
+from infra import telemetry
 from infra.clickhouse import DATASET_TABLES, archive
 from infra.clickhouse.archive import LETTER_COLUMNS
+from infra.clock import SYSTEM
 from streams.log_events import StreamEvent
 from streams.messaging import market, topics
 from streams.messaging.messages import DeadLetter, RawMeta
@@ -88,10 +89,17 @@ class Answers(Protocol):
 class Replay:
     """Finds the difference of archived answers; with an outbox it publishes what was added, changed and closed.
 
-    `show` gets every change as it is found.
+    `show` gets every change as it is found; `now` is the time of the pipeline, ms UTC.
     """
 
-    def __init__(self, ask: Ask, outbox: Outbox | None, show: Callable[[Change | LetterChange], None]) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        outbox: Outbox | None,
+        show: Callable[[Change | LetterChange], None],
+        now: Callable[[], int] = SYSTEM.now_ms,
+    ) -> None:
+        self._now = now
         self._ask = ask
         self._outbox = outbox
         self._show = show
@@ -168,7 +176,7 @@ class Replay:
             self.summary.letters[kind] += len(letters)
         self.summary.letters["open"] += len(stored) - len(closed)
         if self._outbox:
-            at, outbox = clock.now_ms(), self._outbox
+            at, outbox = self._now(), self._outbox
             sent = [*(letter.model_copy(update={"resolved_at": at}) for letter in closed), *new]
             await _together(outbox.send(topics.DEAD_LETTERS, letter.encode()) for letter in sent)
 

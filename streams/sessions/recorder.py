@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.clock import now_ms
+from infra.clock import Clock
 from streams.log_events import SessionEvent
 from streams.sessions import checkpoint
 from streams.sessions.folder import Folder
@@ -14,18 +14,18 @@ from streams.sessions.state import RUNNING, Checkpointed, Event, Interrupted, Se
 
 
 class SessionRecorder:
-    """The session of a folder that this process owns. One that was found running was interrupted.
+    """The session of a folder that this process owns, by `clock`. One that was found running was interrupted.
 
     Raises `CheckpointRefused`.
     """
 
-    def __init__(self, folder: Folder, log: SessionLog) -> None:
-        self.folder, self.log = folder, log
+    def __init__(self, folder: Folder, log: SessionLog, clock: Clock) -> None:
+        self.folder, self.log, self.clock = folder, log, clock
         loaded = checkpoint.read(folder.path, folder.id)
         if loaded.from_previous:
             log.say(f"the checkpoint before is used: {loaded.refused}", SessionEvent.CHECKPOINT_REFUSED)
         self.session: Session = loaded.session
-        self.kept_at = now_ms()
+        self.kept_at = self.clock.now_ms()
         if self.session.state in RUNNING:
             self.apply(Interrupted())
             self.keep()
@@ -33,26 +33,29 @@ class SessionRecorder:
     def apply(self, *events: Event) -> None:
         """Take in what happened now. Raises `ForbiddenEvent`."""
         for event in events:
-            self.session = advance(self.session, event, now_ms())
+            self.session = advance(self.session, event, self.clock.now_ms())
 
     def keep(self) -> None:
         """Write the checkpoint. Raises OSError."""
         self.apply(Checkpointed())
         checkpoint.write(self.folder.path, self.session)
-        self.kept_at = now_ms()
+        self.kept_at = self.clock.now_ms()
 
     def close(self) -> dict[str, Any]:
         """Write checkpoint and summary, and return the summary."""
         self.keep()
-        return self.folder.write_summary(self.session, now_ms())
+        return self.folder.write_summary(self.session, self.clock.now_ms())
 
 
-def fold(folder: Folder, *events: Event) -> Session:
-    """Apply events to a session that no process runs, and return it. Raises `SessionBusy`, `ForbiddenEvent`."""
+def fold(folder: Folder, *events: Event, now: int) -> Session:
+    """Apply events of `now` (ms UTC) to a session that no process runs, and return it.
+
+    Raises `SessionBusy`, `ForbiddenEvent`.
+    """
     with folder.owning():
         session = folder.session()
         for event in (*events, Checkpointed()):
-            session = advance(session, event, now_ms())
+            session = advance(session, event, now)
         checkpoint.write(folder.path, session)
     return session
 

@@ -12,8 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from infra import clock, tasks
-from infra.clock import now_ms
+from infra import tasks
 from streams.errors import NothingToCollect, PipelineAway
 from streams.log_events import SessionEvent
 from streams.messaging.listener import Inbox
@@ -49,7 +48,7 @@ class Run:
         leaving: asyncio.Event,
         http_timeout_s: float,
     ) -> None:
-        self._recorder, self._log = recorder, recorder.log
+        self._recorder, self._log, self._clock = recorder, recorder.log, recorder.clock
         self._pipeline, self._requester = pipeline, requester
         self._leaving = leaving
         self._http_timeout_s = http_timeout_s
@@ -94,7 +93,7 @@ class Run:
         for name in recorder.session.spec.sources:
             if name not in self._sources:
                 self._log.say(f"{name} has no key: set {name.upper()}_KEYS", SessionEvent.SOURCE_NO_KEY, source=name)
-        started = recorder.session.started or now_ms()
+        started = recorder.session.started or self._clock.now_ms()
         todo = {name: source.lay_out(started) for name, source in self._sources.items()}
         if not any(todo.values()):
             raise NothingToCollect("no source can be asked any of this: see `tapestream providers`")
@@ -103,9 +102,9 @@ class Run:
         recorder.apply(UnitsPlanned(max(recorder.session.planned, len(known))))
         recorder.keep()
         self._going.set()
-        self._told_at = now_ms()
+        self._told_at = self._clock.now_ms()
         owner = "its own" if self._pipeline.own else "the running"
-        line = in_short(recorder.session, 0, now_ms())
+        line = in_short(recorder.session, 0, self._clock.now_ms())
         self._log.say(f"{line}; on {owner} pipeline", SessionEvent.SESSION_RUNNING, sources=list(self._sources))
         return todo
 
@@ -159,7 +158,9 @@ class Run:
         while not await self._over(sources):
             self._write_checkpoint()
             end = ends_at(self._recorder.session)
-            await _first(asyncio.sleep(TICK_S), clock.sleep((end - now_ms()) / 1000 if end else LONGEST_MS))
+            await _first(
+                asyncio.sleep(TICK_S), self._clock.sleep((end - self._clock.now_ms()) / 1000 if end else LONGEST_MS)
+            )
 
     async def _over(self, sources: Sequence[asyncio.Task[None]]) -> bool:
         await self._obey()
@@ -173,7 +174,7 @@ class Run:
             return True
         end = ends_at(session)
         finished = all(task.done() for task in sources) and not self._work.underway
-        return end is not None and (finished or now_ms() >= end)
+        return end is not None and (finished or self._clock.now_ms() >= end)
 
     async def _obey(self) -> None:
         for order in self._recorder.folder.orders():
@@ -196,7 +197,7 @@ class Run:
             )
 
     def _write_checkpoint(self) -> None:
-        session, now = self._recorder.session, now_ms()
+        session, now = self._recorder.session, self._clock.now_ms()
         if now - self._recorder.kept_at >= CHECKPOINT_MS and session.state != "paused":
             self._recorder.keep()
         line = in_short(session, len(self._work.underway), now)

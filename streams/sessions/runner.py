@@ -30,7 +30,7 @@ async def conduct(
         StoreError: the store is a server that does not answer.
     """
     with folder.owning():
-        recorder = SessionRecorder(folder, log)
+        recorder = SessionRecorder(folder, log, settings.clock)
         try:
             await _conduct(recorder, settings, leaving, sandbox=sandbox)
         except NothingToCollect as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from infra import clock
-from infra.clock import now_ms
 from streams.errors import PipelineAway
 from streams.messaging.requester import Requester
 from streams.runtime.pipeline import Pipeline
@@ -41,7 +39,7 @@ class SourceRun:
         assets: Assets,
     ) -> None:
         self.name = name
-        self._recorder, self._work = recorder, work
+        self._recorder, self._clock, self._work = recorder, recorder.clock, work
         self._pipeline, self._requester = pipeline, requester
         self._going, self._assets = going, assets
         self._slots = asyncio.Semaphore(UNDERWAY)
@@ -61,13 +59,13 @@ class SourceRun:
 
     async def collect(self, units: Sequence[Unit]) -> None:
         """Return when there is no more to ask; while there are quotes, never."""
-        began = now_ms()
+        began = self._clock.now_ms()
         await self._submit(units)
         while True:
             await self.quiet()
             if again := self._again:
                 self._again = []
-                await clock.sleep(AGAIN_S)
+                await self._clock.sleep(AGAIN_S)
                 await self._submit(again)
             elif cycle := self._cycle():
                 began = await self._next_cycle(cycle, began)
@@ -95,14 +93,14 @@ class SourceRun:
         """The quotes that a cycle asks now; none where the session wants none, or nobody sells one."""
         if "quote" not in self._recorder.session.spec.datasets:
             return []
-        return self._work.worth_asking(quotes(self.name, self._assets(), now_ms()))
+        return self._work.worth_asking(quotes(self.name, self._assets(), self._clock.now_ms()))
 
     async def _next_cycle(self, cycle: Sequence[Unit], began: int) -> int:
         """Wait until the cycle after that of `began` is due, submit it, and return its beginning (ms UTC)."""
         pause = await self._pause(cycle)
-        await clock.sleep(max(0, began + (pause or LONGEST_MS) - now_ms()) / 1000)
+        await self._clock.sleep(max(0, began + (pause or LONGEST_MS) - self._clock.now_ms()) / 1000)
         await self._going.wait()
-        began = now_ms()
+        began = self._clock.now_ms()
         if pause is None:  # the quota is used up: look again later
             return began
         added = self.lay_out(self._recorder.session.started or began)
@@ -117,7 +115,7 @@ class SourceRun:
             told = await self._pipeline.provider_status(self.name)
         except PipelineAway:
             return LONGEST_MS
-        return interval_ms(told, *cost(cycle), max(0, end - now_ms()) if end else LONGEST_MS)
+        return interval_ms(told, *cost(cycle), max(0, end - self._clock.now_ms()) if end else LONGEST_MS)
 
     async def _submit(self, units: Iterable[Unit]) -> None:
         """Submit units one by one, as others end."""
@@ -127,7 +125,7 @@ class SourceRun:
             await self._unstored.acquire()
             await self._slots.acquire()
             await self._going.wait()
-            attempt = self._work.begin(unit, ends_at(self._recorder.session), now_ms())
+            attempt = self._work.begin(unit, ends_at(self._recorder.session), self._clock.now_ms())
             await self._requester.submit([attempt.request])
 
     def _unwanted(self, unit: Unit) -> bool:

@@ -25,7 +25,7 @@ from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from connectors import Call, connector
 from infra.clickhouse import log_table
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.accounts.account import RESERVED, ProviderPolicy
@@ -130,7 +130,7 @@ class Time:
     """A clock that only a sleep moves; `slept` holds the seconds of each sleep."""
 
     def __init__(self):
-        self.now = now_ms()
+        self.now = SYSTEM.now_ms()
         self.slept = []
 
     def __call__(self):

@@ -7,15 +7,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from agents.monitor import Monitor
+from agents.monitor import Monitor, Progress
 from agents.page_guard import PageGuard
-from agents.polling.ownership import AccountOwnership
 from agents.polling.quote_cache import Quotes
 from infra import settings
 from infra.kafka.brokers import Brokers
 from streams import application
 from streams.errors import AccessRefused
-from streams.messaging.producer import Outbox
 from streams.runtime.pages import Pages
 from tests.waiting import ending
 
@@ -26,22 +24,8 @@ FAUST_OWN = ("/", "/stats/", "/router/", "/table/", "/graph/")
 OURS = ("/status/", "/keys/", "/breakers/", "/budget/", "/query/", "/export/")
 
 
-class Worker:
-    """As much of a worker as its pages read: an empty store, no provider."""
-
-    def __init__(self, store):
-        self.store, self.sink, self.pools = store, None, {}
-        self.quotes = Quotes(Brokers("127.0.0.1:1"), 0)
-        self.ownership = AccountOwnership({}, Outbox(Brokers("127.0.0.1:1")), counted=True, on_fault=lambda _: None)
-
-    def ready(self):
-        return True
-
-    def behind(self):
-        return {}
-
-    def settled(self):
-        return True
+def progress():
+    return Progress(ready=True, behind={}, settled=True, rows_stored=0, store_away=False)
 
 
 async def nothing():
@@ -54,7 +38,7 @@ async def pages(store, tmp_path):
     configured = settings.load(tmp_path / "no.env", {"DATA_DIR": str(tmp_path), "WEB_NAMES": "worker, Worker.example"})
     guard = PageGuard(TOKEN, configured.web_names).middleware
     app = application.build(configured, guard, opening=nothing, draining=nothing, closing=nothing)
-    Monitor(Worker(store)).attach(app)
+    Monitor({}, Quotes(Brokers("127.0.0.1:1"), 0), owned=list, progress=progress, store=lambda: store).attach(app)
     runner = web.AppRunner(await app.web.wsgi(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -151,6 +151,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def recordings():
+    """Every recorded answer of the fixtures and, where it is present, of the corpus."""
     return list(recorded())
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from infra import clock
+from infra import settings
 from infra.clickhouse import Store
 from infra.ports import free_port
 from streams.client import Collection
@@ -21,8 +21,7 @@ def fast(tmp_path, monkeypatch):
     given = {"DATA_DIR": tmp_path, "WEB_PORT": free_port(), "CLOCK_RATE": 60, "CLOCK_ANCHOR": round(time.time() * 1000)}
     for name, value in given.items():
         monkeypatch.setenv(name, str(value))
-    yield tmp_path
-    clock.configure(1, 0)
+    return tmp_path
 
 
 def changed_symbols(collection):
@@ -42,7 +41,7 @@ def test_a_collection_runs_beside_the_program_which_changes_and_stops_it(fast):
         collection.add_symbol("IBM")
         collection.remove_symbol("MSFT")
         until_in_thread(lambda: "MSFT" in changed_symbols(collection), "the removal of MSFT")
-        changed = clock.now_ms()
+        changed = settings.load().clock.now_ms()
         done = collection.status()["units_done"]
         until_in_thread(lambda: collection.status()["units_done"] >= done + 8, "eight more units")
         assert collection.statistics()["yahoo"]["records"] > 0

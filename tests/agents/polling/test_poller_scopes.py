@@ -9,13 +9,13 @@ from aiohttp import web
 from connectors import Call, connector
 from connectors.calls import DAY_MS
 from connectors.refusals import YEAR_MS
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.accounts.entitlement import REMEMBERED_MS
 from streams.messaging import topics
 from streams.messaging.messages import PollDone, PollRequest
 
 OTHERS = [connector(name) for name in ("alphavantage", "eodhd", "finnhub", "fmp")]
-NOW = now_ms()
+NOW = SYSTEM.now_ms()
 TODAY = NOW // DAY_MS * DAY_MS
 BARS = {"dataset": "bars", "interval": "1d"}
 

@@ -5,7 +5,7 @@ import pytest
 
 from agents.polling.quote_cache import Quotes
 from connectors import Call
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.kafka.admin import ensure_topics
 from streams.messaging import topics
 from streams.messaging.producer import Outbox
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.pipeline
 
 
 def quote(symbol, price):
-    common = {"symbol": symbol, "asset_class": "equity", "source": "yahoo", "observed_at": now_ms()}
-    return orjson.dumps({**common, "request_id": "j-0", "ts": now_ms() - 1000, "price": price})
+    common = {"symbol": symbol, "asset_class": "equity", "source": "yahoo", "observed_at": SYSTEM.now_ms()}
+    return orjson.dumps({**common, "request_id": "j-0", "ts": SYSTEM.now_ms() - 1000, "price": price})
 
 
 async def test_poison_in_the_topic_is_skipped_and_counted_and_later_quotes_are_known(embedded_broker):
@@ -24,7 +24,7 @@ async def test_poison_in_the_topic_is_skipped_and_counted_and_later_quotes_are_k
     quotes = Quotes(embedded_broker, 900_000)
 
     def price():
-        found = quotes.fresh(Call(dataset="quote", symbols=("AAPL",)), ["yahoo"], now_ms())
+        found = quotes.fresh(Call(dataset="quote", symbols=("AAPL",)), ["yahoo"], SYSTEM.now_ms())
         return found["AAPL"]["price"] if found else None
 
     async with Outbox(embedded_broker) as outbox:

@@ -1,5 +1,6 @@
 """What a program gets: results made of reports and records in any order, ranges, shares, frames, errors."""
 
+import asyncio
 import json
 import re
 import sys
@@ -13,12 +14,16 @@ from hypothesis import strategies as st
 
 from connectors import Call, UnsupportedCall, connector, connectors
 from infra import settings
+from infra.clock import SYSTEM
+from infra.kafka.admin import ensure_topics
 from infra.kafka.connection import BrokerUnreachable
-from streams.client import Client, FetchResult, QuoteResult, Tried, fetch_ticker, requests_for
+from streams.client import Client, FetchResult, QuoteResult, SchedulerClient, Tried, fetch_ticker, requests_for
 from streams.client.call_builder import call_for, share_out, span
 from streams.client.gather import BRINGS, Gathering
+from streams.messaging import topics
 from streams.messaging.bars import Bar
-from streams.messaging.messages import Child, Hop, PollDone
+from streams.messaging.follow import follow, tail
+from streams.messaging.messages import Child, Hop, PollDone, PollRequest
 from streams.processing import replay
 from streams.runtime import discovery
 from streams.runtime.process_tree import ProcessTreeAddress
@@ -511,3 +516,31 @@ async def test_a_broker_without_a_pipeline_is_told_in_one_line(embedded_broker):
 async def test_a_text_is_no_list_of_symbols(embedded_broker):
     with pytest.raises(TypeError, match="symbols was the text 'AAPL': give a list of symbols"):
         await Client(embedded_broker).fetch_tickers("AAPL")
+
+
+# -- the clock of the settings -----------------------------------------------------------------------------------------
+
+
+async def deadline_of(client, bootstrap):
+    """Deadline (ms UTC) of the request that a client submits for a quote; it waits for no answer."""
+    async with client, tail(bootstrap, topics.POLL_URGENT) as consumer:
+        asking = asyncio.ensure_future(client.get_quotes(["AAPL"], providers=["yahoo"], timeout_s=60))
+        record = await anext(follow(consumer, bootstrap))
+        asking.cancel()
+        return PollRequest.decode(record.value).deadline
+
+
+@pytest.mark.pipeline
+async def test_clients_with_different_clocks_do_not_disturb_each_other(embedded_broker, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    await ensure_topics(embedded_broker, topics.SPECS)
+    real = Client(embedded_broker)
+    monkeypatch.setenv("CLOCK_RATE", "8766")  # a year passes in an hour
+    monkeypatch.setenv("CLOCK_ANCHOR", str(SYSTEM.now_ms() - 3_600_000))
+    hurried, scheduler = Client(embedded_broker), SchedulerClient()
+
+    ahead = await deadline_of(hurried, embedded_broker)
+    of_today = await deadline_of(real, embedded_broker)
+
+    assert (ahead - of_today) // DAY >= 360
+    assert not scheduler.own

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra import clock, settings
+from infra import settings
 from infra.ports import free_port
 from infra.settings import SettingsInvalid
 from streams.client.scheduler import SchedulerClient, with_schedules
@@ -14,8 +14,7 @@ def environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("WEB_PORT", str(free_port()))
-    yield tmp_path
-    clock.configure(1, 0)
+    return tmp_path
 
 
 def test_settings_and_declarations_that_cannot_be_used_are_told_when_it_is_made(environment, monkeypatch):

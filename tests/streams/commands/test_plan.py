@@ -174,7 +174,8 @@ def test_everything_stored_already_is_no_failure(stored):
 
 def test_an_endpoint_that_a_key_is_not_sold_is_not_planned(stored, monkeypatch):
     monkeypatch.setenv("FINNHUB_KEYS", "one")
-    monkeypatch.setattr("streams.commands.plan.now_ms", lambda: MONDAY + 2 * DAY + 1)
+    monkeypatch.setenv("CLOCK_RATE", "1e-12")  # it stands still
+    monkeypatch.setenv("CLOCK_ANCHOR", str(MONDAY + 2 * DAY + 1))
     refused = {
         **{"call_id": "c", "request_id": "r", "provider": "finnhub", "key_label": "finnhub#1", "dataset": "bars"},
         **{"endpoint": "stock_daily", "asset_class": "equity", "symbols": ["AAPL"], "started_at": MONDAY + 2 * DAY},

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra.clickhouse import Store, migrate
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from infra.ports import free_port
 from streams.commands.providers import price, providers
 from streams.planning.capabilities import Capability, matrix
@@ -68,7 +68,7 @@ def test_table_tells_limits_too():
 
 
 def test_what_answers_said_of_their_endpoint_s_end_is_shown(tmp_path):
-    now = now_ms()
+    now = SYSTEM.now_ms()
     early = {"deprecation": "@1771372800"}
     late = {**early, "sunset": "Fri, 09 Oct 2026 00:00:00 GMT"}
     answered(tmp_path, ("aggregates", early, now - 2), ("aggregates", late, now - 1), ("aggregates", {}, now))

@@ -1,19 +1,21 @@
 """Of a piece of work only the newest job is wanted."""
 
 import asyncio
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.messaging.cancellations import Cancellations, next_job_id
-from streams.messaging.messages import Cancellation
+from streams.messaging.cancellations import Cancellations, is_cancellation, next_job_id
+from streams.messaging.messages import CANCELLATION, Cancellation
 from tests.waiting import ending, until
 
 WORKS = st.sampled_from(["s-1", "s-2", "daily_prices.close.17", "", "s"])
 
 
 @given(st.lists(st.tuples(WORKS, st.booleans()), max_size=12))
-def test_a_job_is_covered_by_the_last_withdrawal_of_its_work_alone(steps):
+def test_a_job_is_covered_by_the_last_cancellation_of_its_work_alone(steps):
     cancellations = Cancellations()
     jobs = {work: [next_job_id(work)] for work, _ in steps if work}
     kept = {}
@@ -29,7 +31,7 @@ def test_a_job_is_covered_by_the_last_withdrawal_of_its_work_alone(steps):
     assert not cancellations.cover("019a2b3c4d5e6f")
 
 
-async def test_who_rests_is_woken_by_the_withdrawal_of_its_own_job_only():
+async def test_who_rests_is_woken_by_the_cancellation_of_its_own_job_only():
     cancellations, slept = Cancellations(), []
 
     async def sleep(seconds):
@@ -49,3 +51,18 @@ async def test_who_rests_is_woken_by_the_withdrawal_of_its_own_job_only():
 
 async def test_a_rest_ends_with_its_sleep():
     await ending(Cancellations().rest(asyncio.sleep, 0, "s-1.a"), "a rest of 0 s")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (CANCELLATION, True),
+        ({"kind": b"cancellation"}, True),
+        ({"kind": b"withdrawal"}, True),  # of earlier versions
+        ({"kind": b"order"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_cancellation_is_known_by_its_header_also_one_of_a_former_version(headers, expected):
+    assert is_cancellation(SimpleNamespace(headers=headers)) is expected

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors import Call, Request
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.messaging.messages import (
     ApiCall,
     DeadLetter,
@@ -155,9 +155,9 @@ def test_a_page_keeps_the_whole_request():
 
 
 def test_ids_are_unique_and_sort_by_the_time_of_their_making():
-    before = now_ms()
+    before = SYSTEM.now_ms()
     ids = [new_id() for _ in range(1000)]
 
     assert len(set(ids)) == 1000
     assert [new[:12] for new in ids] == sorted(new[:12] for new in ids)
-    assert before <= int(ids[0][:12], 16) <= now_ms()
+    assert before <= int(ids[0][:12], 16) <= SYSTEM.now_ms()

@@ -250,7 +250,7 @@ async def test_a_letter_is_closed_when_its_row_is_read_and_stays_when_not(scene)
     await keep(scene, meta(), aggregates(bar(0), bar(1, h=1)))
     where = {"provider": "polygon", "dataset": "bars", "symbol": "AAPL", "call_id": "c1", "request_id": "r1"}
     old = letter(stage="normalize", rule="MalformedPayload", reason="not understood then", at=RECEIVED, **where)
-    sink = letter(stage="sink", rule="store_refused", reason="too old", raw_topic="market.bars", row="{}")
+    sink = letter(stage="sink", rule="store_refused", at=RECEIVED, reason="too old", raw_topic="market.bars", row="{}")
     for one in (old, sink):
         await insert(scene.store, topics.DEAD_LETTERS, one.encode())
 
@@ -273,7 +273,9 @@ async def later(scene, old):
 async def test_a_record_that_the_store_refuses_is_not_published_again_and_again(scene):
     await scene.answered(meta(), aggregates(bar(0)))
     record = understood(meta(), aggregates(bar(0))).records[0]
-    refused = letter(stage="sink", rule="store_refused", reason="any", raw_topic="x", row=encode(record).decode())
+    refused = letter(
+        stage="sink", rule="store_refused", at=RECEIVED, reason="any", raw_topic="x", row=encode(record).decode()
+    )
     await insert(scene.store, topics.DEAD_LETTERS, refused.encode())
 
     summary = await scene.replay()
