@@ -43,22 +43,25 @@ class CallTracker:
         self._on_order = on_order
 
     def handle(self, message: EventMessage) -> None:
-        """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it."""
+        """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it.
+
+        So is one whose times no calendar holds: a window that ends after the year 9999.
+        """
         ordered = OWNER_COMMAND.items() <= dict(message.headers or ()).items()
         try:
             told: OwnerCommand | ApiCall = (
                 OwnerCommand.decode(message.value) if ordered else ApiCall.decode(message.value)
             )
-        except ValidationError:
+            if told.provider in self._terms:
+                self._take(told, message.offset)
+        except (ValidationError, OverflowError):
             log.warning(StreamEvent.TRACK_CALLS_UNREADABLE, partition=message.partition, offset=message.offset)
-            return
-        if told.provider not in self._terms:
-            return
+
+    def _take(self, told: OwnerCommand | ApiCall, offset: int) -> None:
         if isinstance(told, ApiCall):
-            event = accounts.ended(told) or accounts.began(told)
-            self._fold(told.provider, event, message.offset)
+            self._fold(told.provider, accounts.ended(told) or accounts.began(told), offset)
         else:
-            self._obey(told, message.offset)
+            self._obey(told, offset)
 
     def account(self, provider: str) -> Account:
         """The account as the tables know it: of the keys that were ever called with."""
