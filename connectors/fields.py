@@ -119,7 +119,7 @@ def integer(value: Any) -> int | None:
         return None
     if not exact and not found.is_integer():
         raise FieldError("number", f"{shown(value)} is not a whole number")
-    if abs(found) > 2**53:
+    if abs(found) >= 2**63:  # no integer of 64 bits, the largest that JSON and the store take
         raise FieldError("number", "a number is too large")
     return int(found)
 

@@ -25,10 +25,11 @@ MOST_CHILDREN = 100_000
 
 # Anybody may write to a topic, and a number beyond its bounds would only fail where it is counted with or stored.
 Number = Annotated[int, Field(ge=0, lt=2**32, description="a count or a number in an order; a UInt32 of the store")]
-Partition = Annotated[int, Field(ge=0, lt=2**31, description="number of a partition")]
-Offset = Annotated[int, Field(ge=0, lt=2**63, description="offset of a record")]
+Partition = Annotated[int, Field(ge=-1, lt=2**31, description="number of a partition; Kafka says -1 for none")]
+Offset = Annotated[int, Field(ge=-1, lt=2**63, description="offset of a record; Kafka says -1 for none")]
 Status = Annotated[int, Field(ge=0, le=999, description="HTTP status code")]
-Amount = Annotated[float, Field(ge=0, le=2**53, description="calls, credits, dollars, MiB or seconds: finite")]
+Amount = Annotated[float, Field(ge=0, le=2**53, description="calls, credits, MiB or seconds: finite")]
+Usd = Annotated[float, Field(ge=0, le=1e6, description="US dollars of a call: their millionths fit into 64 bits")]
 Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, description="seconds to wait")]
 
 
@@ -292,9 +293,9 @@ class ApiCall(Message):
     """When the quota is whole again, ms UTC, likewise."""
     cost_calls: Amount = 1
     """What it takes of the key's limits, in calls or credits."""
-    cost_usd: Amount = 0
+    cost_usd: Usd = 0
     """US dollars that it costs: before the end what it may cost, after it what it did."""
-    reserved_usd: Amount = 0
+    reserved_usd: Usd = 0
     """US dollars that were reserved for it before it was sent."""
     bytes: Count = 0
     """Bytes of the answer's body, decompressed."""

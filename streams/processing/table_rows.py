@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from connectors import Call
 from connectors.fields import kind
-from connectors.records import DATASETS, Count, Millis
+from connectors.records import DATASETS, Int64, Millis
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
 from streams.messaging.collector_messages import CollectorRun, UniverseChange
@@ -27,7 +27,7 @@ SCALARS = ("symbol", "asset_class", "source", "interval", "adjustment", "currenc
 SERIES = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades", "adj_close", "quote_volume")
 
 _NUMERIC = re.compile(rb'"type":"(integer|number)"')
-_TIMES, _COUNTS = TypeAdapter(list[Millis]), TypeAdapter(list[Count | None])
+_TIMES, _INTEGERS = TypeAdapter(list[Millis]), TypeAdapter(list[Int64 | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def bar_rows(frame: Mapping[str, Any]) -> Columns:
         raise ValueError(f"column {ragged[0]} is not as long as ts")
     _TIMES.validate_python([frame["observed_at"], *found["ts"]])
     if frame["trades"] is not None:
-        _COUNTS.validate_python(found["trades"])
+        _INTEGERS.validate_python(found["trades"])
     return found
 
 

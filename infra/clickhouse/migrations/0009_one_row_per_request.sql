@@ -7,9 +7,18 @@ ENGINE = ReplacingMergeTree(at)
 ORDER BY (dataset, request_id)
 COMMENT 'The latest report of each poll request; read the view polls';
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS polls_latest_feed TO polls_latest_log AS SELECT * FROM polls_log;
+CREATE MATERIALIZED VIEW IF NOT EXISTS polls_latest_feed TO polls_latest_log AS SELECT
+    request_id, job_id, provider, dataset, asset_class, symbols, interval, adjustment, kind, period, exchange, start_at,
+    end_at, outcome, reason, records, rejects, children, tried, at
+FROM polls_log;
 
-INSERT INTO polls_latest_log SELECT * FROM polls_log;
+INSERT INTO polls_latest_log (
+    request_id, job_id, provider, dataset, asset_class, symbols, interval, adjustment, kind, period, exchange, start_at,
+    end_at, outcome, reason, records, rejects, children, tried, at
+) SELECT
+    request_id, job_id, provider, dataset, asset_class, symbols, interval, adjustment, kind, period, exchange, start_at,
+    end_at, outcome, reason, records, rejects, children, tried, at
+FROM polls_log;
 
 CREATE OR REPLACE VIEW polls AS SELECT * FROM polls_latest_log FINAL
 COMMENT 'One row per poll request handled: outcome is records (answered, possibly with none), cached, Cut, or why not; key request_id';
@@ -50,9 +59,21 @@ ENGINE = ReplacingMergeTree(told)
 ORDER BY (provider, call_id)
 COMMENT 'The latest report of each HTTP call; read the view api_calls';
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS api_calls_latest_feed TO api_calls_latest_log AS SELECT * FROM api_calls_log;
+CREATE MATERIALIZED VIEW IF NOT EXISTS api_calls_latest_feed TO api_calls_latest_log AS SELECT
+    call_id, request_id, provider, key_label, endpoint, dataset, asset_class, symbols, interval, started_at, ended_at,
+    latency_ms, status, outcome, retry_after_s, resets_at, scope, said_left, said_limit, said_resets_at, cost_calls,
+    cost_usd, reserved_usd, bytes, error, worker
+FROM api_calls_log;
 
-INSERT INTO api_calls_latest_log SELECT * FROM api_calls_log;
+INSERT INTO api_calls_latest_log (
+    call_id, request_id, provider, key_label, endpoint, dataset, asset_class, symbols, interval, started_at, ended_at,
+    latency_ms, status, outcome, retry_after_s, resets_at, scope, said_left, said_limit, said_resets_at, cost_calls,
+    cost_usd, reserved_usd, bytes, error, worker
+) SELECT
+    call_id, request_id, provider, key_label, endpoint, dataset, asset_class, symbols, interval, started_at, ended_at,
+    latency_ms, status, outcome, retry_after_s, resets_at, scope, said_left, said_limit, said_resets_at, cost_calls,
+    cost_usd, reserved_usd, bytes, error, worker
+FROM api_calls_log;
 
 CREATE OR REPLACE VIEW api_calls AS SELECT * FROM api_calls_latest_log FINAL
 COMMENT 'One row per HTTP call: outcome is records, the error class, or Reserved while its end is not told; key call_id';
