@@ -170,8 +170,8 @@ def _print(job: Job, calls: Iterable[Call]) -> None:
     records = sum(report.records for report in job.done.values())
     rejects = sum(report.rejects for report in job.done.values())
     say(f"{count(records, 'record')}, {rejects} rejected, {count(job.total, 'request')}")
-    if told := _answered(job):
-        say(f"answered by {told}")
+    if answered := _answered(job):
+        say(f"answered by {answered}")
     for line in _late(job, calls):
         say(line)
     for report in job.failures:
