@@ -39,7 +39,7 @@ class CallTracker:
         self._breakers = tables[topics.BREAKERS]
         self._budgets = tables[topics.BUDGETS]
         self._refusals = tables[topics.REFUSALS]
-        self._terms = policy
+        self._policies = policy
         self._on_order = on_order
 
     def handle(self, message: EventMessage) -> None:
@@ -49,19 +49,19 @@ class CallTracker:
         """
         ordered = OWNER_COMMAND.items() <= dict(message.headers or ()).items()
         try:
-            told: OwnerCommand | ApiCall = (
+            record: OwnerCommand | ApiCall = (
                 OwnerCommand.decode(message.value) if ordered else ApiCall.decode(message.value)
             )
-            if told.provider in self._terms:
-                self._take(told, message.offset)
+            if record.provider in self._policies:
+                self._take(record, message.offset)
         except (ValidationError, OverflowError):
             log.warning(StreamEvent.TRACK_CALLS_UNREADABLE, partition=message.partition, offset=message.offset)
 
-    def _take(self, told: OwnerCommand | ApiCall, offset: int) -> None:
-        if isinstance(told, ApiCall):
-            self._fold(told.provider, accounts.ended(told) or accounts.began(told), offset)
+    def _take(self, record: OwnerCommand | ApiCall, offset: int) -> None:
+        if isinstance(record, ApiCall):
+            self._fold(record.provider, accounts.ended(record) or accounts.began(record), offset)
         else:
-            self._obey(told, offset)
+            self._obey(record, offset)
 
     def account(self, provider: str) -> Account:
         """The account as the tables know it: of the keys that were ever called with."""
@@ -83,7 +83,7 @@ class CallTracker:
         return provider in self._breakers
 
     def _obey(self, order: OwnerCommand, offset: int) -> None:
-        provider, policy = order.provider, self._terms[order.provider]
+        provider, policy = order.provider, self._policies[order.provider]
         known = self.account(provider)
         if order.order == "takeover":
             changed = accounts.after_takeover(known, policy, order.at)
@@ -101,7 +101,9 @@ class CallTracker:
         breaker = self._entry(BREAKER, self._breakers, provider)
         budget = self._entry(BUDGET, self._budgets, provider)
         refused = self._refused(label)
-        folded = accounts.fold(Account({label: key}, breaker, budget, {label: refused}), event, self._terms[provider])
+        folded = accounts.fold(
+            Account({label: key}, breaker, budget, {label: refused}), event, self._policies[provider]
+        )
         self._put(self._keys, label, KEY, folded.key(label), offset)
         self._put(self._breakers, provider, BREAKER, folded.breaker, offset)
         if folded.budget != budget:

@@ -53,9 +53,9 @@ CREATE TABLE IF NOT EXISTS api_calls_latest_log
     bytes          UInt64,
     error          Nullable(String) CODEC(ZSTD),
     worker         LowCardinality(String) DEFAULT '',
-    told           UInt64 MATERIALIZED if(outcome = 'Reserved', 0, greatest(1, toUnixTimestamp64Milli(coalesce(ended_at, started_at))))
+    report         UInt64 MATERIALIZED if(outcome = 'Reserved', 0, greatest(1, toUnixTimestamp64Milli(coalesce(ended_at, started_at))))
 )
-ENGINE = ReplacingMergeTree(told)
+ENGINE = ReplacingMergeTree(report)
 ORDER BY (provider, call_id)
 COMMENT 'The latest report of each HTTP call; read the view api_calls';
 
@@ -76,7 +76,7 @@ INSERT INTO api_calls_latest_log (
 FROM api_calls_log;
 
 CREATE OR REPLACE VIEW api_calls AS SELECT * FROM api_calls_latest_log FINAL
-COMMENT 'One row per HTTP call: outcome is records, the error class, or Reserved while its end is not told; key call_id';
+COMMENT 'One row per HTTP call: outcome is records, the error class, or Reserved while its end is not known; key call_id';
 
 -- Answers: bodies are too large to be kept twice, and their table is cut by day, so that what is over age goes as whole
 -- parts. So only the times of each call are kept beside them, and of a call with two the view leaves out the earlier.

@@ -519,8 +519,8 @@ async def test_absurd_numbers_of_a_provider_reach_no_message(answering, status, 
     scene = await answering(reply, retries=0)
     done = await scene.handle()
 
-    told = scene.outbox.read(topics.API_CALLS, ApiCall)
-    assert [call.outcome == "Reserved" for call in told] == [True, False]
-    assert (told[-1].retry_after_s, told[-1].resets_at, told[-1].said_resets_at) == (None, None, None)
+    reports = scene.outbox.read(topics.API_CALLS, ApiCall)
+    assert [call.outcome == "Reserved" for call in reports] == [True, False]
+    assert (reports[-1].retry_after_s, reports[-1].resets_at, reports[-1].said_resets_at) == (None, None, None)
     assert done.outcome != "Fault"
     assert scene.outbox.letters == []

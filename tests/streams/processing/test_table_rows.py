@@ -273,11 +273,11 @@ def test_a_raw_response_with_an_absurd_number_is_refused(number):
     spoilt = [{**meta, name: number} for name in ("status", "received_at", "latency_ms")]
     spoilt.append({**meta, "page": {**meta["page"], "method": "POST", "body": {"n": number}}})
     batch = Batch(TABLES[topics.RAW_RESPONSES], opened_at=0.0)
-    for told in spoilt:
-        if number == 10**400 and "body" in told["page"]:
+    for changed in spoilt:
+        if number == 10**400 and "body" in changed["page"]:
             continue
         with pytest.raises(ValueError, match="RawMeta"):
-            batch.add("p0", record(b"{}", headers=[("meta", json.dumps(told).encode())]))
+            batch.add("p0", record(b"{}", headers=[("meta", json.dumps(changed).encode())]))
     batch.add("p0", record(b"{}", headers=[("meta", json.dumps(meta).encode())]))
 
     assert batch.rows == 1
