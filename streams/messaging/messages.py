@@ -65,6 +65,8 @@ class Page(Message):
     """Pages before it, a count."""
     seen: tuple[str, ...] = ()
     """Marks of the latest pages, which `paging` compares."""
+    triggered_by: str = ""
+    """Id of the call that triggered the job which is polled; empty: there is no job."""
 
     @classmethod
     def of(cls, request: Request) -> Page:
@@ -267,9 +269,12 @@ class ApiCall(Message):
     cost_calls: float = 1
     """What it takes of the key's limits, in calls or credits."""
     cost_usd: float = 0
-    """US dollars that it costs: before the end what it may cost, after it what it did."""
+    """US dollars that it costs: before the end what it may cost, after it what it did. Negative where it brings the
+    results of a job: what their price is less than was paid when the job was triggered."""
     reserved_usd: float = 0
     """US dollars that were reserved for it before it was sent."""
+    triggered_by: str = ""
+    """Id of the call that triggered the job which it polls; empty: there is no job."""
     bytes: int = 0
     """Bytes of the answer's body, decompressed."""
     error: str = ""
