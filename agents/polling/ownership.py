@@ -38,7 +38,7 @@ class AccountOwnership:
         on_fault: OnFault,
         now: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
-        self._desks = pools
+        self._pools = pools
         self._outbox = outbox
         self._counted = counted
         self._on_fault = on_fault
@@ -63,7 +63,7 @@ class AccountOwnership:
     def take(self, partitions: Iterable[int]) -> None:
         """Take over the providers of these mailboxes."""
         taken = set(partitions)
-        for name, pool in self._desks.items():
+        for name, pool in self._pools.items():
             if pool.connector.mailbox not in taken or self._open[name].is_set():
                 continue
             if self._counted:
@@ -78,14 +78,14 @@ class AccountOwnership:
     def release(self, partitions: Iterable[int]) -> None:
         """Return up the providers of these mailboxes; no call may start from now on."""
         gone = set(partitions)
-        for name, pool in self._desks.items():
+        for name, pool in self._pools.items():
             if pool.connector.mailbox in gone:
                 self._open[name].clear()
                 self._asked.pop(name, None)
 
     def apply_command(self, order: OwnerCommand, account: Account, *, known: bool) -> None:
         """Follow an order that was read among the calls, given the account as of then."""
-        pool = self._desks[order.provider]
+        pool = self._pools[order.provider]
         if order.order == "reset_breaker":
             pool.reset_breaker()
             log.info(AgentEvent.BREAKER_RESET, provider=order.provider)
