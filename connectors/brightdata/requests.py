@@ -299,7 +299,7 @@ def _job_state(reading: Reading) -> errors.Refusal | None:
         poll = Request(endpoint="unlocker_result", path="/unblocker/get_result", params=params)
         return errors.Pending("unlocking in the background", poll=poll)
     if state == "failed":
-        return errors.ProviderUnavailable(f"the job failed: {body.get('error_message')!s:.200}")
+        return errors.ProviderUnavailable(f"the job failed: {shown(body.get('error_message'))}")
     if _waiting(reading) or "snapshot_id" in body or state in {"starting", "running", "building"}:
         snapshot = body.get("snapshot_id") or reading.params.get("snapshot_id")
         return errors.Pending(str(state or "triggered"), poll=_poll(snapshot))

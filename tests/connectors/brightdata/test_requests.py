@@ -75,3 +75,31 @@ def test_a_job_reserves_every_result_that_it_may_bring_and_its_polls_nothing():
 
     assert (news.price(), companies.price(), snapshot.price()) == (ARTICLES * USD, USD, 0)
     assert (news.price(0.01), companies.price(0.01), snapshot.price(0.01)) == (ARTICLES * 0.01, 0.01, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"status": "failed", "error_message": "no input"}, 'the job failed: "no input"'),
+        ({"status": "failed"}, "the job failed: null"),
+    ],
+)
+def test_a_failed_job_is_said_in_words_of_the_data(body, said):
+    outcome = BRIGHT_DATA.verdict(NEWS.call, NEWS.request, replace(NEWS.answer, body=orjson.dumps(body)))
+
+    assert (outcome.name, outcome.refusal.reason) == ("ProviderUnavailable", said)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"error": "Crawler error", "error_code": "crawl_failed"}, '"crawl_failed": "Crawler error"'),
+        ({"error": "Crawler error"}, '"Crawler error"'),
+    ],
+)
+def test_a_row_that_failed_is_said_in_words_of_the_data(row, said):
+    companies = FIXTURES["snapshot of companies, one page dead"]
+    body = orjson.dumps([row | {"input": {"url": "https://finance.yahoo.com/quote/NOPE"}}])
+    outcome = BRIGHT_DATA.read(companies.call, companies.request, replace(companies.answer, body=body))
+
+    assert outcome.missing["NOPE"].reason == said
