@@ -77,9 +77,9 @@ def never_signed(_: Reading) -> bool:
     return False
 
 
-def always_charged(_: Reading) -> bool:
+def always_charged(_: Reading) -> float:
     """Billing of a provider that is paid for calls, whatever they bring."""
-    return True
+    return 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +121,8 @@ class Connector:
     """Endpoints (by name) that live on another base URL."""
     withholding: bytes = b""
     """Bytes of an answer from which the plan withholds a part: such an answer is read whole for its verdict."""
-    charged: Callable[[Reading], bool] = always_charged
-    """Tells whether an answer is billed: some providers bill results only."""
+    charged: Callable[[Reading], float] = always_charged
+    """Tells which share of the price an answer is billed, 0 to 1: some providers bill results only."""
     options: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Query parameters that a setting may add, and the endpoints (by name) that take them."""
     failure_threshold: int = 5
@@ -256,7 +256,7 @@ class Connector:
         return self._guarded(call, request, answer, request_id, self._outcome)
 
     def verdict(self, call: Call, request: Request, answer: Answer) -> Outcome:
-        """Find the refusal in an answer, and whether it is charged, without making records; `read` finds more.
+        """Find the refusal in an answer, and what it is charged, without making records; `read` finds more.
 
         That costs a fraction of reading it. The latest value of one symbol is read: its absence is the refusal. Never
         raises for what a provider sent, however broken.

@@ -77,7 +77,9 @@ class Endpoint:
     cost_per_symbol: float = 0
     """Calls (or credits) that are added for each symbol."""
     usd: float = 0
-    """Price of one request, US dollars."""
+    """Most that one request costs, US dollars."""
+    results: int = 1
+    """Results of which that is the price, where each is paid."""
     plan: str = "free"
     """The cheapest plan that sells it."""
     method: Literal["GET", "POST"] = "GET"
@@ -111,6 +113,15 @@ class Endpoint:
         """Where the bars of an interval begin, ms UTC, one moment for each declared plan; `now` as well."""
         declared = self.begins.get(interval or "", self.begins.get("", ()))
         return tuple(_moment(text, now) for text in declared)
+
+    def price(self, per_result: float | None = None) -> float:
+        """Most that one request costs, US dollars; `per_result` replaces the declared price of a result.
+
+        An endpoint that is not routed is asked as the poll of a job, which costs nothing beside the job.
+        """
+        if per_result is None or not self.routed:
+            return self.usd
+        return per_result * self.results
 
     def weight(self, symbols: int) -> float:
         """Calls (or credits) that one request for `symbols` symbols costs."""
@@ -152,6 +163,7 @@ class Facts(TypedDict, total=False):
     cost: float
     cost_per_symbol: float
     usd: float
+    results: int
     plan: str
     method: Literal["GET", "POST"]
     body: Body | None

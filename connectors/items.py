@@ -118,8 +118,9 @@ class Outcome:
     """What it refuses as a whole; None where it serves."""
     withheld: NotEntitled | None = None
     """Beside records: the part of the range that the plan does not sell."""
-    charged: bool = True
-    """False where the provider bills results only, and says that this is none."""
+    charged: float = 1.0
+    """Share of the price that is billed, 0 to 1, where a provider bills results only; of a job's price in the answer
+    that holds the job's results."""
     cut_off: str = ""
     """Why a following page that the answer names is not asked; empty otherwise."""
 

@@ -45,6 +45,8 @@ class Timeout(errors.Refusal):
 class CallResult:
     """The result of one HTTP call."""
 
+    call_id: str
+    """Its id."""
     refusal: Refusal | None
     """What the provider refused; None where it answered."""
     body: bytes = b""
@@ -109,15 +111,18 @@ class Caller:
         """Let the pool learn from the end of a call, and publish it."""
         call, http, ended_at = underway.call, underway.http, self._now()
         scope = pool.covered(_scope_of(verdict), call, http, underway.began.label, ended_at)
-        report = _report(underway, ended_at=ended_at, verdict=verdict, fetched=fetched, scope=scope)
+        usd = underway.usd * verdict.charged
+        if job := _triggered_by(underway.request):
+            usd -= pool.reserved_usd(job) * (1 - verdict.charged)
+        report = _report(underway, ended_at=ended_at, verdict=verdict, fetched=fetched, scope=scope, usd=usd)
         before = pool.account
         self._learn(pool, call, http, verdict.refusal, report)
         _log_changes(pool, before)
         await self._ledger.publish(report, topics.mailbox(report.provider))
         if fetched is None:
-            return CallResult(verdict.refusal)
+            return CallResult(report.call_id, verdict.refusal)
         self._heed(pool.connector.name, http.endpoint, fetched)
-        return CallResult(verdict.refusal, fetched.answer.body, _meta(report, call, http, fetched))
+        return CallResult(report.call_id, verdict.refusal, fetched.answer.body, _meta(report, call, http, fetched))
 
     def _learn(self, pool: KeyPool, call: Call, http: Request, refusal: Refusal | None, report: ApiCall) -> None:
         """Let the pool learn the outcome of a call with its key."""
@@ -187,6 +192,7 @@ def _report(
     verdict: Outcome | None = None,
     fetched: Fetched | None = None,
     scope: Scope | None = None,
+    usd: float = 0,
 ) -> ApiCall:
     """The call as it is published: before it is sent, and with its outcome when it has ended."""
     call, began = underway.call, underway.began
@@ -204,6 +210,7 @@ def _report(
         cost_calls=underway.weight,
         cost_usd=underway.usd,
         reserved_usd=underway.usd,
+        triggered_by=_triggered_by(underway.request),
         worker=WORKER,
     )
     if verdict is None or ended_at is None:
@@ -221,10 +228,15 @@ def _report(
             "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
             "resets_at": believable_reset(resets_at, ended_at),
             "scope": scope.text() if scope else "",
-            "cost_usd": underway.usd if verdict.charged else 0.0,
+            "cost_usd": usd,
             **_quota_of(fetched),
         }
     )
+
+
+def _triggered_by(request: PollRequest) -> str:
+    """The id of the call that triggered the job which the request polls; empty where there is none."""
+    return request.page.triggered_by if request.page else ""
 
 
 def _quota_of(fetched: Fetched | None) -> dict[str, float | int | None]:

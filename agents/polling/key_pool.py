@@ -58,7 +58,7 @@ class KeyPool:
     policy: ProviderPolicy = field(default_factory=ProviderPolicy)
     """Limits, breaker and allowance that bound the calls."""
     price: float | None = None
-    """US dollars of a call, in place of what the connector declares; None: what it declares."""
+    """US dollars of a call or result, in place of what the connector declares; None: what it declares."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the settings add to requests whose endpoint takes them."""
     account: Account = field(default_factory=Account)
@@ -83,9 +83,12 @@ class KeyPool:
         self._foreign = accounts.in_flight(self.account)
 
     def usd(self, endpoint: str) -> float:
-        """What a call of that endpoint costs, in dollars."""
-        declared = self.connector.endpoint(endpoint).usd
-        return declared if self.price is None else self.price
+        """The most that a call of that endpoint costs, in dollars."""
+        return self.connector.endpoint(endpoint).price(self.price)
+
+    def reserved_usd(self, call_id: str) -> float:
+        """What the job that a call triggered holds reserved until its results come, in dollars."""
+        return budgets.reserved(self.account.budget, call_id) / budgets.MICROS
 
     def next_permit(self, call: Call, http: Request, weight: float, now: int, *, urgent: bool = True) -> Permit:
         """Choose the key that may be asked soonest; among those ready, the one with the most left, then in turns.

@@ -212,7 +212,8 @@ class Poller:
             down = isinstance(refusal, errors.ProviderUnavailable)
             at = self._now() + (min(RETRY_CAP_MS, RETRY_BASE_MS << calls) if down else 0)
             if not self._may_retry(pool, request, refusal, calls) or _ends_before(request, at):
-                return self._refused(request, refusal, request.page or Page.of(http), endpoint.pages)
+                asked = request.page or Page.of(http)
+                return self._refused(request, refusal, asked, endpoint.pages, result.call_id)
             self._calls[request.request_id] = calls + 1
             if down:
                 return Wait(at)
@@ -253,13 +254,13 @@ class Poller:
 
     # -- refusals ----------------------------------------------------------------------------------------------------
 
-    def _refused(self, request: PollRequest, refusal: Refusal, asked: Page, most: int) -> Step:
+    def _refused(self, request: PollRequest, refusal: Refusal, asked: Page, most: int, call_id: str) -> Step:
         """`asked` is what the provider refuses; one that is not ready is looked at again, at most `most` times."""
         if isinstance(refusal, errors.Pending) and refusal.poll is not None:
             wait_ms = PENDING_MS if refusal.retry_after is None else round(refusal.retry_after * 1000)
             at = self._now() + wait_ms
             try:
-                page = next_look(asked, refusal.poll, most)
+                page = next_look(asked, refusal.poll, most, call_id)
             except LastPage as last:
                 return self._unserved(request, refusal.name, f"{refusal.reason}; {last}")
             if not _ends_before(request, at):

@@ -106,6 +106,7 @@ CONNECTOR = Connector(
             batch=0,
             rows=ARTICLES,
             usd=ARTICLES * USD,
+            results=ARTICLES,
         ),
         endpoint(
             "scrape",

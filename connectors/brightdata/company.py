@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from connectors import errors
-from connectors.fields import integer, iso_time, minor, number, one_of, price, row_id, scaled, text
+from connectors.fields import integer, iso_time, minor, number, one_of, price, row_id, scaled, shown, text
 from connectors.items import Item, Missing
 from connectors.reading import Reading
 from connectors.records import News, Profile, Quote
@@ -29,7 +29,7 @@ def snapshot(reading: Reading) -> Iterator[Item]:
 
 
 def _failed(reading: Reading, row: dict[str, Any]) -> Missing:
-    said = f"{row.get('error_code')}: {row.get('error')}"[:200]
+    said = ": ".join(shown(row[name]) for name in ("error_code", "error") if row.get(name))
     symbol, _ = reading.canonical(unquote(urlsplit(row["input"]["url"]).path).rpartition("/")[2])
     dead = row.get("error_code") == "dead_page"
     return Missing(symbol, errors.UnknownSymbol(said) if dead else errors.ProviderUnavailable(said))

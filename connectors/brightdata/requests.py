@@ -41,6 +41,7 @@ COINS = MappingProxyType({"XBT": "BTC", "XET": "ETH"})
 ZONE = "web_unlocker1"  # what Bright Data calls an account's first zone; a key `zone:token` names another
 ARTICLES = 50  # most results of one keyword: each is paid
 BACKGROUND = "unlocker_background"
+POLLS = frozenset({"snapshot", "unlocker_result"})
 WAIT_S = 15.0  # 25 answers of 429 within five minutes block the address
 STATUSES: Mapping[int, type[errors.Refusal]] = MappingProxyType(
     {407: errors.KeyRejected, 404: errors.UnknownSymbol, 429: errors.RateLimited}
@@ -239,11 +240,31 @@ def _unlocking(reading: Reading) -> errors.Refusal | None:
     return errors.ProviderUnavailable("an empty answer") if empty and not _waiting(reading) else None
 
 
-def charged(reading: Reading) -> bool:
+def charged(reading: Reading) -> float:
     """Only results are billed: a refusal is none, nor an unlocking that failed; a page that is missing is one.
 
-    A job's results are charged when it is triggered, as many as it may bring.
+    A job is charged for as many results as it may bring when it is triggered; its last poll shows how many it brought.
     """
+    if reading.request.endpoint in POLLS and reading.answer.status != 200:
+        return 1.0  # what it polls may come yet
+    return _brought(reading) if reading.request.endpoint == "snapshot" else float(_delivered(reading))
+
+
+def _brought(reading: Reading) -> float:
+    """The share of a job's results that came; all of them as long as the job may bring them yet."""
+    try:
+        found = reading.json
+    except errors.Refusal:
+        return 1.0
+    if isinstance(found, dict):
+        return 0.0 if found.get("status") == "failed" else 1.0
+    if not isinstance(found, list):
+        return 1.0
+    results = sum(not (isinstance(row, dict) and (row.get("error") or row.get("error_code"))) for row in found)
+    return min(1.0, results / (len(reading.call.symbols) or ARTICLES))
+
+
+def _delivered(reading: Reading) -> bool:
     headers, outer = _headers(reading), reading.answer.status
     text = str(headers.get("x-brd-status-code") or envelope(reading).get("status_code") or outer)
     status = int(text) if re.fullmatch("[0-9]{3}", text) else outer
@@ -278,7 +299,7 @@ def _job_state(reading: Reading) -> errors.Refusal | None:
         poll = Request(endpoint="unlocker_result", path="/unblocker/get_result", params=params)
         return errors.Pending("unlocking in the background", poll=poll)
     if state == "failed":
-        return errors.ProviderUnavailable(f"the job failed: {body.get('error_message')!s:.200}")
+        return errors.ProviderUnavailable(f"the job failed: {shown(body.get('error_message'))}")
     if _waiting(reading) or "snapshot_id" in body or state in {"starting", "running", "building"}:
         snapshot = body.get("snapshot_id") or reading.params.get("snapshot_id")
         return errors.Pending(str(state or "triggered"), poll=_poll(snapshot))

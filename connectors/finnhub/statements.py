@@ -78,11 +78,11 @@ def _period(row: dict[str, Any], *, flows: bool) -> FiscalPeriod:
 
     Raises `FieldError` (rule `period`).
     """
-    if (quarter := row["quarter"]) == 0:
-        return "FY"
     quarters: dict[Any, FiscalPeriod] = {1: "Q1", 2: "Q2", 3: "Q3", 4: "Q4"}
-    if quarter not in quarters:
+    if isinstance(quarter := row["quarter"], bool) or quarter not in (0, *quarters):
         raise FieldError("period", f"quarter was {shown(quarter)}, not 0 to 4")
+    if quarter == 0:
+        return "FY"
     months = 3
     if flows and (first := iso_date(row.get("startDate"))) and (last := iso_date(row["endDate"])):
         months = round((date.fromisoformat(last) - date.fromisoformat(first)).days / MONTH_DAYS)
@@ -90,4 +90,4 @@ def _period(row: dict[str, Any], *, flows: bool) -> FiscalPeriod:
         return quarters[quarter]
     if quarter == 2 and months in {5, 6, 7}:
         return "H1"
-    raise FieldError("period", f"the figures of quarter {quarter} cover {months} months: no fiscal period")
+    raise FieldError("period", f"the figures of quarter {shown(quarter)} cover {months} months: no fiscal period")

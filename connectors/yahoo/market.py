@@ -207,7 +207,7 @@ def read_quote(reading: Reading, row: Mapping[str, Any]) -> Quote | Missing:
 
     last, bid, ask = money("regularMarketPrice"), price(row.get("bid")), price(row.get("ask"))
     if last is None and bid is None and ask is None:
-        if "regularMarketTime" in row:  # what has traded has a price
+        if row.get("quoteType") != "NONE":  # which is a symbol that Yahoo has but nothing of it
             one_of(row, "regularMarketPrice")
         return Missing(envelope["symbol"], UnknownSymbol(f"yahoo has no price of {envelope['symbol']}"))
     lots = ROUND_LOT if asset_class in SHARES and not split_listing(envelope["symbol"]) else 1

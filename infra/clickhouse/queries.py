@@ -70,16 +70,19 @@ class CallCost:
     cost_calls: float
     """What it took of the key's limits, in calls or credits."""
     cost_usd: float
-    """US dollars that it cost in the end."""
+    """US dollars that it cost in the end; negative: what it gave back of a job's price."""
     reserved_usd: float
     """US dollars that were reserved for it before it was sent."""
+    triggered_by: str
+    """Id of the call that triggered the job which it polled; empty: there is no job."""
 
 
 _CALLS = """
     SELECT call_id, provider, coalesce(key_label, ''), endpoint, toUnixTimestamp64Milli(started_at),
         if(outcome = 'Reserved', NULL, toUnixTimestamp64Milli(coalesce(ended_at, started_at))),
         outcome, retry_after_s, toUnixTimestamp64Milli(resets_at), scope, coalesce(error, ''),
-        said_left, said_limit, toUnixTimestamp64Milli(said_resets_at), cost_calls, cost_usd, reserved_usd
+        said_left, said_limit, toUnixTimestamp64Milli(said_resets_at), cost_calls, cost_usd, reserved_usd,
+        triggered_by
     FROM api_calls
 """
 

@@ -93,7 +93,9 @@ class CallEnded:
     reserved_micros: int = 0
     """What was reserved for it, in millionths of a dollar."""
     charged_micros: int = 0
-    """What it cost in the end, in millionths of a dollar."""
+    """What it cost in the end, in millionths of a dollar; negative: what it gives back of a job's price."""
+    triggered_by: str = ""
+    """Id of the call that paid for the job whose results this one asks for; empty: there is no job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ class _PublishedCall(Protocol):
     def cost_usd(self) -> float: ...
     @property
     def reserved_usd(self) -> float: ...
+    @property
+    def triggered_by(self) -> str: ...
 
 
 def began(call: _PublishedCall) -> CallBegan:
@@ -167,6 +171,7 @@ def ended(call: _PublishedCall) -> CallEnded | None:
         began_at=call.started_at,
         reserved_micros=_reserved(call),
         charged_micros=round(call.cost_usd * MICROS),
+        triggered_by=call.triggered_by,
     )
 
 
@@ -320,13 +325,23 @@ def _ended(account: Account, event: CallEnded, policy: ProviderPolicy) -> Accoun
         last_at=max(event.at, key.statistics.last_at),
         last_outcome=event.outcome,
     )
-    back = event.reserved_micros - event.charged_micros if known else 0
     return replace(
         account.with_key(event.label, Key(usage, statistics)),
         breaker=breakers.end(account.breaker, policy.breaker, event.call_id, event.outcome, event.at),
-        budget=budgets.give_back(account.budget, back, event.began_at, whole=not event.charged_micros),
+        budget=_charged(account.budget, event) if known else account.budget,
         refusals=_refusals(account, event),
     )
+
+
+def _charged(budget: Budget, event: CallEnded) -> Budget:
+    """The budget when it is known what a call cost, or what the job cost whose results it brought."""
+    if event.charged_micros < 0:
+        return budgets.settle(budget, event.triggered_by, -event.charged_micros)
+    back = event.reserved_micros - event.charged_micros
+    budget = budgets.give_back(budget, back, event.began_at, whole=not event.charged_micros)
+    if event.outcome != errors.Pending.__name__:
+        return budget
+    return budgets.trigger(budget, event.call_id, event.charged_micros, event.began_at)
 
 
 def _refusals(account: Account, event: CallEnded) -> Mapping[str, Refusals]:

@@ -1,6 +1,8 @@
 """How much money a provider's calls have cost today: a pure fold. Knows no clock and no provider.
 
-Money is counted in millionths of a dollar, as whole numbers, and before the call: no crash can overspend.
+Money is counted in millionths of a dollar, as whole numbers, and before the call: no crash can overspend. What a call
+did not cost in the end is given back to the day that reserved it. What a job costs is known only when its results come,
+calls later: what was paid for it is remembered until then.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from streams.accounts.quota import Window, window_end, window_start
 
 MICROS = 1_000_000  # a dollar in millionths: Bright Data charges 0.0015 $ a call
 WARNING_SHARE = 0.8  # share of the budget at which there is still time to act
+MOST_JOBS = 200
+"""Jobs that are remembered. A provider lets about a hundred run at a time; the price of a forgotten one stays spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Budget:
     """What was spent since, in millionths of a dollar."""
     calls: int = 0
     """Paid calls since, a count."""
+    jobs: tuple[tuple[str, int, int], ...] = ()
+    """(id of the call that triggered it, when that began in ms UTC, millionths of a dollar) of each job whose results
+    have not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class BudgetExhausted:
 def today(budget: Budget, allowance: Allowance, now: int) -> Budget:
     """The budget as of `now`: empty when its day is over. A clock that stepped back frees nothing."""
     start = window_start(allowance.day, now)
-    return Budget(since=start) if start > budget.since else budget
+    return Budget(since=start, jobs=budget.jobs) if start > budget.since else budget
 
 
 def spend(budget: Budget, allowance: Allowance, micros: int, now: int) -> Budget:
@@ -88,6 +95,29 @@ def give_back(budget: Budget, micros: int, began_at: int, *, whole: bool) -> Bud
     if not micros or began_at < budget.since:
         return budget
     return replace(budget, micros=max(0, budget.micros - micros), calls=max(0, budget.calls - whole))
+
+
+def trigger(budget: Budget, call_id: str, micros: int, began_at: int) -> Budget:
+    """Remember a job for which this call, which began then, paid `micros`."""
+    if not micros:
+        return budget
+    return replace(budget, jobs=(*budget.jobs, (call_id, began_at, micros))[-MOST_JOBS:])
+
+
+def reserved(budget: Budget, call_id: str) -> int:
+    """What a job whose results have not come holds reserved, in millionths of a dollar."""
+    return next((micros for job, _, micros in budget.jobs if job == call_id), 0)
+
+
+def settle(budget: Budget, call_id: str, micros: int) -> Budget:
+    """Record that a job's results came, and that `micros` of its price are not charged: they are given back once."""
+    job = next((job for job in budget.jobs if job[0] == call_id), None)
+    if job is None:
+        return budget
+    _, began_at, most = job
+    left = replace(budget, jobs=tuple(other for other in budget.jobs if other is not job))
+    back = min(micros, most)
+    return give_back(left, back, began_at, whole=back == most)
 
 
 def affords(budget: Budget, allowance: Allowance, micros: int, now: int) -> bool:

@@ -41,8 +41,8 @@ def normalize(case: Path | None, asked: str | None, file: BinaryIO | None, **giv
     curl ... | tapestream normalize yahoo quote --symbol AAPL -
     tapestream normalize --case recording.json --call '{"provider":"yahoo","dataset":"quote","symbol":"AAPL"}'
 
-    Rejected rows have "dataset": "dead_letters". A refusal exits 3, a malformed payload 4; its "hint" names the
-    endpoints that read it, or says that none fits.
+    Rejected rows have "dataset": "dead_letters"; where every row is out of scope, "left_out" counts them. A refusal
+    exits 3, a malformed payload 4; its "hint" names the endpoints that read it, or says that none fits.
     """
     if case is not None:
         recording, call = _json(case.read_bytes(), str(case)), _json((asked or "{}").encode(), "--call")
@@ -109,12 +109,15 @@ def _print(result: replay.Result) -> int:
         }
         say_json(line)
         return REFUSED
-    for record in result.records():
+    records = result.records()
+    for record in records:
         say_json(record)
     for symbol, refusal in result.missing.items():
         say_json({"symbol": symbol, "error": refusal.name})
     if result.next is not None:
         say_json({"next": {"path": result.next.path, "params": dict(result.next.params)}})
+    if result.left_out and not (records or result.missing):
+        say_json({"left_out": result.left_out, "reason": "every row is outside the asset classes, or a test ticker"})
     return 0
 
 

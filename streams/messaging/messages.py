@@ -29,6 +29,7 @@ Partition = Annotated[int, Field(ge=-1, lt=2**31, description="number of a parti
 Offset = Annotated[int, Field(ge=-1, lt=2**63, description="offset of a record; Kafka says -1 for none")]
 Status = Annotated[int, Field(ge=0, le=999, description="HTTP status code")]
 Amount = Annotated[float, Field(ge=0, le=2**53, description="calls, credits, MiB or seconds: finite")]
+Credit = Annotated[float, Field(ge=-1e6, le=1e6, description="US dollars of a call; negative: given back")]
 Usd = Annotated[float, Field(ge=0, le=1e6, description="US dollars of a call: their millionths fit into 64 bits")]
 Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, description="seconds to wait")]
 
@@ -78,6 +79,8 @@ class Page(Message):
     """Pages before it, a count."""
     seen: tuple[str, ...] = ()
     """Marks of the latest pages, which `paging` compares."""
+    triggered_by: str = ""
+    """Id of the call that triggered the job which is polled; empty: there is no job."""
 
     @field_validator("body")
     @classmethod
@@ -293,10 +296,13 @@ class ApiCall(Message):
     """When the quota is whole again, ms UTC, likewise."""
     cost_calls: Amount = 1
     """What it takes of the key's limits, in calls or credits."""
-    cost_usd: Usd = 0
-    """US dollars that it costs: before the end what it may cost, after it what it did."""
+    cost_usd: Credit = 0
+    """US dollars that it costs: before the end what it may cost, after it what it did. Negative where it brings the
+    results of a job: what their price is less than was paid when the job was triggered."""
     reserved_usd: Usd = 0
     """US dollars that were reserved for it before it was sent."""
+    triggered_by: str = ""
+    """Id of the call that triggered the job which it polls; empty: there is no job."""
     bytes: Count = 0
     """Bytes of the answer's body, decompressed."""
     error: str = ""

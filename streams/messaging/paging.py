@@ -34,11 +34,15 @@ def next_page(asked: Page, following: Request, most: int) -> Page:
     return found.model_copy(update={"number": asked.number + 1, "seen": seen[-REMEMBERED:]})
 
 
-def next_look(asked: Page, poll: Request, most: int) -> Page:
-    """Return the next look at what is not ready, which may be the same as the last one. Raises `LastPage`."""
+def next_look(asked: Page, poll: Request, most: int, call_id: str) -> Page:
+    """Return the next look at what is not ready, which may be the same as the last one. Raises `LastPage`.
+
+    `call_id` is the id of the call that `asked`: the first one triggered the job.
+    """
     if asked.number + 1 >= most:
         raise LastPage(f"it was looked at {most} times")
-    return Page.of(poll).model_copy(update={"number": asked.number + 1})
+    known = {"number": asked.number + 1, "triggered_by": asked.triggered_by or call_id}
+    return Page.of(poll).model_copy(update=known)
 
 
 def _mark(page: Page) -> str:

@@ -121,7 +121,7 @@ class Candidate:
     def usd(self, symbols: int) -> float:
         """What they cost, in dollars."""
         price = self.availability.price
-        return sum(part.pages(symbols) * (part.endpoint.usd if price is None else price) for part in self.parts)
+        return sum(part.pages(symbols) * part.endpoint.price(price) for part in self.parts)
 
     def of(self, parts: Sequence[PlannedCall]) -> Candidate:
         """The candidate of these parts only."""

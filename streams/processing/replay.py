@@ -88,6 +88,8 @@ class Result:
     """Refusals of single symbols, by symbol."""
     next: Request | None = None
     """The request for the following page; None after the last."""
+    left_out: int = 0
+    """Rows outside the asset classes, a count."""
 
     def records(self) -> list[dict[str, Any]]:
         """The unified records as dicts with their `dataset`; rejected rows have dataset `dead_letters`."""
@@ -118,6 +120,7 @@ def run(case: Case) -> Result:
         refusal=outcome.refusal,
         missing=outcome.missing,
         next=outcome.next,
+        left_out=outcome.left_out,
     )
 
 

@@ -168,7 +168,7 @@ CALL_COLUMNS = tuple(ApiCall.model_fields)
 
 
 def _calls(value: bytes, headers: Mapping[str, bytes]) -> Columns:
-    """A call is a row; an order to the provider's owner, among them, is none."""
+    """A call is a row, also one of an earlier version, which lacks fields; an order to the provider's owner is none."""
     if OWNER_COMMAND.items() <= headers.items():
         return {name: [] for name in CALL_COLUMNS}
     return _message(ApiCall)(value, headers)

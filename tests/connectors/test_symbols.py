@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,40 @@ def test_test_ticker_is_left_out_and_never_asked(provider, ticker):
         canonical(provider, spelling)
     with pytest.raises(UnsupportedSymbol):
         spell(provider, ticker)
+
+
+LISTS = {  # provider -> its list of shares among the fixtures, and the ticker of one of them there
+    "alpaca": ("the universe: an option is left out, a delisted share has a code", "ABC"),
+    "alphavantage": ("listing status", "ACME"),
+    "eodhd": ("listings of the US: tickers that look like nothing, a bond", "BRK-B"),
+    "finnhub": ("shares and funds of an exchange", "RC.PRE"),
+    "fmp": ("shares", "PEB-PE"),
+    "polygon": ("the universe: a bond is left out", "ABCpA"),
+    "yahoo": ("a search: options and private companies are none of ours", "BRK-B"),
+}
+
+
+def test_every_provider_that_lists_shares_is_tried_with_test_tickers():
+    assert LISTS.keys() == {
+        name
+        for name, connector in PROVIDERS.items()
+        if any(e.dataset == "assets" and "equity" in e.asset_classes for e in connector.endpoints)
+    }
+
+
+@pytest.mark.parametrize("ticker", ["ZVZZT", "ZWZZT", "ZXZZT", "NTEST", "CTEST", "ZTST"])
+@pytest.mark.parametrize("provider", LISTS)
+def test_test_ticker_in_a_list_is_counted_as_left_out_and_no_dead_letter(provider, ticker):
+    name, listed = LISTS[provider]
+    fixtures = json.loads((Path(__file__).parent / "fixtures" / f"{provider}.json").read_text())
+    fixture = next(fixture for fixture in fixtures if fixture["name"] == name)
+    case = stored.Case.from_recording({"provider": provider, **fixture}, fixture["call"])
+    body = re.sub(rf"(?<![\w.-]){re.escape(listed)}(?![\w.-])", ticker, case.answer.body.decode())
+    before, after = stored.run(case), stored.run(replace(case, answer=replace(case.answer, body=body.encode())))
+
+    assert len(after.normalized.records) == len(before.normalized.records) - 1
+    assert after.left_out == before.left_out + 1
+    assert len(after.normalized.rejects) == len(before.normalized.rejects)
 
 
 @pytest.mark.parametrize("ticker", ["NVTS", "ZEST", "CBOE", "TESTA"])
@@ -286,6 +321,19 @@ def test_every_symbol_is_read_back_at_every_provider_that_spells_it(listed):
                     wrong.append((name, symbol, spelling))
 
     assert wrong == []
+
+
+def test_every_share_is_asked_again_by_the_provider_that_told_of_it(listed):
+    """Otherwise the test above would hold of a symbol that nobody can spell."""
+    unasked = set()
+    for (symbol, asset_class), providers in listed.items():
+        for name in providers - {"alpaca"} if asset_class in SHARES else ():  # whose delisted shares have codes
+            try:
+                spell(name, symbol, asset_class)
+            except UnsupportedSymbol:
+                unasked.add((name, symbol))
+
+    assert unasked == set()
 
 
 def test_no_two_symbols_are_spelled_alike_at_a_provider(listed):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from agents.polling.caller import SLOW_S
 from agents.polling.poller import URGENT_PATIENCE_MS
@@ -51,6 +52,25 @@ async def test_an_open_breaker_passes_the_request_on_at_once(scene, sandbox):
     assert done.outcome == "Open"
     assert (len(scene.outcomes), scene.time.slept) == (1, [])
     assert scene.outbox.children[-1].slip == ("yahoo",)
+
+
+@pytest.mark.parametrize(("urgent", "level"), [(True, "info"), (False, "debug")])
+async def test_fallbacks_and_changes_of_the_breaker_are_logged(scene, sandbox, urgent, level):
+    sandbox.misbehave(Fault("status", status=503, provider="polygon", next=1))
+    scene = scene(policy=POLICY, retries=0)
+    with capture_logs() as told:
+        await scene.handle(slip=SLIP, urgent=urgent)
+        scene.time.now += POLICY.recovery_ms
+        await scene.handle(slip=SLIP, urgent=urgent)
+
+    fallbacks = [line for line in told if line["event"] == "request.passed_on"]
+    assert [(line["provider"], line["to"], line["outcome"], line["log_level"]) for line in fallbacks] == [
+        ("polygon", "yahoo", "ProviderUnavailable", level)
+    ]
+    assert fallbacks[0]["reason"]
+    assert [
+        (line["provider"], line["state"], line["log_level"]) for line in told if line["event"] == "breaker.changed"
+    ] == [("polygon", "OPEN", "warning"), ("polygon", "HALF_OPEN", "info"), ("polygon", "CLOSED", "info")]
 
 
 async def test_the_last_provider_is_tried_again_until_the_deadline(scene, sandbox):

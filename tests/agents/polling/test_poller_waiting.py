@@ -1,12 +1,15 @@
 """What becomes of a request that nobody has room for now, and of one that needs no call at all."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
 
-from connectors import Call
+from connectors import Call, connector
 from sandbox import Fault
+from streams.accounts import account as accounts
 from streams.accounts.budget import Allowance
 from streams.accounts.quota import Window, window_end
 from streams.messaging import topics
@@ -145,6 +148,82 @@ async def test_what_a_call_costs_is_told_before_it_is_sent(scene, sandbox):
     assert (reserved.outcome, reserved.cost_usd, reserved.ended_at, reserved.status) == ("Reserved", 0.0015, None, None)
     assert (ended.outcome, ended.call_id, ended.started_at) == ("records", reserved.call_id, reserved.started_at)
     assert scene.pools["polygon"].account.budget.micros == 1_500
+
+
+async def scraping(answering, *polls, **options):
+    """A scene whose Bright Data answers a trigger with the id of a job, then its polls, the last of them for ever."""
+    left = list(polls)
+
+    async def reply(request):
+        if request.path.endswith("/trigger"):
+            return web.json_response({"snapshot_id": "s_1"})
+        status, body = left.pop(0) if len(left) > 1 else left[0]
+        return web.json_response(body, status=status)
+
+    scene = await answering(reply, extra=(connector("brightdata"),), **options)
+    scene.pools["brightdata"].keys = {"brightdata#1": "a-token"}
+    return scene
+
+
+def article(n):
+    return {"url": f"https://news.example/{n}", "title": f"Anvils {n}", "date": "2026-01-02T11:01:00.000Z"}
+
+
+FAILED = {"error": "Crawler error", "error_code": "crawl_failed", "input": {"url": "https://news.google.com/"}}
+RUNNING = (202, {"status": "running"})
+ANVILS = Call(dataset="news", query="anvils")
+
+
+@pytest.mark.parametrize(
+    ("last", "results"),
+    [
+        ((200, [article(1), article(2), FAILED]), 2),
+        ((200, []), 0),
+        ((200, [article(n) for n in range(50)]), 50),
+        ((200, {"snapshot_id": "s_1", "status": "failed", "error_message": "no input"}), 0),
+        ((503, {"message": "try again"}), 50),
+    ],
+)
+async def test_a_job_costs_what_it_brought(answering, last, results):
+    scene = await scraping(answering, RUNNING, last, retries=0)
+    pool = scene.pools["brightdata"]
+    pool.policy = replace(pool.policy, allowance=Allowance.usd(1))
+    await scene.handle(ANVILS, slip=("brightdata",))
+    assert pool.account.budget.micros == 75_000
+
+    for polled in range(2):  # once while it runs, once when it is done
+        await scene.receive(scene.outbox.children[polled].encode())
+
+    spent = sum(call.cost_usd for call in scene.outbox.calls)
+    assert spent == pytest.approx(results * 0.0015)
+    assert pool.account.budget.micros == results * 1_500
+    assert [call.reserved_usd for call in scene.outbox.calls] == [0.075, 0, 0]
+    assert accounts.replayed(scene.outbox.calls, pool.policy).budget == pool.account.budget
+    trigger, *polls = scene.outbox.calls
+    assert [(trigger.triggered_by, poll.triggered_by) for poll in polls] == [("", trigger.call_id)] * 2
+
+
+async def test_results_that_are_fetched_twice_give_back_once(answering):
+    scene = await scraping(answering, (200, [article(1)]))
+    await scene.handle(ANVILS, slip=("brightdata",))
+    (child,) = scene.outbox.children
+
+    await scene.receive(child.encode())
+    await scene.receive(child.encode())
+
+    assert [call.cost_usd for call in scene.outbox.calls] == pytest.approx([0.075, -0.0735, 0])
+    assert scene.pools["brightdata"].account.budget.micros == 1_500
+
+
+async def test_a_price_of_the_settings_is_that_of_a_result(answering):
+    scene = await scraping(answering, (200, [article(1)]))
+    scene.pools["brightdata"].price = 0.01
+    await scene.handle(ANVILS, slip=("brightdata",))
+    (child,) = scene.outbox.children
+
+    await scene.receive(child.encode())
+
+    assert [call.cost_usd for call in scene.outbox.calls] == pytest.approx([0.5, -0.49])
 
 
 async def test_bulk_stands_back_while_somebody_waits_for_another_request(scene):

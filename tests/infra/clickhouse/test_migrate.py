@@ -13,8 +13,8 @@ from infra.clickhouse import (
     migrate,
     pending,
 )
-from infra.clickhouse.migrate import load
-from infra.clickhouse.queries import OPERATION_TABLES, columns
+from infra.clickhouse.migrate import PACKAGED, load
+from infra.clickhouse.queries import OPERATION_TABLES, calls_since, columns, refused_since
 
 TS = 1_700_000_000_123
 COMMON = {"symbol": "AAPL", "asset_class": "equity", "source": "yahoo", "observed_at": TS, "request_id": "r1"}
@@ -155,6 +155,32 @@ def test_a_folder_with_a_faulty_file_is_refused(folder, name, content, said):
 
     with pytest.raises(MigrationRefused, match=said):
         load(folder)
+
+
+@pytest.mark.parametrize("last", [1, 3, 6, 8])
+async def test_calls_that_an_earlier_version_stored_are_read_by_this_one(store, tmp_path, last):
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    for file in PACKAGED.iterdir():
+        if file.name.endswith(".sql") and int(file.name[:4]) <= last:
+            (earlier / file.name).write_bytes(file.read_bytes())
+    await migrate(store, earlier)
+    row = {
+        **{"call_id": "c", "request_id": "r", "provider": "polygon", "key_label": "polygon#1", "endpoint": "news"},
+        **{"dataset": "news", "asset_class": "equity", "symbols": ["KO"], "started_at": TS, "latency_ms": 1.0},
+        **{"status": 403, "outcome": "NotEntitled", "cost_calls": 2.0, "cost_usd": 0.5, "bytes": 9, "error": "no"},
+    }
+    scope = {"scope": '{"endpoint":"news"}', "reserved_usd": 0.75} if last >= 7 else {}
+    await insert(store, "api_calls", row | scope)
+
+    applied = await migrate(store)
+
+    assert [int(name[:4]) for name in applied] == [*range(last + 1, load()[-1].version + 1)]
+    (call,) = await calls_since(store, 0)
+    assert (call.call_id, call.ended_at, call.outcome, call.cost_calls, call.error) == ("c", TS, "NotEntitled", 2, "no")
+    assert (call.cost_usd, call.reserved_usd, call.triggered_by) == (0.5, 0.75 if scope else 0.5, "")
+    assert [known.scope for known in await refused_since(store, 0)] == [known for known in [call.scope] if known]
+    assert call.scope == scope.get("scope", "")
 
 
 async def test_every_packaged_statement_may_run_twice(store):

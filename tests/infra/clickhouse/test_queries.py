@@ -65,10 +65,12 @@ async def test_calls_since_a_moment_replay_quotas_in_order(store):
             **{**known, "call_id": "c", "key_label": "polygon#1", "started_at": NOON, "ended_at": NOON + 9},
             **{"outcome": "RateLimited", "retry_after_s": 30.0, "resets_at": NOON + 30, "scope": "{}", "error": "no"},
             **{"said_left": 0.0, "said_limit": 5.0, "said_resets_at": NOON + 40, "cost_usd": 0.0, "reserved_usd": 0.0},
+            triggered_by="",
         ),
         CallCost(
             **{**known, **nothing, "call_id": "b", "key_label": "", "started_at": NOON + 1},
             **{"outcome": "Reserved", "scope": "", "error": "", "cost_usd": 0.0015, "reserved_usd": 0.0015},
+            triggered_by="",
         ),
     ]
 

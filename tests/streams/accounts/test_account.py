@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from connectors.scope import Scope
 from streams.accounts import account as accounts
 from streams.accounts.account import Account, CallBegan, CallEnded, Key, ProviderPolicy
-from streams.accounts.budget import Allowance
+from streams.accounts.budget import MICROS, Allowance
 from streams.accounts.quota import Window, used
 
 NOON = 1_780_000_000_000
@@ -26,7 +26,7 @@ def call(n, started, lasted, outcome, label="polygon#1"):
         **{"call_id": f"call-{n}", "key_label": label, "endpoint": "aggregates", "started_at": NOON + started},
         **{"ended_at": ended_at, "outcome": outcome, "retry_after_s": None, "resets_at": None},
         **{"said_left": None, "said_limit": None, "said_resets_at": None, "cost_calls": 1, "cost_usd": 0.0015},
-        **{"reserved_usd": 0.0015, "scope": "", "error": ""},
+        **{"reserved_usd": 0.0015, "scope": "", "error": "", "triggered_by": ""},
     )
 
 
@@ -139,6 +139,69 @@ def test_money_that_was_given_back_is_not_in_a_replayed_account():
     stored.cost_usd = 0.0
 
     assert accounts.replayed([stored], TERMS).budget.micros == 0
+
+
+RESULT, MOST_RESULTS = 0.0015, 50
+jobs = st.lists(
+    st.tuples(
+        st.integers(0, 90_000_000),  # when it is triggered: on two days
+        st.integers(1_000, 40_000_000),  # how long its results take
+        st.integers(0, MOST_RESULTS),
+        st.integers(0, 2),  # how often they are fetched: a worker that dies after the call fetches them again
+    ),
+    max_size=12,
+    unique_by=lambda job: job[0],
+)
+
+
+def job_calls(n, started, takes, results, fetched):
+    """A job's calls as they are stored: its trigger, then the polls that bring its results."""
+    price = MOST_RESULTS * RESULT
+    trigger = call(f"{n}-trigger", started, 10, "Pending")
+    trigger.cost_usd = trigger.reserved_usd = price
+    found = [trigger]
+    for again in range(fetched):
+        poll = call(f"{n}-poll-{again}", started + takes + again * 60_000, 10, "records")
+        poll.reserved_usd, poll.triggered_by = 0.0, trigger.call_id
+        poll.cost_usd = results * RESULT - price
+        found.append(poll)
+    return found
+
+
+@given(jobs=jobs, seed=st.integers())
+def test_a_job_costs_what_it_brought_in_the_day_that_reserved_it(jobs, seed):
+    calls = [found for n, job in enumerate(jobs) for found in job_calls(n, *job)]
+    shuffled = random.Random(seed).sample(calls, len(calls))
+    events = [event for one in calls for event in (accounts.began(one), accounts.ended(one))]
+    account, reserved = Account(), 0
+
+    for event in sorted(events, key=lambda event: (event.at, isinstance(event, CallEnded))):
+        day = account.budget.since
+        account = accounts.fold(account, event, TERMS)
+        reserved = (reserved if account.budget.since == day else 0) + getattr(event, "micros", 0)
+        assert 0 <= account.budget.micros <= reserved
+
+    today = [job for job in jobs if account.budget.since <= NOON + job[0]]
+    expected = sum(results if fetched else MOST_RESULTS for _, _, results, fetched in today) * RESULT
+    assert account.budget.micros == round(expected * MICROS)
+    assert accounts.replayed(shuffled, TERMS).budget == account.budget
+
+
+def test_a_job_gives_back_no_more_than_it_reserved():
+    account = ends(Account(), "records", "other", reserved_micros=9_000, charged_micros=9_000)
+    account = ends(account, "Pending", "job", reserved_micros=1_500, charged_micros=1_500)
+
+    account = ends(account, "records", "poll", charged_micros=-5_000, triggered_by="job")
+
+    assert (account.budget.micros, account.budget.calls, account.budget.jobs) == (9_000, 1, ())
+
+
+def test_a_poll_of_no_known_job_gives_nothing_back():
+    account = ends(Account(), "records", "a", reserved_micros=9_000, charged_micros=9_000)
+
+    account = ends(account, "records", "poll", charged_micros=-5_000, triggered_by="job")
+
+    assert account.budget.micros == 9_000
 
 
 def test_an_end_without_a_begin_tells_of_the_key_but_spends_nothing():

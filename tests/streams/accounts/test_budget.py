@@ -97,6 +97,35 @@ def test_the_owner_is_warned_once_a_day_at_80_percent(steps, warned):
     assert found == warned
 
 
+def test_what_is_given_back_of_a_whole_call_leaves_no_trace_of_it():
+    budget = budgets.spend(budgets.spend(Budget(), Allowance.usd(1), 1_500, NOON), Allowance.usd(1), 2_000, NOON)
+
+    assert budgets.give_back(budget, 2_000, NOON, whole=True) == budgets.spend(Budget(), Allowance.usd(1), 1_500, NOON)
+    assert budgets.give_back(budget, 500, NOON, whole=False).calls == 2
+    assert budgets.give_back(budget, 500, NOON - 86_400_000, whole=False) == budget
+    assert budgets.give_back(budget, 9_000, NOON, whole=False).micros == 0
+
+
+def test_a_job_is_remembered_over_midnight_and_given_back_to_its_own_day_only():
+    allowance, tomorrow = Allowance.usd(1), NOON + 86_400_000
+    budget = budgets.trigger(budgets.spend(Budget(), allowance, 75_000, NOON), "job", 75_000, NOON)
+    budget = budgets.spend(budget, allowance, 1_500, tomorrow)
+    assert budgets.reserved(budget, "job") == 75_000
+
+    budget = budgets.settle(budget, "job", 70_000)
+
+    assert (budget.micros, budgets.reserved(budget, "job")) == (1_500, 0)
+
+
+def test_the_jobs_that_are_remembered_are_bounded():
+    budget = Budget()
+    for n in range(budgets.MOST_JOBS + 1):
+        budget = budgets.trigger(budget, f"job-{n}", 1_500, NOON)
+
+    assert len(budget.jobs) == budgets.MOST_JOBS
+    assert budgets.reserved(budget, "job-0") == 0
+
+
 def test_calls_that_cost_nothing_leave_no_trace():
     assert budgets.spend(Budget(), Allowance(0), 0, NOON) == Budget()
     assert budgets.affords(Budget(), Allowance(0), 0, NOON)

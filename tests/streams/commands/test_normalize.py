@@ -62,6 +62,23 @@ def test_an_empty_answer_prints_nothing():
     assert (result.exit_code, result.stdout) == (0, "")
 
 
+def test_an_answer_whose_rows_are_all_out_of_scope_says_how_many():
+    test_tickers = [{"symbol": "ZVZZT", "companyName": "A test"}, {"symbol": "NTEST", "companyName": "Another"}]
+
+    result = normalize("fmp", "assets", "-", body=test_tickers)
+
+    assert (result.exit_code, lines(result)) == (
+        0,
+        [{"left_out": 2, "reason": "every row is outside the asset classes, or a test ticker"}],
+    )
+
+
+def test_rows_that_are_left_out_beside_others_are_not_said():
+    rows = [{"symbol": "ZVZZT", "companyName": "A test"}, {"symbol": "AAPL", "companyName": "Apple"}]
+
+    assert [line.get("symbol") for line in lines(normalize("fmp", "assets", "-", body=rows))] == ["AAPL"]
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -61,11 +61,11 @@ def test_the_same_cursor_with_another_parameter_body_or_method_is_another_page()
 def test_what_is_not_ready_is_looked_at_again_and_again_but_not_for_ever():
     poll, asked = page_of("job"), Page.of(page_of("job"))
     for number in range(1, 20):
-        asked = next_look(asked, poll, 20)
+        asked = next_look(asked, poll, 20, "trigger")
         assert (asked.number, asked.request()) == (number, poll)
 
     with pytest.raises(LastPage, match="looked at 20 times"):
-        next_look(asked, poll, 20)
+        next_look(asked, poll, 20, "trigger")
 
 
 def test_marks_of_pages_stay_few():

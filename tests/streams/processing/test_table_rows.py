@@ -147,6 +147,23 @@ def test_a_message_becomes_one_row():
     assert set(TABLES[topics.API_CALLS].columns) == set(ApiCall.model_fields)
 
 
+def test_a_call_of_an_earlier_version_which_lacks_fields_is_a_row():
+    call = ApiCall(
+        **{
+            "call_id": "c",
+            "request_id": "r",
+            "provider": "polygon",
+            "key_label": "polygon#1",
+            "endpoint": "aggregates",
+        },
+        **{"dataset": "bars", "asset_class": "equity", "symbols": ("KO",), "interval": "1d", "started_at": 1},
+    )
+    batch = Batch(TABLES[topics.API_CALLS], opened_at=0.0)
+    batch.add("p0", record(call.model_dump(exclude={"triggered_by", "reserved_usd", "scope"})))
+
+    assert {name: column[0] for name, column in batch.data.items()} == call.model_dump() | {"symbols": ["KO"]}
+
+
 def test_a_raw_response_keeps_its_body_as_received_beside_what_was_asked():
     meta = RawMeta(
         call_id="c",

@@ -134,6 +134,23 @@ def test_money_is_kept_per_provider():
     assert found.account("polygon").budget.micros == 0
 
 
+def test_the_tables_know_what_a_job_gave_back_as_a_replay_does():
+    found, _ = tracker()
+    job = {"provider": "brightdata", "triggered_by": "call-0"}
+    calls = [
+        told(0, "brightdata", "Pending", cost_usd=0.075, reserved_usd=0.075),
+        told(1_000, outcome="Pending", **job),
+        told(2_000, outcome="records", **job, cost_usd=-0.072),
+        told(3_000, outcome="records", **job, cost_usd=-0.072),
+    ]
+    for offset, one in enumerate(calls):
+        found.handle(record(2 * offset, one.model_copy(update={"outcome": "Reserved", "ended_at": None})))
+        found.handle(record(2 * offset + 1, one))
+
+    assert found.account("brightdata").budget.micros == 3_000
+    assert found.account("brightdata").budget == accounts.replayed(calls, TERMS["brightdata"]).budget
+
+
 @pytest.mark.parametrize("value", [b"", b"{}", b"\xff", told(0, provider="nobody").encode()])
 def test_what_is_no_call_of_a_known_provider_changes_nothing(value):
     tables = Tables()

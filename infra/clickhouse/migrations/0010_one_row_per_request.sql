@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS api_calls_latest_log
     cost_calls     Float64,
     cost_usd       Float64,
     reserved_usd   Float64 DEFAULT cost_usd,
+    triggered_by   String DEFAULT '' CODEC(ZSTD),
     bytes          UInt64,
     error          Nullable(String) CODEC(ZSTD),
     worker         LowCardinality(String) DEFAULT '',
@@ -62,17 +63,17 @@ COMMENT 'The latest report of each HTTP call; read the view api_calls';
 CREATE MATERIALIZED VIEW IF NOT EXISTS api_calls_latest_feed TO api_calls_latest_log AS SELECT
     call_id, request_id, provider, key_label, endpoint, dataset, asset_class, symbols, interval, started_at, ended_at,
     latency_ms, status, outcome, retry_after_s, resets_at, scope, said_left, said_limit, said_resets_at, cost_calls,
-    cost_usd, reserved_usd, bytes, error, worker
+    cost_usd, reserved_usd, triggered_by, bytes, error, worker
 FROM api_calls_log;
 
 INSERT INTO api_calls_latest_log (
     call_id, request_id, provider, key_label, endpoint, dataset, asset_class, symbols, interval, started_at, ended_at,
     latency_ms, status, outcome, retry_after_s, resets_at, scope, said_left, said_limit, said_resets_at, cost_calls,
-    cost_usd, reserved_usd, bytes, error, worker
+    cost_usd, reserved_usd, triggered_by, bytes, error, worker
 ) SELECT
     call_id, request_id, provider, key_label, endpoint, dataset, asset_class, symbols, interval, started_at, ended_at,
     latency_ms, status, outcome, retry_after_s, resets_at, scope, said_left, said_limit, said_resets_at, cost_calls,
-    cost_usd, reserved_usd, bytes, error, worker
+    cost_usd, reserved_usd, triggered_by, bytes, error, worker
 FROM api_calls_log;
 
 CREATE OR REPLACE VIEW api_calls AS SELECT * FROM api_calls_latest_log FINAL
