@@ -10,8 +10,8 @@ from streams.client import Client
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 
 MONTH = {"start": "2024-05-01", "end": "2024-05-31"}
-LONG_S = 600
-"""Time that is left to each request: one that waits for midnight would outlast the test."""
+LONG_S = 3 * 86_400
+"""Time that is left to each request, beyond the next midnight: one that waits for its reset would outlast the test."""
 
 
 async def polled(pipeline, *arguments):
