@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval, Period
+from connectors.records import DATASETS, INTERVAL_MS, Adjustment, AssetClass, Interval, Millis, Period
 
 DAY_MS = 86_400_000
 LONGEST_REQUEST = 16_384
@@ -35,9 +35,9 @@ class Call(BaseModel):
     """Length of a bar; None for datasets other than bars."""
     adjustment: Adjustment | None = None
     """What prices are adjusted for; None takes what the provider gives by default."""
-    start: int | None = None
+    start: Millis | None = None
     """Start of the range, included, ms UTC, compared with a record's `ts`; None: as far as the provider goes."""
-    end: int | None = None
+    end: Millis | None = None
     """End of the range, excluded, ms UTC, compared with a record's `ts`; None: up to now."""
     kind: str | None = None
     """A dataset's own subdivision: `split`/`dividend`, a statement's or a metric's kind."""
@@ -47,7 +47,7 @@ class Call(BaseModel):
     """Code of the exchange whose market is asked; None: the provider's default."""
     query: str | None = None
     """Text to search for; None: nothing is searched."""
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=2**53)
     """Rows that are enough, of datasets that take one: news, insider, a search; None: all there are."""
 
     @model_validator(mode="after")
@@ -63,10 +63,7 @@ class Call(BaseModel):
 
 def _shown(ms: int) -> str:
     """A time in UTC as a person reads it: `2024-06-03`, or `2024-06-03T13:30:00Z` within a day."""
-    try:
-        found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
-    except OverflowError:
-        return f"{ms} ms"
+    found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
     return f"{found:%Y-%m-%d}" if ms % DAY_MS == 0 else found.isoformat().replace("+00:00", "Z")
 
 

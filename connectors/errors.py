@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from connectors.scope import Scope
 
 
+LONGEST_WAIT_S = 366 * 86_400.0
+"""The longest wait that is believed, in seconds: no quota is whole again later than a year."""
+
+
 class ConnectorError(Exception):
     """Root of everything a connector raises."""
 
@@ -84,11 +88,11 @@ class Refusal(ConnectorError):
 
 
 class RateLimited(Refusal):
-    """Too many calls on this key; `retry_after` in seconds when the provider said it."""
+    """Too many calls on this key; `retry_after` in seconds when the provider said it, believably."""
 
     def __init__(self, reason: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after = _believable(retry_after)
 
 
 class QuotaExhausted(Refusal):
@@ -132,7 +136,7 @@ class Pending(Refusal):
     def __init__(self, reason: str = "", *, poll: Request | None = None, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.poll = poll
-        self.retry_after = retry_after
+        self.retry_after = _believable(retry_after)
 
 
 class Redirected(Refusal):
@@ -149,6 +153,11 @@ class ProviderUnavailable(Refusal):
 
 class MalformedPayload(Refusal):
     """The body is not in the documented shape."""
+
+
+def _believable(seconds: float | None) -> float | None:
+    """The seconds, or None for what is no wait: negative, not a number, or longer than any quota lasts."""
+    return seconds if seconds is not None and 0 <= seconds <= LONGEST_WAIT_S else None
 
 
 REFUSALS: dict[str, type[Refusal]] = {cls.__name__: cls for cls in Refusal.__subclasses__()}

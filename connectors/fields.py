@@ -113,15 +113,14 @@ size = price
 
 def integer(value: Any) -> int | None:
     """Read a whole number; `4.0` and `"4"` are whole. Raises `FieldError` (rule `number`)."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
-        return int(value)
-    found = number(value)
+    exact = isinstance(value, int) and not isinstance(value, bool)
+    found = value if exact else number(value)
     if found is None:
         return None
-    if not found.is_integer():
+    if not exact and not found.is_integer():
         raise FieldError("number", f"{shown(value)} is not a whole number")
+    if abs(found) >= 2**63:  # no integer of 64 bits, the largest that JSON and the store take
+        raise FieldError("number", "a number is too large")
     return int(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.calls import Answer
+from connectors.errors import LONGEST_WAIT_S
 
 
 def retry_after(answer: Answer) -> float | None:
@@ -23,7 +24,13 @@ def reported_quota(answer: Answer) -> tuple[float, float | None, int | None] | N
         return None
     if reset is None:
         return left, limit, None
-    return left, limit, round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
+    at = round(reset * 1000) if reset > EPOCH_S else answer.observed_at + round(reset * 1000)
+    return left, limit, believable_reset(at, answer.observed_at)
+
+
+def believable_reset(at: int | None, now: int) -> int | None:
+    """A quota's reset as a provider says it, or None where it is more than a year away; both in ms UTC."""
+    return at if at is not None and abs(at - now) <= LONGEST_WAIT_S * 1000 else None
 
 
 EPOCH_S = 1_000_000_000  # a larger number of seconds is a date (2001), a smaller one a span

@@ -17,7 +17,11 @@ Period = Literal["annual", "quarterly", "ttm"]
 """What a call asks of: fiscal years, fiscal quarters, the last twelve months."""
 FiscalPeriod = Literal["FY", "Q1", "Q2", "Q3", "Q4", "H1", "H2", "TTM", "Q"]
 
-Millis = Annotated[int, Field(ge=-62_135_596_800_000, le=253_402_300_799_999, description="ms since the epoch, UTC")]
+YEAR_1, YEAR_9999 = -62_135_596_800_000, 253_402_300_799_999  # the first and the last millisecond of a calendar
+Millis = Annotated[int, Field(ge=YEAR_1, le=YEAR_9999, description="ms since the epoch, UTC")]
+Span = Annotated[int, Field(ge=YEAR_1 - YEAR_9999, le=YEAR_9999 - YEAR_1, description="ms from one time to another")]
+Count = Annotated[int, Field(ge=0, le=2**53, description="a count")]
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, description="an integer of 64 bits")]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="calendar date, YYYY-MM-DD")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}$", description="ISO 4217 code, or a crypto code")]
 
@@ -122,7 +126,7 @@ class Bars(Record):
     """Shares, coins or contracts traded; null where none is counted (forex, funds, indices)."""
     vwap: list[float | None] | None = None
     """Volume-weighted average price; the column is null when the provider has none; in `currency`."""
-    trades: list[int | None] | None = None
+    trades: list[Int64 | None] | None = None
     """Number of trades; the column is null when the provider has none."""
     adj_close: list[float | None] | None = None
     """Close adjusted for splits and dividends, beside a differently adjusted `close`, in `currency`."""
@@ -189,7 +193,7 @@ class Profile(Record):
     """URL."""
     description: str | None = None
     """What it does, in prose."""
-    employees: int | None = None
+    employees: Int64 | None = None
     """Full-time employees."""
     market_cap: float | None = None
     """Market capitalisation in units of `currency`, not thousands or millions."""
@@ -354,15 +358,15 @@ class Recommendation(Record):
     """Change: grade since, in the firm's words."""
     action: str | None = None
     """Change: what was done (`up`, `down`, `init`, …), in the provider's words."""
-    strong_buy: int | None = None
+    strong_buy: Int64 | None = None
     """Analysts."""
-    buy: int | None = None
+    buy: Int64 | None = None
     """Analysts."""
-    hold: int | None = None
+    hold: Int64 | None = None
     """Analysts."""
-    sell: int | None = None
+    sell: Int64 | None = None
     """Analysts."""
-    strong_sell: int | None = None
+    strong_sell: Int64 | None = None
     """Analysts."""
     target_mean: float | None = None
     """Mean of the price targets, in `currency`."""

@@ -74,7 +74,7 @@ def longer(reading: Reading, longest_ms: int) -> Scope:
     length = None if start is None or end is None else end - start
     if length is None or length > longest_ms:
         return asked(reading, longer_ms=longest_ms)
-    return asked(reading, longer_ms=length - 1, limit_known=False)
+    return asked(reading, longer_ms=max(1, length - 1), limit_known=False)
 
 
 def scope_of(words: str, reading: Reading) -> Scope:
@@ -113,11 +113,11 @@ def parameter_of(words: str, reading: Reading) -> Scope | None:
 
 
 def span_ms(words: str) -> int | None:
-    """The first span of time in a text, `60 days` or `one year`, in milliseconds."""
+    """The first span of time in a text, `60 days` or `one year`, in milliseconds; None where there is none."""
     if not (found := SPAN.search(words)):
         return None
     count, unit = found[1].lower(), found[2].lower()
-    return (NUMBERS.get(count) or int(count)) * UNITS_MS.get(unit, YEAR_MS)
+    return (NUMBERS.get(count) or int(count)) * UNITS_MS.get(unit, YEAR_MS) or None
 
 
 def scoped(refusal: R, reading: Reading) -> R:

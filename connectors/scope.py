@@ -7,17 +7,19 @@ a scope names all three wherever it names an endpoint: a key that is not sold co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connectors.calls import DAY_MS, Call
-from connectors.records import INTERVAL_MS, AssetClass, Interval
+from connectors.records import INTERVAL_MS, AssetClass, Interval, Span
 
 MINUTE_MS = 60_000
 SHARES: tuple[AssetClass, ...] = ("equity", "etf")
 WHOLE_HISTORY = frozenset({"bars", "actions"})
 """Datasets of which a call without a start asks everything there is; of the others it asks the latest."""
+MOST_RANGES = 10_000
+"""Ranges that a refusal may cut a call into: a longest range of a millisecond would make billions of them."""
 FEEDS = frozenset({"news", "insider"})
 """Datasets that go on and on: a call without a start asks for the latest page of them, which `limit` may shorten."""
 
@@ -46,11 +48,11 @@ class Scope(BaseModel):
     """Name of a query parameter or path field."""
     value: str | None = None
     """The parameter's refused value; where it is a number, larger ones are refused too."""
-    older_ms: int | None = None
+    older_ms: Span | None = None
     """Ranges that begin this long ago or earlier, in milliseconds."""
-    newer_ms: int | None = None
+    newer_ms: Span | None = None
     """Ranges that end less than this long ago, in milliseconds."""
-    longer_ms: int | None = None
+    longer_ms: Annotated[Span, Field(ge=1)] | None = None
     """Ranges longer than this, in milliseconds."""
     limit_known: bool = True
     """The provider, or its documentation, says where the range ends that it sells: a range can be cut there.
@@ -201,6 +203,8 @@ def _longer(call: Call, longest: int) -> tuple[Call | None, tuple[Call, ...]]:
     if call.start is None or call.end is None:
         return (call, ()) if asks_whole_history(call) else (None, (call,))
     starts = range(call.start, call.end, longest)
+    if len(starts) > MOST_RANGES:
+        return call, ()
     return None, tuple(_within(call, at, min(at + longest, call.end)) for at in starts)
 
 

@@ -17,7 +17,7 @@ from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Refusal, Request, errors
 from connectors.deprecation import Deprecation, deprecation
 from connectors.fields import utc_date
-from connectors.headers import reported_quota
+from connectors.headers import believable_reset, reported_quota
 from connectors.scope import Scope
 from infra import telemetry
 from infra.clock import SYSTEM
@@ -216,16 +216,17 @@ def _report(
     if verdict is None or ended_at is None:
         return begun
     refusal, said = verdict.refusal, verdict.refusal or verdict.withheld
+    resets_at = refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None
     return begun.model_copy(
         update={
             "ended_at": ended_at,
             "outcome": refusal.name if refusal else SERVED,
-            "latency_ms": fetched.latency_ms if fetched else ended_at - began.at,
+            "latency_ms": fetched.latency_ms if fetched else max(0, ended_at - began.at),
             "status": fetched.answer.status if fetched else None,
             "bytes": len(fetched.answer.body) if fetched else 0,
             "error": said.reason[:500] if said else "",
             "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
-            "resets_at": refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None,
+            "resets_at": believable_reset(resets_at, ended_at),
             "scope": scope.text() if scope else "",
             "cost_usd": usd,
             **_quota_of(fetched),

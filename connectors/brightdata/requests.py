@@ -267,7 +267,7 @@ def _brought(reading: Reading) -> float:
 def _delivered(reading: Reading) -> bool:
     headers, outer = _headers(reading), reading.answer.status
     text = str(headers.get("x-brd-status-code") or envelope(reading).get("status_code") or outer)
-    status = int(text) if text.isdecimal() else outer
+    status = int(text) if re.fullmatch("[0-9]{3}", text) else outer
     failed = bool(_code(headers)) or bool(headers.get("x-brd-error"))
     return 200 <= outer < 300 and (200 <= status < 300 or status == 404) and not failed
 

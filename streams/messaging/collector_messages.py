@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from connectors.records import AssetClass
-from streams.messaging.messages import Message
+from connectors.records import AssetClass, Count, Millis
+from streams.messaging.messages import Amount, Message, Number
 
 
 class CollectRequest(Message):
@@ -22,10 +22,10 @@ class CollectRequest(Message):
     """Whether it asks only for what is missing or for everything; None: as the collector declares."""
     cause: str
     """`schedule:<name>`, `dependency:<collector>` or `command`."""
-    due_at: int
+    due_at: Millis
     """The moment for which it was asked, ms UTC. A run that comes again after a crash counts what was answered
     since then."""
-    asked_at: int
+    asked_at: Millis
     """When it was asked, ms UTC."""
     at_once: bool = False
     """Whether it waits for no dependency and for no other run."""
@@ -46,27 +46,27 @@ class CollectorRun(Message):
     """How it ended."""
     reason: str = ""
     """Why, in words; empty where everything was served."""
-    due_at: int
+    due_at: Millis
     """The moment for which it was asked, ms UTC."""
-    started_at: int
+    started_at: Millis
     """When it began, ms UTC."""
-    ended_at: int
+    ended_at: Millis
     """When it ended, ms UTC."""
-    attempts: int = 0
+    attempts: Number = 0
     """Submissions: the first, and the retries of what failed."""
-    units: int = 0
+    units: Count = 0
     """Requests that were submitted, a count."""
-    calls: int = 0
+    calls: Count = 0
     """HTTP calls that its requests made, a count."""
-    records: int = 0
+    records: Count = 0
     """Rows that were published."""
-    rejects: int = 0
+    rejects: Count = 0
     """Rows that broke a rule."""
-    errors: Mapping[str, int] = Field(default_factory=dict)
+    errors: Mapping[str, Number] = Field(default_factory=dict)
     """Requests that stayed unserved, a count by outcome."""
-    rss_mb_peak: float = 0
+    rss_mb_peak: Amount = 0
     """Most resident memory of the worker during the run, MiB."""
-    cpu_s: float = 0
+    cpu_s: Amount = 0
     """Seconds of CPU that the worker took during the run."""
 
 
@@ -79,5 +79,5 @@ class UniverseChange(Message):
     """Its asset class."""
     change: Literal["add", "remove"]
     """What the user did."""
-    at: int
+    at: Millis
     """When, ms UTC."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from connectors.reading import first_fault
+from connectors.records import YEAR_1, YEAR_9999
 from streams.messaging import topics
 from streams.messaging.events import Event
 from streams.messaging.messages import DeadLetter
@@ -24,8 +25,9 @@ Origin = tuple[str | None, int | None, int | None]
 def letter(*, stage: str, rule: str, reason: str, at: int, **where: Any) -> DeadLetter:
     """Make a dead letter; the same fault of the same record has the same id, so that a replay adds nothing.
 
-    `at` is in ms UTC.
+    `at` is in ms UTC; a Kafka timestamp, which any producer may set, is brought within the bounds of a time.
     """
+    at = min(max(at, YEAR_1), YEAR_9999)
     parts = (stage, rule, reason, *(f"{name}={where[name]}" for name in sorted(where)))
     ident = blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
     return DeadLetter(letter_id=ident, at=at, stage=stage, rule=rule, reason=reason[:2000], **where)

@@ -6,24 +6,38 @@ import os
 import socket
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from connectors import Call, Request
+from connectors.errors import LONGEST_WAIT_S
+from connectors.records import Count, Millis
 from infra.clock import SYSTEM
 from streams.accounts.account import RESERVED
 from streams.messaging.outcomes import PollOutcome
 
 MOST_REASON = 500
 """Characters of a reason: providers refuse with whole pages."""
+MOST_CHILDREN = 100_000
+"""Children of a report that gives only their count: each becomes an object in memory."""
+
+# Anybody may write to a topic, and a number beyond its bounds would only fail where it is counted with or stored.
+Number = Annotated[int, Field(ge=0, lt=2**32, description="a count or a number in an order; a UInt32 of the store")]
+Partition = Annotated[int, Field(ge=-1, lt=2**31, description="number of a partition; Kafka says -1 for none")]
+Offset = Annotated[int, Field(ge=-1, lt=2**63, description="offset of a record; Kafka says -1 for none")]
+Status = Annotated[int, Field(ge=0, le=999, description="HTTP status code")]
+Amount = Annotated[float, Field(ge=0, le=2**53, description="calls, credits, MiB or seconds: finite")]
+Usd = Annotated[float, Field(ge=0, le=1e6, description="US dollars of a call: their millionths fit into 64 bits")]
+Balance = Annotated[float, Field(ge=-1e6, le=1e6, description="US dollars of a call, or given back by it")]
+Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, description="seconds to wait")]
 
 
 class Message(BaseModel):
     """A Kafka record's value, as JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     def encode(self) -> bytes:
         """Return the record's value."""
@@ -44,7 +58,7 @@ class Hop(Message):
     """Why it did not serve it."""
     reason: str = ""
     """The same in words."""
-    free_at: int | None = None
+    free_at: Millis | None = None
     """When it may be asked again, ms UTC, where it only had no room; None where asking again is no use."""
 
 
@@ -61,12 +75,22 @@ class Page(Message):
     """The HTTP method."""
     body: Any = None
     """What is posted as JSON; None: nothing."""
-    number: int = 0
+    number: Number = 0
     """Pages before it, a count."""
     seen: tuple[str, ...] = ()
     """Marks of the latest pages, which `paging` compares."""
     triggered_by: str = ""
     """Id of the call that triggered the job which is polled; empty: there is no job."""
+
+    @field_validator("body")
+    @classmethod
+    def _sendable(cls, body: Any) -> Any:
+        """Refuse what cannot be posted, and so neither travel on nor be stored: integers beyond 64 bits, say."""
+        try:
+            orjson.dumps(body)
+        except orjson.JSONEncodeError as error:
+            raise ValueError(f"no JSON that can be sent: {error}") from None
+        return body
 
     @classmethod
     def of(cls, request: Request) -> Page:
@@ -99,13 +123,13 @@ class PollRequest(Message):
     """The providers that did not serve it."""
     page: Page | None = None
     """The page that is asked; None: the first one, which the connector builds."""
-    deadline: int | None = None
+    deadline: Millis | None = None
     """When it ends unserved, ms UTC; None: it waits as long as it takes."""
     urgent: bool = False
     """Whether a person or program waits for it: it goes before those of bulk."""
     force_fresh: bool = False
     """Whether the provider is called for a quote even where a young one is known."""
-    not_before: int | None = None
+    not_before: Millis | None = None
     """Until when it waits in the mailbox, ms UTC; None: it does not."""
 
     @property
@@ -136,7 +160,7 @@ FORMER_CANCELLATION = {"kind": b"withdrawal"}
 class Child(Message):
     """A request that another one caused."""
 
-    number: int
+    number: Number
     """Its number in the other's id."""
     provider: str
     """The provider that it asks."""
@@ -167,15 +191,15 @@ class PollDone(Message):
     """Why, in words, at most `MOST_REASON` characters; empty where it was served."""
     children: tuple[Child, ...] = ()
     """The requests that go on in its place."""
-    records: int = 0
+    records: Count = 0
     """Rows that were published."""
-    rejects: int = 0
+    rejects: Count = 0
     """Rows that broke a rule."""
-    first_bars: Mapping[str, int] = Field(default_factory=dict)
+    first_bars: Mapping[str, Millis] = Field(default_factory=dict)
     """Time of the first bar of each symbol, ms UTC."""
     tried: tuple[Hop, ...] = ()
     """The providers that did not serve it before. Where it was given up, the last of them is `provider` itself."""
-    at: int
+    at: Millis
     """When the answer was received, ms UTC, or when it was decided that there will be none."""
 
     @classmethod
@@ -206,7 +230,11 @@ class PollDone(Message):
     @classmethod
     def _counted(cls, value: Any) -> Any:
         """Read a mere count, as the table `polls` keeps it: it stands for the children 0, 1, and so on."""
-        return [Child(number=n, provider="", symbols=()) for n in range(value)] if isinstance(value, int) else value
+        if not isinstance(value, int):
+            return value
+        if not 0 <= value <= MOST_CHILDREN:
+            raise ValueError(f"no report counts {value} children: 0 to {MOST_CHILDREN}")
+        return [Child(number=n, provider="", symbols=()) for n in range(value)]
 
     def child_ids(self) -> Iterator[str]:
         """The ids of the requests that this one caused."""
@@ -244,38 +272,38 @@ class ApiCall(Message):
     """The canonical symbols; empty for a whole market."""
     interval: str | None
     """Length of a bar; None for datasets other than bars."""
-    started_at: int
+    started_at: Millis
     """When it was sent, ms UTC."""
-    ended_at: int | None = None
+    ended_at: Millis | None = None
     """When it ended, ms UTC; None before."""
-    latency_ms: int = 0
+    latency_ms: Count = 0
     """Milliseconds from the sending to the last byte of the answer, or to the failure."""
-    status: int | None = None
+    status: Status | None = None
     """The HTTP status code; None where no answer came."""
     outcome: str = RESERVED
     """`records`, the name of the refusal, or `Reserved` before the end."""
-    retry_after_s: float | None = None
+    retry_after_s: Wait | None = None
     """Seconds that the provider asks to wait; None: it did not say."""
-    resets_at: int | None = None
+    resets_at: Millis | None = None
     """When the key's quota is whole again, ms UTC, as a refusal said; None: it did not say."""
     scope: str = ""
     """What the answer refuses, as text: see `connectors.scope`; empty: nothing."""
-    said_left: float | None = None
+    said_left: Amount | None = None
     """Calls (or credits) left of the key's quota, as the answer reported; None: it did not say."""
-    said_limit: float | None = None
+    said_limit: Amount | None = None
     """Calls (or credits) of the whole quota, likewise."""
-    said_resets_at: int | None = None
+    said_resets_at: Millis | None = None
     """When the quota is whole again, ms UTC, likewise."""
-    cost_calls: float = 1
+    cost_calls: Amount = 1
     """What it takes of the key's limits, in calls or credits."""
-    cost_usd: float = 0
+    cost_usd: Balance = 0
     """US dollars that it costs: before the end what it may cost, after it what it did. Negative where it brings the
     results of a job: what their price is less than was paid when the job was triggered."""
-    reserved_usd: float = 0
+    reserved_usd: Usd = 0
     """US dollars that were reserved for it before it was sent."""
     triggered_by: str = ""
     """Id of the call that triggered the job which it polls; empty: there is no job."""
-    bytes: int = 0
+    bytes: Count = 0
     """Bytes of the answer's body, decompressed."""
     error: str = ""
     """The provider's words where it refused, at most 500 characters."""
@@ -295,7 +323,7 @@ class OwnerCommand(Message):
     """The provider whose owner obeys."""
     order_id: str
     """An id that its sender recognises."""
-    at: int
+    at: Millis
     """When it was given, ms UTC."""
 
 
@@ -320,13 +348,13 @@ class RawMeta(Message):
     """The HTTP request that asked it."""
     url: str
     """The URL that was called, without its key."""
-    status: int
+    status: Status
     """The HTTP status code."""
     headers: Mapping[str, str]
     """Values by name in lower case, without secrets."""
-    received_at: int
+    received_at: Millis
     """When it was received, ms UTC."""
-    latency_ms: int
+    latency_ms: Count
     """Milliseconds from the sending to its last byte."""
     due: PollRequest | None = None
     """The request whose end is reported where the records are made; None, as after a refusal: it has been reported."""
@@ -340,7 +368,7 @@ class DeadLetter(Message):
 
     letter_id: str
     """An id that is the same when the same fault is found again."""
-    at: int
+    at: Millis
     """When it was found, ms UTC."""
     stage: str
     """Where: `poll`, `normalize`, `validate`, `sink` or `message`."""
@@ -360,13 +388,13 @@ class DeadLetter(Message):
     """The id of the poll request; None where it is not known."""
     raw_topic: str | None = None
     """Topic of the record that it was read from; None where it was read from none."""
-    raw_partition: int | None = None
+    raw_partition: Partition | None = None
     """That record's partition."""
-    raw_offset: int | None = None
+    raw_offset: Offset | None = None
     """That record's offset."""
     row: str | None = None
     """What was read, as text; None where it was not read."""
-    resolved_at: int | None = None
+    resolved_at: Millis | None = None
     """When a replay understood it, ms UTC; None while it is open."""
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from connectors import Call
 from connectors.fields import kind
-from connectors.records import DATASETS
+from connectors.records import DATASETS, Int64, Millis
 from infra.clickhouse import DATASET_TABLES
 from streams.messaging import topics
 from streams.messaging.collector_messages import CollectorRun, UniverseChange
 from streams.messaging.events import ConsumerRecord, Partition
-from streams.messaging.messages import OWNER_COMMAND, ApiCall, DeadLetter, PollDone, RawMeta
+from streams.messaging.messages import OWNER_COMMAND, ApiCall, DeadLetter, Message, PollDone, RawMeta
 
 Columns = dict[str, list[Any]]
 Decode = Callable[[bytes, Mapping[str, bytes]], Columns]
 
 SCALARS = ("symbol", "asset_class", "source", "interval", "adjustment", "currency", "observed_at", "request_id")
 SERIES = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades", "adj_close", "quote_volume")
+
+_NUMERIC = re.compile(rb'"type":"(integer|number)"')
+_TIMES, _INTEGERS = TypeAdapter(list[Millis]), TypeAdapter(list[Int64 | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +110,34 @@ def bar_rows(frame: Mapping[str, Any]) -> Columns:
         raise ValueError(f"column {strange[0]} is no list")
     if ragged := [name for name in SERIES if len(found[name]) != n]:
         raise ValueError(f"column {ragged[0]} is not as long as ts")
+    _TIMES.validate_python([frame["observed_at"], *found["ts"]])
+    if frame["trades"] is not None:
+        _INTEGERS.validate_python(found["trades"])
     return found
 
 
-def _one_row(columns: Sequence[str]) -> Decode:
+def _one_row(columns: Sequence[str], numbers: type[BaseModel]) -> Decode:
     def decode(value: bytes, _: Mapping[str, bytes]) -> Columns:
         record = _object(value)
         try:
-            return {name: [record[name]] for name in columns}
+            row = {name: [record[name]] for name in columns}
         except KeyError as error:
             raise ValueError(f"field {error} is missing") from None
+        numbers.model_validate(record)
+        return row
 
     return decode
+
+
+def _numbers(record: type[BaseModel]) -> type[BaseModel]:
+    """The fields of a record that hold numbers. What texts may be is for the store to judge, row by row.
+
+    A number beyond its bounds it would keep as another one, or keep so that no query could read it.
+    """
+    schemas = record.model_json_schema()["properties"]
+    held = [name for name, schema in schemas.items() if _NUMERIC.search(orjson.dumps(schema))]
+    fields: dict[str, Any] = {name: (record.model_fields[name].rebuild_annotation(), ...) for name in held}
+    return create_model(record.__name__, __config__=ConfigDict(allow_inf_nan=False), **fields)
 
 
 RAW_COLUMNS = (
@@ -150,7 +171,7 @@ def _calls(value: bytes, headers: Mapping[str, bytes]) -> Columns:
     """A call is a row, also one of an earlier version, which lacks fields; an order to the provider's owner is none."""
     if OWNER_COMMAND.items() <= headers.items():
         return {name: [] for name in CALL_COLUMNS}
-    return {name: [list(found) if isinstance(found, tuple) else found] for name, found in ApiCall.decode(value)}
+    return _message(ApiCall)(value, headers)
 
 
 POLL_COLUMNS = (
@@ -174,24 +195,33 @@ def _polls(value: bytes, _: Mapping[str, bytes]) -> Columns:
     return {name: [row[name]] for name in POLL_COLUMNS}
 
 
-def _letters(value: bytes, _: Mapping[str, bytes]) -> Columns:
-    """A letter of an earlier version, which lacks fields, is one all the same."""
-    return {name: [found] for name, found in DeadLetter.decode(value)}
+def _message(kind: type[Message]) -> Decode:
+    """One of an earlier version, which lacks fields, is one all the same."""
+
+    def decode(value: bytes, _: Mapping[str, bytes]) -> Columns:
+        return {name: [list(found) if isinstance(found, tuple) else found] for name, found in kind.decode(value)}
+
+    return decode
 
 
-def _simple(name: str, columns: Sequence[str]) -> Table:
-    return Table(name, tuple(columns), _one_row(columns))
+def _reported(name: str, kind: type[Message]) -> Table:
+    return Table(name, tuple(kind.model_fields), _message(kind))
+
+
+def _observed(name: str, record: type[BaseModel]) -> Table:
+    columns = tuple(record.model_fields)
+    return Table(name, columns, _one_row(columns, _numbers(record)))
 
 
 TABLES: dict[str, Table] = {
     topics.API_CALLS: Table("api_calls", CALL_COLUMNS, _calls),
     topics.POLL_DONE: Table("polls", POLL_COLUMNS, _polls),
-    topics.DEAD_LETTERS: Table("dead_letters", tuple(DeadLetter.model_fields), _letters),
-    topics.COLLECT_DONE: _simple("collector_runs", tuple(CollectorRun.model_fields)),
-    topics.UNIVERSE_CHANGES: _simple("universe_changes", tuple(UniverseChange.model_fields)),
+    topics.DEAD_LETTERS: _reported("dead_letters", DeadLetter),
+    topics.COLLECT_DONE: _reported("collector_runs", CollectorRun),
+    topics.UNIVERSE_CHANGES: _reported("universe_changes", UniverseChange),
     topics.RAW_RESPONSES: Table("raw_responses", RAW_COLUMNS, _raw),
     **{
-        topics.MARKET[name]: _simple(DATASET_TABLES[name], tuple(record.model_fields))
+        topics.MARKET[name]: _observed(DATASET_TABLES[name], record)
         for name, record in DATASETS.items()
         if name != "bars"
     },

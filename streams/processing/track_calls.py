@@ -43,22 +43,25 @@ class CallTracker:
         self._on_order = on_order
 
     def handle(self, message: EventMessage) -> None:
-        """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it."""
+        """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it.
+
+        So is one whose times no calendar holds: a window that ends after the year 9999.
+        """
         ordered = OWNER_COMMAND.items() <= dict(message.headers or ()).items()
         try:
             record: OwnerCommand | ApiCall = (
                 OwnerCommand.decode(message.value) if ordered else ApiCall.decode(message.value)
             )
-        except ValidationError:
+            if record.provider in self._policies:
+                self._take(record, message.offset)
+        except (ValidationError, OverflowError):
             log.warning(StreamEvent.TRACK_CALLS_UNREADABLE, partition=message.partition, offset=message.offset)
-            return
-        if record.provider not in self._policies:
-            return
+
+    def _take(self, record: OwnerCommand | ApiCall, offset: int) -> None:
         if isinstance(record, ApiCall):
-            event = accounts.ended(record) or accounts.began(record)
-            self._fold(record.provider, event, message.offset)
+            self._fold(record.provider, accounts.ended(record) or accounts.began(record), offset)
         else:
-            self._obey(record, message.offset)
+            self._obey(record, offset)
 
     def account(self, provider: str) -> Account:
         """The account as the tables know it: of the keys that were ever called with."""

@@ -1,8 +1,11 @@
 """Runs of collectors over the real store and the real planner; only the pollers and the clock are played."""
 
 import asyncio
+import json
 from dataclasses import replace
 from types import SimpleNamespace
+
+import pytest
 
 from agents.collecting.run_submitter import UNDER_WAY
 from connectors import connectors
@@ -244,3 +247,25 @@ async def test_requests_that_never_end_do_not_hold_a_run_for_ever(stage):
 
     assert stage.pollers.runs[-1].state == "failed"
     assert "have not ended" in stage.pollers.runs[-1].reason
+
+
+@pytest.mark.parametrize("name", ["due_at", "asked_at"])
+@pytest.mark.parametrize("number", [-(10**19), 10**20, 10**400, float("nan")])
+async def test_a_request_with_an_absurd_time_becomes_a_letter_and_the_next_one_runs(stage, name, number):
+    event = stage.event("prices")
+    spoilt = json.dumps({**json.loads(event.value), name: number}).encode()
+    message = SimpleNamespace(topic=topics.COLLECT_REQUESTS, partition=0, offset=7)
+
+    await stage.collector.handle(SimpleNamespace(value=spoilt, message=message))
+
+    (letter,) = stage.pollers.letters
+    assert (letter.stage, letter.raw_topic, letter.raw_offset) == ("message", topics.COLLECT_REQUESTS, 7)
+    assert name in letter.reason
+    assert (await stage.run("prices")).state == "done"
+
+
+@pytest.mark.parametrize("due_at", [-62_135_596_800_000, 253_402_300_799_999])
+async def test_a_run_that_is_due_at_an_end_of_the_calendar_is_reported(stage, due_at):
+    run = await stage.run("prices", due_at=due_at)
+
+    assert (run.due_at, len(stage.pollers.runs)) == (due_at, 1)

@@ -1,6 +1,8 @@
 """What becomes of a poll request: every one ends in one report, every call in another, and nothing is lost between."""
 
 import asyncio
+import json
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -19,7 +21,9 @@ from streams.accounts.account import CallEnded
 from streams.accounts.breaker import BreakerPolicy
 from streams.accounts.quota import Window
 from streams.messaging import topics
-from streams.messaging.messages import Page, PollDone, PollRequest, RawMeta
+from streams.messaging.mailbox import Mailbox
+from streams.messaging.messages import ApiCall, Page, PollDone, PollRequest, RawMeta
+from tests.waiting import until
 
 QUOTES = Call(dataset="quote", symbols=("KO", "NOPE"))
 
@@ -463,3 +467,60 @@ async def test_an_endpoint_s_end_is_logged_once_and_again_when_it_is_moved(answe
     ]
     (_, _, raw) = scene.outbox.to(topics.RAW_RESPONSES)
     assert RawMeta.decode(raw.headers["meta"]).headers["sunset"] == said["Sunset"]
+
+
+ASKED = {"request_id": "r", "job_id": "j", "call": {"dataset": "quote", "symbols": ["KO"]}, "slip": ["polygon"]}
+
+
+@pytest.mark.parametrize("number", [10**20, -(10**19), 10**400])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda number: {"deadline": number},
+        lambda number: {"not_before": number},
+        lambda number: {"call": {**ASKED["call"], "start": number}},
+        lambda number: {"call": {**ASKED["call"], "limit": number}},
+        lambda number: {"tried": [{"provider": "yahoo", "outcome": "Busy", "free_at": number}]},
+        lambda number: {"page": {"endpoint": "snapshot", "path": "/", "number": number}},
+    ],
+    ids=["deadline", "not_before", "start", "limit", "free_at", "number"],
+)
+async def test_a_mailbox_passes_a_request_with_an_absurd_number(scene, spoil, number):
+    scene = scene()
+    mailbox, acked = Mailbox(scene.poller.handle, window=1), []
+    for offset, value in enumerate(({**ASKED, **spoil(number)}, ASKED)):
+        message = SimpleNamespace(topic=topics.POLL_REQUESTS, partition=8, offset=offset)
+        ack = partial(acked.append, offset)
+        mailbox.put(SimpleNamespace(message=message, value=json.dumps(value).encode(), headers={}, ack=ack))
+    await until(lambda: acked == [0, 1], "both acknowledged")
+
+    (letter,) = scene.outbox.letters
+    assert (letter.stage, letter.raw_offset) == ("message", 0)
+    assert [call.outcome for call in scene.outbox.calls] == ["records"]
+
+
+FAR = "9" * 14  # within what a header's number may have, and no time
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, {"retry-after": "9" * 400}),
+        (429, {"retry-after": "9" * 20}),
+        (429, {"x-ratelimit-reset": FAR, "x-ratelimit-remaining": FAR, "x-ratelimit-limit": FAR}),
+        (200, {"x-ratelimit-reset": FAR, "x-ratelimit-remaining": FAR, "x-ratelimit-limit": FAR}),
+        (503, {"retry-after": "9" * 400}),
+    ],
+)
+async def test_absurd_numbers_of_a_provider_reach_no_message(answering, status, headers):
+    async def reply(_):
+        return web.json_response({"status": "OK", "results": []}, status=status, headers=headers)
+
+    scene = await answering(reply, retries=0)
+    done = await scene.handle()
+
+    reports = scene.outbox.read(topics.API_CALLS, ApiCall)
+    assert [call.outcome == "Reserved" for call in reports] == [True, False]
+    assert (reports[-1].retry_after_s, reports[-1].resets_at, reports[-1].said_resets_at) == (None, None, None)
+    assert done.outcome != "Fault"
+    assert scene.outbox.letters == []

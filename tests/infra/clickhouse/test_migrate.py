@@ -157,7 +157,7 @@ def test_a_folder_with_a_faulty_file_is_refused(folder, name, content, said):
         load(folder)
 
 
-@pytest.mark.parametrize("last", [1, 3, 6, 8])
+@pytest.mark.parametrize("last", [1, 3, 6, 8, 9])
 async def test_calls_that_an_earlier_version_stored_are_read_by_this_one(store, tmp_path, last):
     earlier = tmp_path / "earlier"
     earlier.mkdir()

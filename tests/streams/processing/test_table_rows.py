@@ -1,5 +1,6 @@
 """Records of a topic to columns of a table, and the batches the sink cuts."""
 
+import json
 from types import SimpleNamespace
 
 import orjson
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from connectors import Call
 from connectors.records import DATASETS
 from streams.messaging import topics
+from streams.messaging.collector_messages import CollectorRun, UniverseChange
 from streams.messaging.messages import OWNER_COMMAND, ApiCall, DeadLetter, Hop, OwnerCommand, Page, PollDone, RawMeta
 from streams.processing.table_rows import RAW_COLUMNS, SCALARS, SERIES, TABLES, Batch
 
@@ -217,3 +219,92 @@ def test_an_order_among_the_calls_is_no_row_but_counts_as_handled():
     batch.add("p0", record(order.encode(), 4, list(OWNER_COMMAND.items())))
 
     assert (batch.rows, batch.offsets) == (0, {"p0": 5})
+
+
+ABSURD = [10**20, -(10**19), 10**400, 2**64]
+MESSAGES = {
+    topics.API_CALLS: ApiCall(
+        **{
+            "call_id": "c",
+            "request_id": "r",
+            "provider": "polygon",
+            "key_label": "polygon#1",
+            "endpoint": "aggregates",
+        },
+        **{"dataset": "bars", "asset_class": "equity", "symbols": (), "interval": "1d", "started_at": 5},
+    ),
+    topics.POLL_DONE: PollDone(
+        request_id="r", job_id="j", provider="yahoo", call=Call(dataset="news"), outcome="records", at=8
+    ),
+    topics.DEAD_LETTERS: DeadLetter(letter_id="l", at=1, stage="sink", rule="message", reason=""),
+    topics.COLLECT_DONE: CollectorRun(
+        **{"run_id": "r", "collector": "prices", "cause": "command", "refresh": "full", "state": "done"},
+        **{"due_at": 1, "started_at": 2, "ended_at": 3},
+    ),
+    topics.UNIVERSE_CHANGES: UniverseChange(symbol="KO", asset_class="equity", change="add", at=1),
+    topics.MARKET["quote"]: DATASETS["quote"](
+        symbol="KO", asset_class="equity", source="yahoo", observed_at=1, request_id="r", ts=1, price=2.0
+    ),
+    topics.MARKET["profile"]: DATASETS["profile"](
+        symbol="KO", asset_class="equity", source="yahoo", observed_at=1, request_id="r", ts=1, employees=5
+    ),
+}
+NUMBERS = [
+    (topic, name)
+    for topic, message in MESSAGES.items()
+    for name, value in message.model_dump(mode="json").items()
+    if isinstance(value, int | float) and not isinstance(value, bool)
+]
+
+
+@pytest.mark.parametrize(("topic", "name"), NUMBERS)
+def test_a_message_with_an_absurd_number_is_refused_and_its_siblings_are_rows(topic, name):
+    value = MESSAGES[topic].model_dump(mode="json")
+    batch = Batch(TABLES[topic], opened_at=0.0)
+    batch.add("p0", record(value, 0))
+    integers = not isinstance(value[name], float)
+    for number in (*ABSURD, float("inf"), float("nan")) if integers else (10**400, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=r"."):
+            batch.add("p0", record(json.dumps({**value, name: number}).encode(), 1))
+    batch.add("p0", record(value, 2))
+
+    assert (batch.rows, batch.offsets) == (2, {"p0": 3})
+
+
+@pytest.mark.parametrize("number", ABSURD)
+@pytest.mark.parametrize("change", ["ts", "observed_at", "trades"])
+def test_a_frame_with_an_absurd_number_is_refused(change, number):
+    value = frame(2, **{change: number if change == "observed_at" else [5, number]})
+
+    with pytest.raises(ValueError, match=r"."):
+        batch_of(1).add("p0", record(json.dumps(value).encode(), 1))
+
+
+@pytest.mark.parametrize("number", ABSURD)
+def test_a_raw_response_with_an_absurd_number_is_refused(number):
+    meta = {
+        **{"call_id": "c", "request_id": "r", "provider": "yahoo", "key_label": "yahoo#1", "call": {"dataset": "news"}},
+        **{"page": {"endpoint": "news", "path": "/"}, "url": "", "status": 200, "headers": {}, "received_at": 9},
+        "latency_ms": 4,
+    }
+    spoilt = [{**meta, name: number} for name in ("status", "received_at", "latency_ms")]
+    spoilt.append({**meta, "page": {**meta["page"], "method": "POST", "body": {"n": number}}})
+    batch = Batch(TABLES[topics.RAW_RESPONSES], opened_at=0.0)
+    for changed in spoilt:
+        if number == 10**400 and "body" in changed["page"]:
+            continue
+        with pytest.raises(ValueError, match="RawMeta"):
+            batch.add("p0", record(b"{}", headers=[("meta", json.dumps(changed).encode())]))
+    batch.add("p0", record(b"{}", headers=[("meta", json.dumps(meta).encode())]))
+
+    assert batch.rows == 1
+
+
+def test_messages_of_an_earlier_version_which_lack_fields_are_rows():
+    for topic, name in ((topics.API_CALLS, "scope"), (topics.COLLECT_DONE, "cpu_s"), (topics.DEAD_LETTERS, "row")):
+        value = MESSAGES[topic].model_dump(mode="json")
+        del value[name]
+        batch = Batch(TABLES[topic], opened_at=0.0)
+        batch.add("p0", record(value))
+
+        assert batch.rows == 1

@@ -1,5 +1,6 @@
 """The tables fold every call once, whatever is read twice, and give the next owner the whole account."""
 
+import json
 from types import SimpleNamespace
 
 import orjson
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.records import YEAR_1, YEAR_9999
 from streams.accounts import account as accounts
 from streams.accounts.account import ProviderPolicy
 from streams.accounts.budget import Allowance
@@ -157,3 +159,37 @@ def test_what_is_no_call_of_a_known_provider_changes_nothing(value):
     found.handle(SimpleNamespace(value=value, headers=None, offset=0, partition=8))
 
     assert (tables, orders) == (Tables(), [])
+
+
+INTEGERS = ("started_at", "ended_at", "latency_ms", "status", "resets_at", "said_resets_at", "bytes")
+FLOATS = ("retry_after_s", "said_left", "said_limit", "cost_calls", "cost_usd", "reserved_usd")
+
+
+@given(
+    name=st.sampled_from([*INTEGERS, *FLOATS]),
+    number=st.integers() | st.floats() | st.sampled_from([10**20, -(10**19), 10**400, YEAR_1, YEAR_9999]),
+    outcome=st.sampled_from([None, "records", "RateLimited", "QuotaExhausted", "ProviderUnavailable"]),
+    provider=st.sampled_from(list(TERMS)),
+)
+def test_no_number_of_a_call_ends_the_fold_or_spoils_the_calls_behind_it(name, number, outcome, provider):
+    tables = Tables()
+    found, _ = tracker(tables)
+    value = json.dumps({**orjson.loads(told(0, provider, outcome).encode()), name: number}).encode()
+
+    found.handle(SimpleNamespace(value=value, headers=None, offset=0, partition=8))
+    found.handle(record(1, told(1, provider)))
+    found.handle(record(2, told(1, provider, "records")))
+
+    account = tracker(tables)[0].account(provider)
+    assert account.key(f"{provider}#1").statistics.calls in {1, 2}
+    assert accounts.in_flight(account) <= {"call-0"}
+
+
+def test_a_call_after_whose_end_no_calendar_has_a_day_is_left_out():
+    tables = Tables()
+    found, _ = tracker(tables)
+
+    found.handle(record(0, told(0, outcome="QuotaExhausted").model_copy(update={"ended_at": YEAR_9999})))
+    found.handle(record(1, told(1)))
+
+    assert tracker(tables)[0].account("polygon").key("polygon#1").statistics.calls == 1
