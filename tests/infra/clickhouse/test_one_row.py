@@ -148,7 +148,7 @@ async def test_a_store_of_before_keeps_its_rows_and_loses_the_doubles(empty, tmp
         await insert(empty, table, row)
     assert (await empty.query("SELECT count() FROM polls WHERE request_id = 'r'")).rows == [(2,)]
 
-    assert await migrate(empty) == ["0009_one_row_per_request"]
+    assert (await migrate(empty))[0] == "0009_one_row_per_request"
 
     for table, row in others.items():
         for name, value in row.items():
