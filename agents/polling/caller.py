@@ -216,7 +216,6 @@ def _report(
     if verdict is None or ended_at is None:
         return begun
     refusal, said = verdict.refusal, verdict.refusal or verdict.withheld
-    resets_at = refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None
     return begun.model_copy(
         update={
             "ended_at": ended_at,
@@ -225,13 +224,21 @@ def _report(
             "status": fetched.answer.status if fetched else None,
             "bytes": len(fetched.answer.body) if fetched else 0,
             "error": said.reason[:500] if said else "",
-            "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
-            "resets_at": believable_reset(resets_at, ended_at),
             "scope": scope.text() if scope else "",
             "cost_usd": usd,
+            **_pause_of(refusal, ended_at),
             **_quota_of(fetched),
         }
     )
+
+
+def _pause_of(refusal: errors.Refusal | None, ended_at: int) -> dict[str, float | int | None]:
+    """How long a refusal says to wait: seconds, or until when in ms UTC."""
+    resets_at = refusal.resets_at if isinstance(refusal, errors.QuotaExhausted) else None
+    return {
+        "retry_after_s": refusal.retry_after if isinstance(refusal, errors.RateLimited) else None,
+        "resets_at": believable_reset(resets_at, ended_at),
+    }
 
 
 def _triggered_by(request: PollRequest) -> str:
