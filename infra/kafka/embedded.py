@@ -85,9 +85,9 @@ class EmbeddedBroker:
             raise
         return self
 
-    async def stop(self) -> int:
-        """End it, in order within two seconds, otherwise by force; its exit code."""
-        return await self._running().stop(GRACE_S)
+    async def stop(self, grace_s: float = GRACE_S) -> int:
+        """End it, in order within `grace_s` seconds, otherwise by force; its exit code."""
+        return await self._running().stop(grace_s)
 
     async def __aenter__(self) -> Self:
         return await self.start()

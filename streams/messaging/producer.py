@@ -9,7 +9,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from infra import telemetry
+from infra import tasks, telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import needing, passes
 from streams.log_events import StreamEvent
@@ -18,6 +18,7 @@ log = telemetry.get(__name__)
 
 MAX_MESSAGE = 16 * 2**20  # long histories pass 1 MB as JSON
 RETRY_S = 1.0  # a broker that restarts is back within seconds
+CLOSE_S = 1.0  # `send` has waited for what it sent: only a broker that is away keeps a producer from closing
 
 
 class Outbox:
@@ -44,13 +45,13 @@ class Outbox:
             with needing(self._bootstrap):
                 await self._producer.start()
         except BaseException:
-            await self._producer.stop()
+            await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Flush what was sent, then disconnect."""
+        """Disconnect. What `send` still waits for is given up after `CLOSE_S`, where the broker does not take it."""
         if self._producer is not None:
-            await self._producer.stop()
+            await tasks.within(CLOSE_S, self._producer.stop())
 
     async def __aenter__(self) -> Self:
         await self.start()
