@@ -9,6 +9,7 @@ import faust
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 
 from infra import telemetry
+from infra.clock import uptime_s
 from infra.kafka.brokers import KafkaSecurity
 from infra.settings import Settings
 from infra.stop_budget import StopBudget
@@ -16,6 +17,8 @@ from streams.messaging import topics
 
 BIG = 32 * 2**20  # bytes: twice the largest message, so that one always fits
 QUESTION = 2**20  # bytes: the longest question that a page reads
+SESSION_S = 6.0
+"""Seconds without a heartbeat after which the group gives this worker's mailboxes to another one."""
 FAUST = 0.6
 """Share of a stop's time by which Faust has flushed its producer: half is for what was received, the rest for ours."""
 Step = Callable[[], Awaitable[None]]
@@ -29,6 +32,7 @@ class Tapestream(faust.App):  # type: ignore[misc]
 
     budget: StopBudget
     """The time of a stop."""
+    _followed: Any = None
 
     opening: Step
     """Runs before anything starts."""
@@ -38,6 +42,25 @@ class Tapestream(faust.App):  # type: ignore[misc]
     """Runs after the actors stopped, while Faust still belongs to its consumer group."""
     closed: Callable[[], None]
     """Runs at last, when the time of the stop has not run out before."""
+
+    def follow_heartbeats(self, accepted: Callable[[float], None]) -> None:
+        """Call `accepted` with the time (`uptime_s`) at which each heartbeat was sent that the coordinator accepted.
+
+        It is called in Faust's consumer thread. Neither Faust nor aiokafka reports heartbeats, so the function of the
+        coordinator is wrapped.
+        """
+        coordinator = self.consumer._thread._consumer._coordinator  # noqa: SLF001
+        if coordinator is self._followed:
+            return
+        self._followed, beat = coordinator, coordinator._do_heartbeat  # noqa: SLF001
+
+        async def heartbeat() -> bool:
+            sent_at = uptime_s()
+            if answered := bool(await beat()):
+                accepted(sent_at)
+            return answered
+
+        coordinator._do_heartbeat = heartbeat  # noqa: SLF001
 
     async def on_start(self) -> None:
         """Open what the actors need, before any of them runs."""
@@ -72,7 +95,7 @@ def build(settings: Settings, guard: Any) -> Any:
         topic_disable_leader=True,
         topic_allow_declare=False,
         stream_wait_empty=False,
-        broker_session_timeout=6.0,
+        broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=1.5,
         broker_commit_interval=0.5,
         broker_max_poll_interval=600.0,

@@ -20,6 +20,7 @@ from agents.monitor import Monitor, Progress
 from agents.page_guard import PageGuard
 from agents.polling.caller import Caller
 from agents.polling.key_pool import open_key_pools
+from agents.polling.lease import Lease
 from agents.polling.ledger import Ledger
 from agents.polling.ownership import AccountOwnership
 from agents.polling.poller import Poller
@@ -81,6 +82,7 @@ class Worker:
             on_fault=partial(self._fail, "owner"),
             now=self.clock.now_ms,
         )
+        self.lease = Lease() if settings.embedded_store else Lease(application.SESSION_S)
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000), now=self.clock.now_ms)
         self.leader = Leader(
             settings,
@@ -140,7 +142,9 @@ class Worker:
 
     def _follow_calls(self) -> None:
         tables = {name: self.app.Table(name, partitions=topics.MAILBOXES) for name in topics.TABLES}
-        self.tracker = CallTracker(tables, {name: pool.policy for name, pool in self.pools.items()}, self._obey)
+        self.tracker = CallTracker(
+            tables, {name: pool.policy for name, pool in self.pools.items()}, self._obey, self.ownership.note
+        )
 
         @self.app.agent(self._topic(topics.API_CALLS, topics.MAILBOXES), name="track_calls")  # type: ignore[untyped-decorator]
         async def track_calls(stream: Any) -> None:
@@ -149,6 +153,7 @@ class Worker:
 
     async def assigned(self, _: Any, assigned: set[Partition], **__: Any) -> None:
         """Take the mailboxes that this worker is given."""
+        self.app.follow_heartbeats(self.lease.renew)
         for boxes in (self.requests, self.responses):
             if boxes is not None:
                 boxes.own(assigned)
@@ -213,7 +218,7 @@ class Worker:
         await self.quotes.start()
         poller = Poller(
             self.pools,
-            Caller(self.transport, self.outbox, self.ledger, now=self.clock.now_ms),
+            Caller(self.transport, self.outbox, self.ledger, lease=self.lease, now=self.clock.now_ms),
             self.outbox,
             retries=settings.retries,
             ready=self.ownership.ready,

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from agents.log_events import AgentEvent
 from agents.polling.caller import SLOW_S, Caller, CallResult
 from agents.polling.key_pool import KeyPool, NoKey, Permit
+from agents.polling.lease import Lapsed
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Refusal, Request, UnsupportedCall, errors
 from infra import telemetry
@@ -43,6 +44,7 @@ STAND_BACK_S = 0.05  # how long bulk leaves the next free call to a request that
 PENDING_MS = 10_000  # how long to leave a provider in peace that is still working
 RETRY_BASE_MS = 500  # a dropped connection is often of the moment; the pause doubles from here
 RETRY_CAP_MS = 30_000  # a provider that is back is asked again within half a minute
+LAPSED_MS = 500  # a heartbeat comes every 1.5 s
 REDIRECTS = 3  # followed also without retries: a signed file is one move away
 Sleep = Callable[[float], Any]
 Ready = Callable[[str], Awaitable[None]]
@@ -90,6 +92,7 @@ class Poller:
         self._now = now
         self._real_s = real_s
         self._cancellations = Cancellations()
+        self._lapsed = False
         self._calls: dict[str, int] = {}
         """Calls in vain of each request that waits for its next one, by request id."""
 
@@ -191,6 +194,11 @@ class Poller:
             return self._unserved(request, outcome, str(refused or error))
         except NoKey as error:
             return self._without_key(pool, request, error)
+        except Lapsed:
+            if not self._lapsed:
+                log.warning(AgentEvent.LEASE_LAPSED, provider=request.provider)
+            self._lapsed = True
+            return Wait(self._now() + LAPSED_MS)
 
     async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Step:
         """Call until the provider has served or refused for good, or until it has to be waited for."""
@@ -204,6 +212,7 @@ class Poller:
                 return self._unserved(request, permit.why, permit.reason, self._now() + permit.wait_ms)
             within_s = self._share_s(request, paid=pool.usd(endpoint.name) > 0)
             result = await self._caller.call(pool, request, call, http, permit.label, weight, within_s)
+            self._lapsed = False
             refusal = result.refusal
             if refusal is None:
                 return Received(request, result)

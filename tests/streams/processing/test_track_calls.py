@@ -49,9 +49,9 @@ def record(offset, message, headers=None):
     return SimpleNamespace(value=message.encode(), headers=headers, offset=offset, partition=8)
 
 
-def tracker(tables=None):
+def tracker(tables=None, on_call=lambda call, offset: None):
     orders = []
-    found = CallTracker(tables or Tables(), TERMS, lambda order, account: orders.append((order, account)))
+    found = CallTracker(tables or Tables(), TERMS, lambda order, account: orders.append((order, account)), on_call)
     return found, orders
 
 
@@ -140,3 +140,14 @@ def test_what_is_no_call_of_a_known_provider_changes_nothing(value):
     found.handle(SimpleNamespace(value=value, headers=None, offset=0, partition=8))
 
     assert (tables, orders) == (Tables(), [])
+
+
+def test_every_call_that_is_folded_is_handed_on_with_its_offset():
+    handed = []
+    found, _ = tracker(on_call=lambda call, offset: handed.append((call.call_id, call.outcome, offset)))
+
+    found.handle(record(4, told(1)))
+    found.handle(record(5, told(1, outcome="records")))
+    found.handle(record(6, told(2, provider="nobody")))
+
+    assert handed == [("call-1", "Reserved", 4), ("call-1", "records", 5)]
