@@ -95,6 +95,21 @@ class Sink:
             await self._flush_due()
 
     @property
+    def assignment(self) -> frozenset[tuple[str, int]]:
+        """The partitions that it stores, by topic and number."""
+        return frozenset((where.topic, where.partition) for where in self._consumer.assignment())
+
+    @property
+    def batch_age_s(self) -> float:
+        """Seconds that a record waits for others at most."""
+        return self._batch_age_s
+
+    @property
+    def waits(self) -> bool:
+        """True while the store or the broker has something to answer: one that is away takes its time."""
+        return self._flushing is not None and not self._flushing.done()
+
+    @property
     def open_rows(self) -> int:
         """Rows that were received and are not yet cut into an insert."""
         return sum(batch.rows for batch in self._open.values())

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,11 +27,13 @@ from agents.polling.poller import Poller
 from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from agents.sink import Sink
+from agents.watchdog import Sample, Watch, of_mailboxes, of_sink
 from connectors import connectors
 from infra import tasks, telemetry
 from infra.clickhouse import Store, StoreOwned, migrate
 from infra.clickhouse.queries import CallCost, calls_since, refused_since
 from infra.kafka.admin import ensure_topics
+from infra.kafka.lag import PartitionLag
 from infra.settings import Settings
 from infra.stop_budget import StopBudget
 from infra.terminal import printable
@@ -110,7 +112,9 @@ class Worker:
         self.transport: Transport | None = None
         self.requests: Mailboxes | None = None
         self.responses: Mailboxes | None = None
+        self.poller: Poller | None = None
         self._sinking: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._failure = ""
 
     def _wire(self) -> None:
@@ -202,6 +206,9 @@ class Worker:
         await self.leader.open(self.store, declared, self.app.consumer)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         tasks.report_fault(self._sinking, partial(self._fail, "sink"))
+        watch = Watch(settings.bootstrap, self._samples, away=lambda: self.outbox.away)
+        self._watching = asyncio.create_task(watch.run(), name="watchdog")
+        tasks.report_fault(self._watching, lambda error: self._fail(getattr(error, "actor", "watchdog"), error))
         log.info(
             StreamEvent.WORKER_OPENED, store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values())
         )
@@ -216,7 +223,7 @@ class Worker:
         )
         self.ledger = Ledger(self.outbox, store if settings.embedded_store else None)
         await self.quotes.start()
-        poller = Poller(
+        self.poller = poller = Poller(
             self.pools,
             Caller(self.transport, self.outbox, self.ledger, lease=self.lease, now=self.clock.now_ms),
             self.outbox,
@@ -267,6 +274,7 @@ class Worker:
         if self.requests is None or self.responses is None or self.sink is None or self._failure:
             return
         within = self.budget.within
+        await tasks.end(self._watching)
         await asyncio.gather(
             within(UNDER_WAY, "leader", self.leader.stop()),
             within(STORED, "poller", self.requests.drain(self.budget.left_s(UNDER_WAY))),
@@ -323,6 +331,19 @@ class Worker:
         if self._failure:
             sys.stderr.write(printable(f"tapestream: {self._failure}\n"))
             sys.stderr.flush()
+
+    def _samples(self, worked: Collection[PartitionLag], stored: Collection[PartitionLag]) -> list[Sample]:
+        """What each actor has done, for the watchdog; none while partitions move or calls have no lease."""
+        if not (self.requests and self.responses and self.sink and self.poller and self.ledger) or self.app.rebalancing:
+            return []
+        longest_s = self.settings.http_timeout_s
+        away = self.ledger.waits or self.lease.term() is None
+        polls = of_mailboxes("poller", self.requests, worked, resting=self.poller.resting, longest_s=longest_s)
+        return [
+            *([] if away else polls),
+            *of_mailboxes("normalizer", self.responses, worked, resting={}),
+            of_sink(self.sink, stored),
+        ]
 
     def ready(self) -> bool:
         """True when this worker owns mailboxes and takes their requests."""

@@ -8,8 +8,9 @@ one `poll.done`. `agents.polling.caller` makes the calls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +94,8 @@ class Poller:
         self._real_s = real_s
         self._cancellations = Cancellations()
         self._lapsed = False
+        self.resting: Counter[int] = Counter()
+        """Requests in work that wait for a key or for their provider's account, by the mailbox's number."""
         self._calls: dict[str, int] = {}
         """Calls in vain of each request that waits for its next one, by request id."""
 
@@ -156,7 +159,8 @@ class Poller:
             return self._unserved(request, PollOutcome.UNSUPPORTED, f"unknown provider {request.provider!r}")
         if self._quotes and (known := self._quotes.answer(request, self._now())):
             return await self._from_cache(*known)
-        await self._ready(request.provider)
+        with self._rests(pool):
+            await self._ready(request.provider)
         return await self._route(pool, request)
 
     async def _from_cache(self, quotes: list[dict[str, Any]], end: End) -> End:
@@ -240,7 +244,8 @@ class Poller:
                     return permit
                 if _ends_before(request, self._now() + permit.wait_ms):
                     return permit
-                await self._rest(request, permit.wait_ms or round(STAND_BACK_S * 1000))
+                with self._rests(pool):
+                    await self._rest(request, permit.wait_ms or round(STAND_BACK_S * 1000))
                 if self._cancellations.cover(request.job_id):
                     return permit
         finally:
@@ -302,6 +307,16 @@ class Poller:
         """This provider does not serve the request. `free_at`: when it has room again, if it only lacks room."""
         hop = Hop(provider=request.provider, outcome=outcome, reason=reason[:MOST_REASON], free_at=free_at)
         return routing_slip.decide(request, hop, self._now())
+
+    @contextmanager
+    def _rests(self, pool: KeyPool) -> Iterator[None]:
+        """Let it be seen that a request in work waits on purpose."""
+        mailbox = pool.connector.mailbox
+        self.resting[mailbox] += 1
+        try:
+            yield
+        finally:
+            self.resting[mailbox] -= 1
 
     async def _rest(self, request: PollRequest, ms: int) -> None:
         await self._cancellations.rest(self._sleep, max(0, ms) / 1000, request.job_id)

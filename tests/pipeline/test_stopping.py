@@ -125,3 +125,36 @@ async def test_a_provider_that_hangs_keeps_no_worker(start_pipeline, embedded_br
 
     assert (code, said["event"], said["level"], said["budget_s"]) == (0, "worker.stopped", "warning", STOP_S)
     assert said["requests"] == len(QUOTES)
+
+
+STALLING = """
+import agents.watchdog as watchdog
+from streams.processing.normalize import Normalizer
+import asyncio, sys
+
+async def never(self, event):
+    await asyncio.Event().wait()
+
+Normalizer.handle = never
+watchdog.LOOK_S, watchdog.STALLED_S = 0.5, 2.0
+sys.argv = ["faust", "-A", "streams", "worker", "--loglevel", "warn"]
+from faust.cli.faust import cli
+cli()
+"""
+"""A worker whose normalizer never ends with an answer, and whose minute takes two seconds."""
+
+
+async def test_an_actor_that_handles_nothing_ends_the_worker_with_its_name(
+    embedded_broker, unlimited_sandbox, tmp_path
+):
+    pipeline = Pipeline(embedded_broker, unlimited_sandbox, tmp_path)
+    program = [sys.executable, "-c", STALLING]
+    pipeline.worker = await Child.start("worker", program, log=tmp_path / "worker.log", env=pipeline.environment)
+    await pipeline.worker.until_ready(pipeline.pages.ready, LIMIT_S)
+    async with Client(pipeline.bootstrap) as client:
+        job = asyncio.ensure_future(client.run(requests_for(QUOTES[:1])))
+        code = await ending(pipeline.worker.wait(), "the worker")
+        job.cancel()
+
+    assert code == 1
+    assert "the normalizer of raw.responses/" in (tmp_path / "worker.log").read_text().splitlines()[-1]
