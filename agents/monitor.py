@@ -146,8 +146,8 @@ class Monitor:
         async def page(web: Any, request: Any) -> Any:
             del request
             status = self.status()
-            told = {name: status["providers"][name][what] for name in status["owned"]}
-            return web.bytes(orjson.dumps(told), content_type="application/json")
+            shown = {name: status["providers"][name][what] for name in status["owned"]}
+            return web.bytes(orjson.dumps(shown), content_type="application/json")
 
     async def export(self, sql: str, form: str) -> tuple[bytes, int]:
         """Answer a user's SQL as a file: (its bytes, 200) or (what was wrong, 4xx/5xx)."""

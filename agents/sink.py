@@ -30,6 +30,7 @@ from streams.processing.table_rows import TABLES, Batch
 
 log = telemetry.get(__name__)
 
+FETCH_AGAIN_S = 1.0  # a broker that answered with an error is left in peace for a moment
 POLL_MS = 100  # an idle sink looks ten times a second
 RETRY_CAP_S = 30.0  # a store that is back is used within half a minute
 HAND_OVER_S = 5.0  # a rebalance waits for the insert in progress
@@ -89,7 +90,7 @@ class Sink:
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=2_000)
             except KafkaError as error:
                 log.warning(AgentEvent.SINK_FETCH, error=str(error))
-                await asyncio.sleep(1)
+                await asyncio.sleep(FETCH_AGAIN_S)
                 continue
             await self._take_all(fetched)
             await self._flush_due()

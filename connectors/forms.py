@@ -126,8 +126,8 @@ def not_canonical(symbol: str, asset_class: AssetClass) -> str | None:
     if is_canonical(symbol, asset_class):
         return None
     if meant := suggestion(symbol, asset_class):
-        told = (
+        suggested = (
             meant[0] if meant[1] == asset_class or meant[1] == asset_class_of(meant[0]) else f"{meant[0]} ({meant[1]})"
         )
-        return f"{symbol} is not canonical: did you mean {told}?"
+        return f"{symbol} is not canonical: did you mean {suggested}?"
     return f"{symbol} is no canonical symbol of the asset class {asset_class}: write {EXAMPLES[asset_class]}"

@@ -78,6 +78,6 @@ def _text_of(body: bytes) -> str | None:
     except orjson.JSONDecodeError:
         return body.decode("utf-8", "replace")
     if isinstance(found, dict):
-        told = [name for name in MEMBERS if name in found]
-        found = found[told[0]] if len(told) == 1 and found.keys() <= {*told, *BESIDE} else None
+        names = [name for name in MEMBERS if name in found]
+        found = found[names[0]] if len(names) == 1 and found.keys() <= {*names, *BESIDE} else None
     return found if isinstance(found, str) else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from streams.commands.accounts import breakers, budget, keys
-from streams.commands.ask import poll, query, status
+from streams.commands.ask import poll, status
 from streams.commands.collect import collect, schedule
 from streams.commands.demo import demo
 from streams.commands.normalize import normalize
 from streams.commands.plan import capacity, plan
 from streams.commands.providers import providers
+from streams.commands.query import query
 from streams.commands.replay import raw, replay
 from streams.commands.run import sandbox, up, worker
 from streams.commands.session import session

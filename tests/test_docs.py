@@ -305,7 +305,7 @@ def test_every_option_is_told_and_no_other(name):
 
     options = [parameter for parameter in LEAVES[name].params if isinstance(parameter, click.Option)]
     declared = {text for option in options for text in (*option.opts, *option.secondary_opts)}
-    assert set(re.findall(r"(?<![\w-])--[\w-]+", table)) == declared - {"--help"}
+    assert set(re.findall(r"(?<![\w-])--[\w-]+", table)) == {text for text in declared if text[:2] == "--"} - {"--help"}
 
 
 @pytest.mark.parametrize("name", LEAVES)

@@ -112,8 +112,10 @@ class CollectorRunner:
         shared = self._waiting.get((declared.name, refresh))
         if shared is not None and not request.at_once:
             run = await asyncio.shield(shared)
-            told = {"run_id": request.run_id, "cause": request.cause, "due_at": request.due_at}
-            await self._publish(run.model_copy(update={**told, "reason": f"shared the run {run.run_id}. {run.reason}"}))
+            fields = {"run_id": request.run_id, "cause": request.cause, "due_at": request.due_at}
+            await self._publish(
+                run.model_copy(update={**fields, "reason": f"shared the run {run.run_id}. {run.reason}"})
+            )
             return
         ending = self._under_way[request.run_id] = asyncio.get_running_loop().create_future()
         try:
@@ -240,14 +242,14 @@ class CollectorRunner:
         inbox.put(Overdue("requests have not ended, a quarter of an hour after they had to"))
 
     def _report(self, request: CollectRequest, refresh: Refresh, state: Ending, reason: str) -> CollectorRun:
-        told = request.model_dump(include={"run_id", "collector", "cause", "due_at"})
+        fields = request.model_dump(include={"run_id", "collector", "cause", "due_at"})
         now = self._now()
-        return CollectorRun(**told, refresh=refresh, state=state, reason=reason[:2000], started_at=now, ended_at=now)
+        return CollectorRun(**fields, refresh=refresh, state=state, reason=reason[:2000], started_at=now, ended_at=now)
 
     async def _publish(self, run: CollectorRun) -> None:
         level = logging.INFO if run.state == "done" else logging.WARNING
-        told = run.model_dump(include={"run_id", "collector", "state", "reason", "calls", "records"})
-        log.log(level, AgentEvent.COLLECTOR_ENDED, **told)
+        fields = run.model_dump(include={"run_id", "collector", "state", "reason", "calls", "records"})
+        log.log(level, AgentEvent.COLLECTOR_ENDED, **fields)
         await self._outbox.send(topics.COLLECT_DONE, run.encode(), key=run.collector)
 
 

@@ -43,7 +43,7 @@ class RunPlanner:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._desks = pools
+        self._pools = pools
         self._owned = owned
 
     async def members(self, universe: Universe) -> Members:
@@ -83,7 +83,7 @@ class RunPlanner:
     async def _supplies(self, names: Iterable[str], now: int) -> list[Availability]:
         owned = set(self._owned())
         others = [name for name in names if name not in owned]
-        found = [availability(self._desks[name], now) for name in names if name in owned]
+        found = [availability(self._pools[name], now) for name in names if name in owned]
         if others:
             calls = [CallCost(*row) for row in await self._rows(calls_sql(horizons(self._settings, others, now)))]
             refused = [RefusedCall(*row) for row in await self._rows(refused_sql(now - REMEMBERED_MS))]

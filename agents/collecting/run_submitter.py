@@ -116,5 +116,5 @@ class RunSubmitter:
 
 
 def _why(report: PollDone) -> str:
-    told = "; ".join(f"{hop.provider} {hop.outcome} {hop.reason}".strip() for hop in report.tried[-TOLD:])
-    return f"{report.outcome} ({told or report.reason or 'no reason given'})"
+    hops = "; ".join(f"{hop.provider} {hop.outcome} {hop.reason}".strip() for hop in report.tried[-TOLD:])
+    return f"{report.outcome} ({hops or report.reason or 'no reason given'})"

@@ -133,8 +133,8 @@ class Caller:
     def _learn(self, pool: KeyPool, call: Call, http: Request, refusal: Refusal | None, report: ApiCall) -> None:
         """Let the pool learn the outcome of a call with its key."""
         label = report.key_label
-        if told := accounts.ended(report):
-            pool.end(told)
+        if end := accounts.ended(report):
+            pool.end(end)
         if refusal is None:
             pool.answered(call, http, label, self._now())
         if scope := Scope.read(report.scope):

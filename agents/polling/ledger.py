@@ -35,7 +35,7 @@ class Ledger:
     async def reserve(self, call: ApiCall, partition: int) -> None:
         """Return when it is safe that this call counts. A broker or store that is away is waited for."""
         if self._store is not None:
-            await self._kept(call)  # first: so nothing is ever told that a start does not count
+            await self._kept(call)  # first: so that nothing is published that a start does not count
         await self.publish(call, partition)
 
     async def publish(self, call: ApiCall, partition: int) -> None:
@@ -64,7 +64,7 @@ class Ledger:
             batch, self._waiting = self._waiting, []
             try:
                 await self._insert([call for call, _ in batch])
-            except Exception as error:  # noqa: BLE001  (whatever it is, every call that waits is told, and none starts)
+            except Exception as error:  # noqa: BLE001  (whatever it is, every call that waits hears of it, and none starts)
                 _release(batch, error)
             else:
                 _release(batch)

@@ -39,7 +39,7 @@ class AccountOwnership:
         on_fault: OnFault,
         now: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
-        self._desks = pools
+        self._pools = pools
         self._outbox = outbox
         self._counted = counted
         self._on_fault = on_fault
@@ -66,7 +66,7 @@ class AccountOwnership:
     def take(self, partitions: Iterable[int]) -> None:
         """Take over the providers of these mailboxes."""
         taken = set(partitions)
-        for name, pool in self._desks.items():
+        for name, pool in self._pools.items():
             if pool.connector.mailbox not in taken or self._open[name].is_set():
                 continue
             if self._counted:
@@ -81,14 +81,14 @@ class AccountOwnership:
     def release(self, partitions: Iterable[int]) -> None:
         """Return up the providers of these mailboxes; no call may start from now on."""
         gone = set(partitions)
-        for name, pool in self._desks.items():
+        for name, pool in self._pools.items():
             if pool.connector.mailbox in gone:
                 self._open[name].clear()
                 self._asked.pop(name, None)
 
     def apply_command(self, order: OwnerCommand, account: Account, *, known: bool) -> None:
         """Follow an order that was read among the calls, given the account as of then."""
-        pool = self._desks[order.provider]
+        pool = self._pools[order.provider]
         if order.order == "reset_breaker":
             pool.reset_breaker()
             log.info(AgentEvent.BREAKER_RESET, provider=order.provider)
@@ -106,7 +106,7 @@ class AccountOwnership:
             return
         self._read[name] = offset
         if call.worker != WORKER and not self._counted and self._open[name].is_set():
-            self._desks[name].learn(accounts.ended(call) or accounts.began(call))
+            self._pools[name].learn(accounts.ended(call) or accounts.began(call))
 
     async def _ask(self, name: str, order_id: str) -> None:
         order = OwnerCommand(order="takeover", provider=name, order_id=order_id, at=self._now())

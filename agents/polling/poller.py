@@ -40,7 +40,7 @@ from streams.planning.entitlements import Parts
 
 log = telemetry.get(__name__)
 
-URGENT_PATIENCE_MS = 2_000  # the longest wait for a key that a waiting person is not told of
+URGENT_PATIENCE_MS = 2_000  # the longest wait for a key that a waiting person does not hear of
 STAND_BACK_S = 0.05  # how long bulk leaves the next free call to a request that somebody waits for
 PENDING_MS = 10_000  # how long to leave a provider in peace that is still working
 RETRY_BASE_MS = 500  # a dropped connection is often of the moment; the pause doubles from here

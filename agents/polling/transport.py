@@ -157,7 +157,7 @@ class Transport:
             url=redactor.text(_shown(base, request)),
             started_at=started_at,
             latency_ms=latency,
-            redirect=_redirected(connector, request, received),
+            redirect=_redirected(connector, request, received, redactor),
         )
 
     def forget_session(self, provider: str) -> None:
@@ -344,17 +344,24 @@ def _target(response: httpx.Response) -> httpx.URL | None:
     return found
 
 
-def _redirected(connector: Connector, request: Request, received: _Received) -> Request | None:
+def _redirected(connector: Connector, request: Request, received: _Received, redactor: Redactor) -> Request | None:
     """The request at the place on the provider's origin that a redirect names; without a key that it repeats.
 
-    Raises `ProviderUnavailable` for what is no path.
+    The next call may be made with another key, whose redaction would leave this one. Raises `ProviderUnavailable` for
+    what is no path, and for a path that repeats the key.
     """
     if received.target is None:
         return None
     placed = {connector.auth.query, connector.auth.handshake and connector.auth.handshake.token_param}
-    query = [(name, value) for name, value in received.target.params.multi_items() if name not in placed]
+    query = [
+        (name, value)
+        for name, value in received.target.params.multi_items()
+        if name not in placed and not redactor.finds(f"{name}={value}")
+    ]
     path = received.target.raw_path.partition(b"?")[0].decode("ascii")
     moved = f"{path}?{urlencode(query)}" if query else path
+    if redactor.finds(path):
+        raise ProviderUnavailable(f"{connector.name} redirects to a path that repeats the key")
     if not is_path(path) or len(moved) > LONGEST_REQUEST:
         raise ProviderUnavailable(f"{connector.name} redirects to what is no path, or a too long one")
     if received.status in {307, 308}:

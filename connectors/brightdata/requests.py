@@ -215,8 +215,8 @@ def _code(headers: Mapping[str, str]) -> str:
 def signed(reading: Reading) -> bool:
     """Bright Data's own headers, envelope or waiting, or a page with the data that was asked for."""
     headers = _headers(reading)
-    told = bool(_code(headers)) or bool(headers.keys() & {"x-brd-error", "x-brd-err-msg", "x-brd-status-code"})
-    return told or bool(envelope(reading)) or _waiting(reading) or SCRIPT.search(reading.text) is not None
+    signed_by = bool(_code(headers)) or bool(headers.keys() & {"x-brd-error", "x-brd-err-msg", "x-brd-status-code"})
+    return signed_by or bool(envelope(reading)) or _waiting(reading) or SCRIPT.search(reading.text) is not None
 
 
 def _unlocking(reading: Reading) -> errors.Refusal | None:
@@ -245,8 +245,8 @@ def charged(reading: Reading) -> bool:
     A job's results are charged when it is triggered, as many as it may bring.
     """
     headers, outer = _headers(reading), reading.answer.status
-    told = str(headers.get("x-brd-status-code") or envelope(reading).get("status_code") or outer)
-    status = int(told) if told.isdecimal() else outer
+    text = str(headers.get("x-brd-status-code") or envelope(reading).get("status_code") or outer)
+    status = int(text) if text.isdecimal() else outer
     failed = bool(_code(headers)) or bool(headers.get("x-brd-error"))
     return 200 <= outer < 300 and (200 <= status < 300 or status == 404) and not failed
 

@@ -120,8 +120,8 @@ def refusal(reading: Reading) -> errors.Refusal | None:
 def _wait(answer: Answer) -> float | None:
     """Seconds until the limit's end, which a header gives in seconds since the epoch."""
     reset = answer.headers.get("x-ratelimit-reset", "").strip()
-    if (told := retry_after(answer)) is not None or not re.fullmatch("[0-9]{1,11}", reset):
-        return told
+    if (wait_s := retry_after(answer)) is not None or not re.fullmatch("[0-9]{1,11}", reset):
+        return wait_s
     return min(max(0.0, int(reset) - answer.observed_at / 1000), LONGEST_WINDOW_S)
 
 

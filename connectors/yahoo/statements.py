@@ -97,8 +97,8 @@ def _nothing(value: dict[str, Any]) -> bool:
 
 
 def _past(reading: Reading, statement: Kind, period: FiscalPeriod, row: dict[str, Any]) -> Statement | None:
-    told = {name: value for name, value in row.items() if not (isinstance(value, dict) and _nothing(value))}
-    items = named(plain(told), HISTORY_ITEMS, skip=frozenset({"endDate", "maxAge"}))
+    plain_values = {name: value for name, value in row.items() if not (isinstance(value, dict) and _nothing(value))}
+    items = named(plain(plain_values), HISTORY_ITEMS, skip=frozenset({"endDate", "maxAge"}))
     if not items:
         return None
     day = required(read_date(row.get("endDate")), "endDate")

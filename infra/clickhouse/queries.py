@@ -210,9 +210,9 @@ _ANSWERED = """
     (
         SELECT arrayJoin(if(empty(symbols), [''], symbols)) AS symbol, coalesce(exchange, '') AS venue,
             coalesce(toUnixTimestamp64Milli(start_at), -{ever}) AS since,
-            toUnixTimestamp64Milli(at) AS told,
-            if(told >= {final},
-                coalesce(toUnixTimestamp64Milli(end_at), told),
+            toUnixTimestamp64Milli(at) AS said_at,
+            if(said_at >= {final},
+                coalesce(toUnixTimestamp64Milli(end_at), said_at),
                 least(
                     coalesce(toUnixTimestamp64Milli(end_at), {ever}),
                     toInt64(toUnixTimestamp(toDateTime(toStartOfInterval(at, INTERVAL {length}, 'UTC'), 'UTC'))) * 1000

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import signal
 import sys
 from pathlib import Path
-from typing import Self
 from urllib.parse import quote
 
 import aiohttp
@@ -22,6 +20,7 @@ import click
 from infra.child_process import Child, ChildFailed
 from infra.clickhouse.distribution import ClickHouseUnavailable, library
 from infra.ports import PortBusy, free_port, require_free
+from infra.server_process import ServerProcess, until_signal
 
 LOOPBACK = "127.0.0.1"
 USER, PASSWORD = "trader", "s3cret/word"
@@ -63,7 +62,7 @@ USERS = """\
 """The query that starts the server runs as `default`, so that user must exist; programs log in as the other one."""
 
 
-class ClickHouseServer:
+class ClickHouseServer(ServerProcess):
     """ClickHouse as a child that dies with us; its tables stay in `data_dir`, also after kill -9.
 
     Raises (on entering):
@@ -72,10 +71,13 @@ class ClickHouseServer:
         ChildFailed: it ended or did not answer.
     """
 
+    title = "ClickHouse"
+    ready_within_s = READY_WITHIN_S
+    grace_s = GRACE_S
+
     def __init__(self, *, data_dir: Path, port: int | None = None) -> None:
         self._dir = data_dir.resolve()
         self._port = port
-        self._child: Child | None = None
 
     @property
     def port(self) -> int:
@@ -86,8 +88,8 @@ class ClickHouseServer:
         """Return the URL of a store on it; `path` names a database (`/research`), `options` begin with `&`."""
         return f"http://{USER}:{quote(password, safe='')}@{LOOPBACK}:{self._port}{path}?compress=false{options}"
 
-    async def start(self) -> Self:
-        """Start it, or start it again on the same folder and port, and wait until it answers."""
+    async def launch(self) -> Child:
+        """Start the engine on its folder and a free port, or on its own again."""
         engine = await asyncio.to_thread(library)
         if self._port is None:
             self._port = free_port()
@@ -97,40 +99,12 @@ class ClickHouseServer:
         config.write_text(CONFIG.format(port=self._port, folder=self._dir))
         digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
         (self._dir / "users.xml").write_text(USERS.format(user=USER, digest=digest))
-        self._child = await Child.start(
-            "ClickHouse", [sys.executable, SERVE, engine, config], log=self._dir / "server.log", env={}, cwd=self._dir
+        return await Child.start(
+            self.title, [sys.executable, SERVE, engine, config], log=self._dir / "server.log", env={}, cwd=self._dir
         )
-        try:
-            await self._child.until_ready(self._answers, READY_WITHIN_S)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
 
-    async def stop(self) -> None:
-        """Kill it. ClickHouse has on disk what it has acknowledged."""
-        if self._child:
-            await self._child.stop(GRACE_S)
-            self._child = None
-
-    @property
-    def pid(self) -> int:
-        """Its process id. Raises `ChildFailed` while it does not run."""
-        if self._child is None:
-            raise ChildFailed("ClickHouse does not run")
-        return self._child.pid
-
-    async def wait(self) -> int:
-        """Wait until it ends for any reason, and return its exit code."""
-        return await self._child.wait() if self._child else 0
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
+        """Return whether it answers a ping."""
         try:
             async with aiohttp.ClientSession() as http, http.get(f"http://{LOOPBACK}:{self._port}/ping") as answer:
                 return answer.status == 200
@@ -150,15 +124,9 @@ def main(folder: Path, port: int) -> None:
 
 
 async def _serve(server: ClickHouseServer) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with server:
         click.echo(f"CLICKHOUSE_URL={server.url(path='/tapestream')}")
-        ended, stopped = asyncio.ensure_future(server.wait()), asyncio.ensure_future(stopping.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        stopped.cancel()
+        await until_signal(server)
 
 
 if __name__ == "__main__":

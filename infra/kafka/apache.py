@@ -8,14 +8,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import signal
 import subprocess
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import click
 import psutil
@@ -25,6 +22,7 @@ from infra.kafka.brokers import Brokers, KafkaSecurity
 from infra.kafka.connection import DEFAULT_PORT, answers
 from infra.kafka.distribution import RUN, KafkaUnavailable, available, jars, java
 from infra.ports import LOOPBACK, PortBusy, free_port, require_free
+from infra.server_process import ServerProcess, until_signal
 
 __all__ = ["ApacheKafka", "KafkaUnavailable", "available"]
 
@@ -59,7 +57,7 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-class ApacheKafka:
+class ApacheKafka(ServerProcess):
     """Apache Kafka as a child that dies with us; its records stay in `data_dir`.
 
     `async with ApacheKafka(data_dir=folder) as broker:` runs it until the end of the block. Starting it
@@ -79,6 +77,10 @@ class ApacheKafka:
         PortBusy: another process listens on `port`.
         ChildFailed: it ended or did not answer.
     """
+
+    title = "Apache Kafka"
+    ready_within_s = READY_WITHIN_S
+    grace_s = GRACE_S
 
     def __init__(
         self,
@@ -101,7 +103,6 @@ class ApacheKafka:
         self._dir = data_dir.resolve()
         self._port = port
         self._heap = heap
-        self._child: Child | None = None
 
     @property
     def bootstrap(self) -> Brokers:
@@ -114,11 +115,6 @@ class ApacheKafka:
         return self.bootstrap.url
 
     @property
-    def pid(self) -> int:
-        """The JVM's process id."""
-        return self._running().pid
-
-    @property
     def log(self) -> Path:
         """The file with what the broker prints."""
         return self._dir / "kafka.log"
@@ -129,28 +125,14 @@ class ApacheKafka:
         lines = (self._dir / "records" / "meta.properties").read_text().splitlines()
         return next(line.removeprefix("cluster.id=") for line in lines if line.startswith("cluster.id="))
 
-    def rss(self) -> int:
-        """Resident memory in bytes; 0 once it has ended."""
-        return self._running().rss()
-
-    async def wait(self) -> int:
-        """Wait until it ends for any reason, and return its exit code."""
-        return await self._running().wait()
-
-    async def start(self) -> Self:
-        """Start it and wait until it answers a metadata request."""
+    async def launch(self) -> Child:
+        """Start the JVM on its folder, which is formatted first where it is empty."""
         command = await asyncio.to_thread(self.prepare)
-        self._child = await Child.start("Apache Kafka", command, log=self.log, env={})
-        try:
-            await self._child.until_ready(lambda: answers(self.bootstrap), READY_WITHIN_S)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
+        return await Child.start(self.title, command, log=self.log, env={})
 
-    async def stop(self) -> int:
-        """End it in order, after fifteen seconds by force; its exit code (143 in order)."""
-        return await self._running().stop(GRACE_S)
+    async def answers(self) -> bool:
+        """Return whether it answers a metadata request."""
+        return await answers(self.bootstrap)
 
     def prepare(self) -> list[str]:
         """Choose the port, write the configuration, format an empty folder; the command that runs it."""
@@ -186,19 +168,6 @@ class ApacheKafka:
             cluster = _cluster_id() if self._first is self else self._first.cluster_id
             _format([*base, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *users])
         return [*base, "kafka.Kafka", str(properties)]
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    def _running(self) -> Child:
-        if self._child is None:
-            raise RuntimeError("Apache Kafka has not been started")
-        return self._child
 
 
 def _cluster_id() -> str:
@@ -272,16 +241,9 @@ def status(folder: Path) -> None:
 
 
 async def _stay(kafka: ApacheKafka) -> None:
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
     async with kafka:
         click.echo(f"Apache Kafka runs at {kafka.url} (pid {kafka.pid})")
-        ended, stopped = asyncio.create_task(kafka.wait()), asyncio.create_task(asked.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if ended.done():
-            raise ChildFailed(f"Apache Kafka ended with exit code {ended.result()} (its log: {kafka.log})")
+        await until_signal(kafka)
 
 
 def _detach(kafka: ApacheKafka, folder: Path, port: int) -> None:

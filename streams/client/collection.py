@@ -161,7 +161,7 @@ class Collection:
         log = SessionLog(self.folder.log, lambda _: None, now=self._clock.now_ms)
         try:
             asyncio.run(self._conduct(log))
-        except BaseException as error:  # noqa: BLE001  (told to whoever waits)
+        except BaseException as error:  # noqa: BLE001  (raised where somebody waits)
             self._fault = error
         finally:
             log.close()

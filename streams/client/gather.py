@@ -77,7 +77,7 @@ class Gathering:
         error = error or _mixed(candles)
         if error:
             return FetchResult(symbol, tried=tuple(tried.values()), error=error)
-        others = tuple(told for told in tried.values() if told.provider not in served)
+        others = tuple(attempt for attempt in tried.values() if attempt.provider not in served)
         return FetchResult(symbol, ", ".join(served), candles, others, begins_late=self._begins_late(symbol, candles))
 
     def quote(self, symbol: str, within_s: float) -> QuoteResult:
@@ -87,7 +87,7 @@ class Gathering:
         if quotes := self._of(symbol, "quote"):
             newest = Quote(**max(quotes, key=_lateness))
             report = self.job.done.get(newest.request_id)
-            others = tuple(told for told in tried.values() if told.provider != newest.source)
+            others = tuple(attempt for attempt in tried.values() if attempt.provider != newest.source)
             return QuoteResult(
                 symbol, newest.source, newest, bool(report and report.outcome == PollOutcome.CACHED), others
             )
@@ -185,7 +185,7 @@ def _mixed(candles: Iterable[Bar]) -> str | None:
 
 
 def _listed(tried: Mapping[str, Tried]) -> str:
-    return "; ".join(f"{told.provider}: {told.outcome} {told.reason}".rstrip() for told in tried.values())
+    return "; ".join(f"{attempt.provider}: {attempt.outcome} {attempt.reason}".rstrip() for attempt in tried.values())
 
 
 def _line(text: str) -> str:

@@ -102,7 +102,7 @@ class Background(Generic[P]):
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._keep())
-        except BaseException as error:  # noqa: BLE001  (told to whoever asks)
+        except BaseException as error:  # noqa: BLE001  (raised where somebody asks)
             self._fail(error)
 
     async def _keep(self) -> None:
@@ -111,7 +111,7 @@ class Background(Generic[P]):
         try:
             self._ready.set_result(None)
             await self._unless_leaving(self.pipeline.watch())
-        except Exception as error:  # noqa: BLE001  (told to whoever asks)
+        except Exception as error:  # noqa: BLE001  (raised where somebody asks)
             self._fail(error)
         finally:
             self._end(NotRunning("the program has ended"))

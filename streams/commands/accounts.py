@@ -44,8 +44,8 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
     tapestream keys
     tapestream keys polygon --json
     """
-    told = asyncio.run(_statuses(load_settings(), providers))
-    rows = [key for one in told.values() for key in one["keys"]]
+    statuses = asyncio.run(_statuses(load_settings(), providers))
+    rows = [key for one in statuses.values() for key in one["keys"]]
     if as_json:
         _print_json(rows)
         return
@@ -73,7 +73,7 @@ def keys(providers: tuple[str, ...], *, as_json: bool) -> None:
                 for label, found in refused
             ],
         )
-    lacking = [name for name, one in told.items() if not one["keys"]]
+    lacking = [name for name, one in statuses.items() if not one["keys"]]
     if lacking:
         say(f"no key, so never asked: {', '.join(lacking)}")
 
@@ -94,7 +94,7 @@ def breakers(providers: tuple[str, ...], to_reset: str | None, *, as_json: bool)
     if to_reset is not None:
         connector(to_reset)
         asyncio.run(_reset(settings, to_reset))
-        say(f"the breaker of {to_reset} is told to close")
+        say(f"the breaker of {to_reset} will close")
         return
     rows = [one["breaker"] for one in asyncio.run(_statuses(settings, providers)).values()]
     if as_json:
@@ -194,7 +194,7 @@ async def _counted(settings: Settings) -> dict[str, Account]:
 async def _reset(settings: Settings, provider: str) -> None:
     bootstrap = discovery.find(settings).bootstrap
     async with connected(bootstrap):
-        pass  # a broker that is away is told in one line
+        pass  # a broker that is away is said in one line
     outbox = Outbox(bootstrap)
     await outbox.start()
     order = OwnerCommand(order="reset_breaker", provider=provider, order_id=new_id(), at=settings.clock.now_ms())

@@ -16,7 +16,7 @@ from infra.clickhouse.queries import ROW_COUNTS
 from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
-from streams.commands.console import count, fail, load_settings, make_call, moment, one_line_errors, say, say_json, show
+from streams.commands.console import count, load_settings, make_call, moment, one_line_errors, say, say_json, show
 from streams.commands.naming import ASSET_CLASS, named
 from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollRequest
@@ -80,23 +80,6 @@ async def _status(settings: Settings) -> dict[str, Any]:
         pass
     found["tables"] = (await answer(settings, ROW_COUNTS))["rows"]
     return found
-
-
-@click.command()
-@click.argument("sql")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
-@one_line_errors
-def query(sql: str, *, as_json: bool) -> None:
-    """Answer read-only SQL from the store, whether the pipeline runs or not.
-
-    \b
-    tapestream query "SELECT symbol, count() FROM daily_bars GROUP BY symbol"
-    """
-    settings = load_settings()
-    found = asyncio.run(answer(settings, sql))
-    if found.get("empty"):
-        fail(f"there is no store in {settings.data_dir} yet: run `tapestream up`, or set DATA_DIR or CLICKHOUSE_URL")
-    show(found["columns"], found["rows"], as_json=as_json)
 
 
 @click.command()
@@ -170,8 +153,8 @@ def _print(job: Job, calls: Iterable[Call]) -> None:
     records = sum(report.records for report in job.done.values())
     rejects = sum(report.rejects for report in job.done.values())
     say(f"{count(records, 'record')}, {rejects} rejected, {count(job.total, 'request')}")
-    if told := _answered(job):
-        say(f"answered by {told}")
+    if answered := _answered(job):
+        say(f"answered by {answered}")
     for line in _late(job, calls):
         say(line)
     for report in job.failures:

@@ -91,9 +91,9 @@ def _upcoming(each: runs.Timetable) -> str:
 
 def _list(settings: Settings, *, as_json: bool) -> None:
     found = asyncio.run(runs.standings(load(), partial(rows, settings)))
-    told = [{**asdict(each), "depends_on": " ".join(each.depends_on)} for each in found]
-    columns = tuple(told[0]) if as_json else SHOWN
-    show(columns, [[row[name] for name in columns] for row in told], as_json=as_json)
+    found_rows = [{**asdict(each), "depends_on": " ".join(each.depends_on)} for each in found]
+    columns = tuple(found_rows[0]) if as_json else SHOWN
+    show(columns, [[row[name] for name in columns] for row in found_rows], as_json=as_json)
 
 
 async def _ask(bootstrap: Brokers, asked: CollectRequest, *, wait: bool) -> CollectorRun | None:

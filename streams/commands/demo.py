@@ -21,6 +21,7 @@ from streams.commands.console import fail, load_settings, one_line_errors, say, 
 from streams.messaging.job import Job, requests_for
 from streams.messaging.messages import PollDone
 from streams.messaging.requester import Requester
+from streams.planning.history import reaching
 from streams.runtime.discovery import usable
 from streams.runtime.pages import Pages
 from streams.runtime.process_tree import Stack
@@ -139,10 +140,12 @@ def calls(names: list[str]) -> Iterator[tuple[Call, tuple[str, ...]]]:
 
 
 def _sells(declared: Connector, call: Call) -> bool:
+    """Return whether the provider has an endpoint for it, and a history that reaches so far back."""
     try:
-        return bool(declared.split(call))
+        declared.split(call)
     except UnsupportedCall:
         return False
+    return reaching((declared.name,), call, _ms(_today())) != ()
 
 
 def _daily_calls(declared: Connector) -> Iterator[Call]:

@@ -119,8 +119,8 @@ def capacity(names: tuple[str, ...], *, as_json: bool) -> None:
             }
             for name, availability in keyed.items()
         }
-        told = {"providers": providers, "total": total, "without_key": without_key(supplied)}
-        say_json(told)
+        answer = {"providers": providers, "total": total, "without_key": without_key(supplied)}
+        say_json(answer)
         return
     rows = [
         (

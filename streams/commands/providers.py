@@ -70,10 +70,10 @@ def _ends() -> dict[tuple[str, str], dict[str, str | None]]:
     except StoreError as error:
         say(f"the withdrawal dates of endpoints are not known: {error}", err=True)
         return {}
-    told = {(provider, endpoint): deprecation(headers) for provider, endpoint, headers in stored}
+    withdrawn = {(provider, endpoint): deprecation(headers) for provider, endpoint, headers in stored}
     return {
         place: {"deprecated": _day(found.since) or "yes", "sunset": _day(found.sunset)}
-        for place, found in told.items()
+        for place, found in withdrawn.items()
         if found
     }
 

@@ -32,7 +32,7 @@ def up(*, sandbox: bool) -> None:
     """
     settings = load_settings()
     telemetry.configure(settings.log_level)
-    collectors.load()  # what is wrong with the declarations is told here, not in the worker's log
+    collectors.load()  # what is wrong with the declarations is said here, not in the worker's log
     sys.exit(asyncio.run(_up(Stack(settings, sandbox=sandbox))))
 
 

@@ -246,8 +246,14 @@ def show_session(*, name: str, as_json: bool) -> None:
         head[moment] = head[moment] and datetime.fromtimestamp(head[moment] / 1000, UTC)
     show(("what", "value"), [*head.items(), *figures["data_quality_metrics"].items()])
     rows = [
-        (source, told["calls"], told["records"], told["success_rate"], _errors(told["errors"]))
-        for source, told in figures["source_performance"].items()
+        (
+            source,
+            brought["calls"],
+            brought["records"],
+            brought["success_rate"],
+            _errors(brought["errors"]),
+        )
+        for source, brought in figures["source_performance"].items()
     ]
     show(("source", "calls", "records", "success_rate", "errors"), rows)
 

@@ -90,6 +90,6 @@ def _change(change: Literal["add", "remove"], members: Sequence[str], asset_clas
     settings = load_settings()
     changed = changes(change, members, asset_class, settings.clock.now_ms())
     stored = asyncio.run(keep(settings, changed))
-    told = "holds from the next run on" if stored else "is on its way to the store"
+    when = "holds from the next run on" if stored else "is on its way to the store"
     done = "added" if change == "add" else "removed"
-    say(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {told}")
+    say(f"{done} {' '.join(each.symbol for each in changed)} ({asset_class}): {when}")

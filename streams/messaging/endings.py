@@ -72,7 +72,7 @@ def _log_fallbacks(end: End) -> None:
     for child in end.children:
         if child.provider != request.provider:
             level = logging.INFO if request.urgent else logging.DEBUG
-            told = {"provider": request.provider, "to": child.provider, "outcome": end.outcome}
+            fields = {"provider": request.provider, "to": child.provider, "outcome": end.outcome}
             log.log(
-                level, StreamEvent.REQUEST_PASSED_ON, request_id=request.request_id, **told, reason=end.reason[:200]
+                level, StreamEvent.REQUEST_PASSED_ON, request_id=request.request_id, **fields, reason=end.reason[:200]
             )

@@ -39,14 +39,14 @@ def refused(request: PollRequest, hop: Hop, now: int) -> End:
     if len(request.slip) > 1:
         child = request.child(0, slip=request.slip[1:], tried=tried, page=None)
         return End(request, hop.outcome, hop.reason, (child,))
-    told = request.model_copy(update={"tried": tried})
+    ending = request.model_copy(update={"tried": tried})
     first = _with_room_first(tried)
     if first is None:
         last = _decisive(tried, hop)
-        return End(told, last.outcome, last.reason)
+        return End(ending, last.outcome, last.reason)
     if _too_late(request, first, now):
         outcome = first.outcome if request.urgent else PollOutcome.EXPIRED
-        return End(told, outcome, f"{first.reason}; nobody has room before {_limit(request, first)}")
+        return End(ending, outcome, f"{first.reason}; nobody has room before {_limit(request, first)}")
     at = _free_at(first)
     child = request.child(
         0,

@@ -45,7 +45,7 @@ class CallTracker:
         self._breakers = tables[topics.BREAKERS]
         self._budgets = tables[topics.BUDGETS]
         self._refusals = tables[topics.REFUSALS]
-        self._terms = policy
+        self._policies = policy
         self._on_order = on_order
         self._on_call = on_call
 
@@ -53,20 +53,20 @@ class CallTracker:
         """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it."""
         ordered = OWNER_COMMAND.items() <= dict(message.headers or ()).items()
         try:
-            told: OwnerCommand | ApiCall = (
+            record: OwnerCommand | ApiCall = (
                 OwnerCommand.decode(message.value) if ordered else ApiCall.decode(message.value)
             )
         except ValidationError:
             log.warning(StreamEvent.TRACK_CALLS_UNREADABLE, partition=message.partition, offset=message.offset)
             return
-        if told.provider not in self._terms:
+        if record.provider not in self._policies:
             return
-        if isinstance(told, ApiCall):
-            event = accounts.ended(told) or accounts.began(told)
-            self._fold(told.provider, event, message.offset)
-            self._on_call(told, message.offset)
+        if isinstance(record, ApiCall):
+            event = accounts.ended(record) or accounts.began(record)
+            self._fold(record.provider, event, message.offset)
+            self._on_call(record, message.offset)
         else:
-            self._obey(told, message.offset)
+            self._obey(record, message.offset)
 
     def account(self, provider: str) -> Account:
         """The account as the tables know it: of the keys that were ever called with."""
@@ -88,7 +88,7 @@ class CallTracker:
         return provider in self._breakers
 
     def _obey(self, order: OwnerCommand, offset: int) -> None:
-        provider, policy = order.provider, self._terms[order.provider]
+        provider, policy = order.provider, self._policies[order.provider]
         known = self.account(provider)
         if order.order == "takeover":
             changed = accounts.after_takeover(known, policy, order.at)
@@ -106,7 +106,9 @@ class CallTracker:
         breaker = self._entry(BREAKER, self._breakers, provider)
         budget = self._entry(BUDGET, self._budgets, provider)
         refused = self._refused(label)
-        folded = accounts.fold(Account({label: key}, breaker, budget, {label: refused}), event, self._terms[provider])
+        folded = accounts.fold(
+            Account({label: key}, breaker, budget, {label: refused}), event, self._policies[provider]
+        )
         self._put(self._keys, label, KEY, folded.key(label), offset)
         self._put(self._breakers, provider, BREAKER, folded.breaker, offset)
         if folded.budget != budget:

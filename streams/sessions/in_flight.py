@@ -137,9 +137,9 @@ def _same_call(unit: Unit) -> tuple[str, str]:
 
 def report_of(attempt: Attempt, row: Sequence[Any]) -> PollDone:
     """A report as the store keeps it (columns `REPORTED`)."""
-    told = dict(zip(REPORTED, row, strict=True))
+    columns = dict(zip(REPORTED, row, strict=True))
     request = attempt.request
-    return PollDone(job_id=request.job_id, provider=attempt.unit.source, call=request.call, at=attempt.since, **told)
+    return PollDone(job_id=request.job_id, provider=attempt.unit.source, call=request.call, at=attempt.since, **columns)
 
 
 REPORTED = ("request_id", "outcome", "reason", "records", "rejects", "children")

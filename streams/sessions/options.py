@@ -37,15 +37,15 @@ def make(
     is said.
     """
     given = {"mode": mode, "hours": hours, "symbols": symbols, "sources": sources, "datasets": datasets}
-    told = {**(_read(file) if file else {}), **{name: value for name, value in given.items() if value}}
+    chosen = {**(_read(file) if file else {}), **{name: value for name, value in given.items() if value}}
     session_id = f"{datetime.fromtimestamp(now / 1000, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    base = preset(told.get("mode") or "production", session_id, _person())
-    changes: dict[str, Any] = {name: tuple(told[name]) for name in ("sources", "datasets") if name in told}
-    if "symbols" in told:
-        changes["symbols"] = assets(told["symbols"])
-    if "hours" in told:
-        changes["duration_ms"] = round(told["hours"] * HOUR_MS)
-    if not told.get("mode"):
+    base = preset(chosen.get("mode") or "production", session_id, _person())
+    changes: dict[str, Any] = {name: tuple(chosen[name]) for name in ("sources", "datasets") if name in chosen}
+    if "symbols" in chosen:
+        changes["symbols"] = assets(chosen["symbols"])
+    if "hours" in chosen:
+        changes["duration_ms"] = round(chosen["hours"] * HOUR_MS)
+    if not chosen.get("mode"):
         changes["mode"] = "custom"
     spec = replace(base, **changes)
     units.check(spec)
@@ -70,17 +70,17 @@ def asset_class_of(symbol: str) -> str:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        chosen = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSpec(f"{path}: {error}") from None
-    if unknown := [name for name in told if name not in IN_FILE]:
+    if unknown := [name for name in chosen if name not in IN_FILE]:
         raise InvalidSpec(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(IN_FILE)}")
-    for name, value in told.items():
+    for name, value in chosen.items():
         fits = {"mode": isinstance(value, str), "hours": isinstance(value, int | float) and value > 0}
         texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
         if not fits.get(name, texts):
             raise InvalidSpec(f"{path}: {name} was {value!r:.60}")
-    return told
+    return chosen
 
 
 def _person() -> str:

@@ -256,8 +256,8 @@ class Run:
 
 def _described(attempt: Attempt) -> dict[str, Any]:
     failure, call = attempt.job.failures[0], attempt.unit.call
-    told = {"source": attempt.unit.source, "dataset": call.dataset, "symbols": call.symbols[:5]}
-    return {**told, "outcome": failure.outcome, "reason": failure.reason[:200]}
+    fields = {"source": attempt.unit.source, "dataset": call.dataset, "symbols": call.symbols[:5]}
+    return {**fields, "outcome": failure.outcome, "reason": failure.reason[:200]}
 
 
 async def _first(*works: Coroutine[Any, Any, None]) -> None:

@@ -112,10 +112,10 @@ class SourceRun:
     async def _pause(self, cycle: Sequence[Unit]) -> int | None:
         end = ends_at(self._recorder.session)
         try:
-            told = await self._pipeline.provider_status(self.name)
+            status = await self._pipeline.provider_status(self.name)
         except PipelineAway:
             return LONGEST_MS
-        return interval_ms(told, *cost(cycle), max(0, end - self._clock.now_ms()) if end else LONGEST_MS)
+        return interval_ms(status, *cost(cycle), max(0, end - self._clock.now_ms()) if end else LONGEST_MS)
 
     async def _submit(self, units: Iterable[Unit]) -> None:
         """Submit units one by one, as others end."""

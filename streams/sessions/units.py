@@ -93,13 +93,13 @@ def cost(units: Iterable[Unit]) -> tuple[float, float]:
     return weight, usd
 
 
-def interval_ms(told: Mapping[str, Any], weight: float, usd: float, remaining_ms: int) -> int | None:
+def interval_ms(status: Mapping[str, Any], weight: float, usd: float, remaining_ms: int) -> int | None:
     """Ms between two cycles that take so much each, that what may still be asked lasts for the time that is left.
 
-    `told` is the worker's view of the provider (`accounts.views.provider`). None: not one more cycle fits in.
+    `status` is the worker's view of the provider (`accounts.views.provider`). None: not one more cycle fits in.
     """
-    room = sum(_room(key, remaining_ms) for key in told["keys"] if key["health"] != "rejected")
-    money = told["budget"]
+    room = sum(_room(key, remaining_ms) for key in status["keys"] if key["health"] != "rejected")
+    money = status["budget"]
     cycles = min(
         room / weight if weight else _MANY,
         _later(money["left_usd"], money["limit_usd"], "day", money["resets_ms"], remaining_ms) / usd

@@ -14,11 +14,11 @@ from aiohttp import web
 from connectors import Call
 from connectors.calls import DAY_MS
 from connectors.refusals import YEAR_MS
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.asyncio(loop_scope="module")]
 
-TODAY = now_ms() // DAY_MS * DAY_MS
+TODAY = SYSTEM.now_ms() // DAY_MS * DAY_MS
 FIREWALL = "<html><title>Attention Required! | Cloudflare</title></html>"
 FIREWALLED = [(403, FIREWALL)]
 """What providers answer before anything else, the last first."""
@@ -117,7 +117,7 @@ async def test_a_refusal_takes_off_its_scope_and_keys_tells_what_since_when_and_
 ):
     urls, calls = asked
     environment = {f"{name.upper()}_URL": url for name, url in urls.items()}
-    before = now_ms()
+    before = SYSTEM.now_ms()
     async with start_pipeline(embedded_broker, tmp_path, **environment) as pipeline:
         for provider, refused, outside in OUTSIDE:
             first = await pipeline.poll((refused, (provider,)))
@@ -153,7 +153,7 @@ async def test_a_refusal_takes_off_its_scope_and_keys_tells_what_since_when_and_
     }
     for row in shown:
         for refusal in row["not_sold"]:
-            assert before <= refusal["since"] <= now_ms()
+            assert before <= refusal["since"] <= SYSTEM.now_ms()
             assert refusal["until"] - refusal["since"] >= DAY_MS
             assert refusal["reason"]
     assert "asked again from" in table

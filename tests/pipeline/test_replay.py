@@ -9,7 +9,7 @@ import pytest
 
 from connectors import Call
 from infra.clickhouse import Store, log_table, migrate
-from infra.clock import now_ms
+from infra.clock import SYSTEM
 from streams.messaging import topics
 from streams.messaging.dead_letters import letter
 from streams.messaging.messages import Page, RawMeta
@@ -44,7 +44,7 @@ def bar(day, close, **changes):
 
 async def store_of_a_broken_parser(url):
     """What stands in the store after a parser misread one answer, gave up on another, and read a third one right."""
-    now = now_ms()
+    now = SYSTEM.now_ms()
     misread, given_up, later = (
         answer("misread", now - 3_000, bar(0, 11), bar(1, 11.5), bar(2, 11, h=1)),
         answer("given_up", now - 2_000, bar(0, 11.25), symbol="MSFT"),

@@ -388,6 +388,25 @@ async def test_a_key_that_a_redirect_repeats_is_sent_once_and_not_kept(serve):
     assert "sesame" not in repr((first, second))
 
 
+async def test_a_key_that_a_redirect_repeats_by_another_name_does_not_travel_to_a_call_with_another_key(serve):
+    server = await serve(redirecting(f"/moved?token={QUOTED}&page=2"))
+    async with transport(server.url) as found:
+        first = await found.fetch(provider(), ASK, KEY)
+        second = await found.fetch(provider(), first.redirect, "another/key+of=ours")
+
+    assert first.redirect.moved == "/moved?page=2"
+    assert "sesame" not in repr((first, second))
+
+
+async def test_a_redirect_to_a_path_that_repeats_the_key_is_not_followed(serve):
+    server = await serve(redirecting(f"/moved/{QUOTED}"))
+    async with transport(server.url) as found:
+        with pytest.raises(ProviderUnavailable, match="redirects to a path that repeats the key") as refused:
+            await found.fetch(provider(), ASK, KEY)
+
+    assert "sesame" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("status", "method", "body"), [(302, "GET", b""), (303, "GET", b""), (307, "POST", b'{"n":1}')]
 )
