@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, get_args
 
 import aiohttp
@@ -12,7 +13,8 @@ import click
 from connectors import Call
 from connectors.fields import utc_date
 from connectors.records import Period
-from infra.clickhouse.queries import ROW_COUNTS
+from infra.clickhouse.queries import DATASET_TABLES, ROW_COUNTS
+from infra.errors import PipelineError
 from infra.kafka.brokers import Brokers
 from infra.settings import Settings
 from streams.client.call_builder import Slip, share_out
@@ -27,7 +29,22 @@ from streams.planning.history import begins_late
 from streams.runtime import discovery
 from streams.runtime.discovery import PipelineLocation
 from streams.runtime.query import answer
+from streams.runtime.stored import until_stored
 
+STORED_S = 10.0
+"""Seconds in which a batch is stored even on a busy machine; what was asked is then shown."""
+SHOWN = {
+    "quote": (
+        "SELECT symbol, price, bid, ask, volume, currency, ts, source FROM {table} WHERE {brought} "
+        "ORDER BY symbol, ts DESC LIMIT 1 BY symbol"
+    ),
+    "bars": (
+        "SELECT symbol, interval, adjustment, count() AS bars, min(ts) AS first, argMin(close, ts) AS first_close, "
+        "max(ts) AS last, argMax(close, ts) AS last_close, source FROM {table} WHERE {brought} "
+        "GROUP BY symbol, interval, adjustment, source ORDER BY symbol, source"
+    ),
+}
+"""What `poll` shows of a job's rows, by dataset."""
 REPORT_S = 5.0
 """Seconds after `--within` in which the worker's report of what is late is still waited for."""
 
@@ -95,6 +112,7 @@ async def _status(settings: Settings) -> dict[str, Any]:
 @click.option("--period", type=click.Choice(get_args(Period)), help="Of statements and metrics; ttm: 12 months.")
 @click.option("--exchange", help="MIC, for a whole market.")
 @click.option("--force-fresh", is_flag=True, help="Call the provider even where a quote is younger than QUOTE_TTL_S.")
+@click.option("--json", "as_json", is_flag=True, help="What was stored as JSON, one object per row.")
 @click.option("--within", "within_s", type=click.FloatRange(min=1), help="Seconds after which to give up.")
 @one_line_errors
 def poll(
@@ -105,6 +123,7 @@ def poll(
     start: str | None,
     end: str | None,
     force_fresh: bool,
+    as_json: bool,
     within_s: float | None,
     **given: Any,
 ) -> None:
@@ -126,10 +145,12 @@ def poll(
     deadline = None if within_s is None else settings.clock.now_ms() + round(within_s * 1000)
     requests = requests_for(calls, deadline, urgent=True, force_fresh=force_fresh)
     job = asyncio.run(_poll(where.bootstrap, requests, within_s))
-    _print(job, [request.call for request in requests])
+    _print(job, [request.call for request in requests], err=as_json)
     if not job.finished:
         lacking = count(job.unreported, "request")
-        say(f"no report of {lacking} within {within_s:g} s: `tapestream status` shows whether a worker runs")
+        say(f"no report of {lacking} within {within_s:g} s: `tapestream status` shows whether a worker runs", err=True)
+    if any(report.records for report in job.done.values()):
+        asyncio.run(_show_stored(settings, where.bootstrap, job, call.dataset, as_json=as_json))
     raise SystemExit(1 if job.failures or unasked or not job.finished else 0)
 
 
@@ -149,17 +170,20 @@ def _calls(
     return calls, unasked
 
 
-def _print(job: Job, calls: Iterable[Call]) -> None:
+def _print(job: Job, calls: Iterable[Call], *, err: bool) -> None:
     records = sum(report.records for report in job.done.values())
     rejects = sum(report.rejects for report in job.done.values())
-    say(f"{count(records, 'record')}, {rejects} rejected, {count(job.total, 'request')}")
+    say(f"{count(records, 'record')}, {rejects} rejected, {count(job.total, 'request')}", err=err)
     if answered := _answered(job):
-        say(f"answered by {answered}")
+        say(f"answered by {answered}", err=err)
     for line in _late(job, calls):
-        say(line)
+        say(line, err=err)
     for report in job.failures:
         tried = "; ".join(f"{hop.provider}: {hop.outcome} {hop.reason}" for hop in report.tried)
-        say(f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})")
+        say(
+            f"unserved: {' '.join(report.symbols) or report.dataset}: {report.outcome} ({tried or report.reason})",
+            err=err,
+        )
 
 
 def _late(job: Job, calls: Iterable[Call]) -> Iterator[str]:
@@ -179,6 +203,19 @@ def _answered(job: Job) -> str:
             who = (report.provider, " (known already)" if report.outcome == PollOutcome.CACHED else "")
             found[who] = found.get(who, 0) + report.records
     return ", ".join(f"{provider} {records}{how}" for (provider, how), records in found.items())
+
+
+async def _show_stored(settings: Settings, bootstrap: Brokers, job: Job, dataset: str, *, as_json: bool) -> None:
+    """Print what the job stored: quotes, or the ends of each series of bars; of other datasets where the rows are."""
+    table, brought = DATASET_TABLES[dataset], f"startsWith(request_id, '{job.job_id}')"
+    with suppress(TimeoutError, PipelineError):
+        async with asyncio.timeout(STORED_S):
+            await until_stored(bootstrap)
+        if dataset in SHOWN:
+            found = await answer(settings, SHOWN[dataset].format(table=table, brought=brought))
+            show(found["columns"], found["rows"], as_json=as_json)
+    query = f"SELECT * FROM {table} WHERE {brought}"  # noqa: S608  (an id and a name of ours)
+    say(f'stored: tapestream query "{query}"', err=as_json)
 
 
 async def _poll(bootstrap: Brokers, requests: list[PollRequest], within_s: float | None) -> Job:

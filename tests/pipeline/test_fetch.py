@@ -1,6 +1,7 @@
 """A program asks the running pipeline, and every symbol gets its own answer."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -204,6 +205,18 @@ async def test_a_range_before_a_history_goes_on_and_poll_says_where_bars_begin(
     code, printed = await polled(pipeline_shared, "bars", "FB", *years, "--provider", "yahoo")
     assert code == 0, printed
     assert "FB begins on 2012-05-18, later than 2000-02-25" in printed
+
+
+async def test_poll_shows_the_prices_and_where_the_rows_are(pipeline_shared):
+    code, printed = await polled(pipeline_shared, "quote", "IBM", "GOOG", "--provider", "polygon", "--json")
+    lines = printed.splitlines()
+    quotes = {row["symbol"]: row for row in map(json.loads, (line for line in lines if line.startswith("{")))}
+    (where,) = re.findall(r'stored: tapestream query "(.*)"', printed)
+
+    assert code == 0
+    assert set(quotes) == {"IBM", "GOOG"}
+    assert all(row["price"] > 0 and row["source"] == "polygon" for row in quotes.values())
+    assert {row[0] for row in await pipeline_shared.rows(where.replace("*", "symbol"))} == {"IBM", "GOOG"}
 
 
 async def test_poll_gives_up_when_no_report_comes(pipeline_embedded):
