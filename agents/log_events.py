@@ -40,9 +40,6 @@ class AgentEvent(StrEnum):
     restart."""
     LEADER_LEADS = "leader.leads"
     """INFO: This worker runs the collectors and the schedules from now on."""
-    LEASE_LAPSED = "lease.lapsed"
-    """WARNING: Kafka has not confirmed for 6 s that this worker is in its group, as after a pause. No call is made
-    until it does. Do: look at the broker, and at what paused the worker."""
     LEDGER_RETRY = "ledger.retry"
     """WARNING: A reservation cannot be stored; its call waits until it can. Do: look at the store if it lasts."""
     POLLER_FAULT = "poller.fault"

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from agents.log_events import AgentEvent
-from infra import tasks, telemetry
+from infra import telemetry
 from infra.clickhouse import RowsRefused, Store, StoreUnavailable, log_table
 from infra.kafka.brokers import Brokers
 from streams.messaging import topics
@@ -35,8 +36,7 @@ POLL_MS = 100  # an idle sink looks ten times a second
 RETRY_CAP_S = 30.0  # a store that is back is used within half a minute
 HAND_OVER_S = 5.0  # a rebalance waits for the insert in progress
 COMMIT_RETRY_S = 1.0  # a broker that restarts is back within seconds
-STOP_S = 8.0  # a store that works takes an open batch within a second
-LEAVE_GROUP_S = 1.0  # a broker that is away counts the sink out by itself
+STOP_S = 8.0  # of the 15 s of an exit: what is not stored by then is left to Kafka
 DAY_MS = 86_400_000
 
 
@@ -95,40 +95,21 @@ class Sink:
             await self._take_all(fetched)
             await self._flush_due()
 
-    @property
-    def assignment(self) -> frozenset[tuple[str, int]]:
-        """The partitions that it stores, by topic and number."""
-        return frozenset((where.topic, where.partition) for where in self._consumer.assignment())
-
-    @property
-    def batch_age_s(self) -> float:
-        """Seconds that a record waits for others at most."""
-        return self._batch_age_s
-
-    @property
-    def waits(self) -> bool:
-        """True while the store or the broker has something to answer: one that is away takes its time."""
-        return self._flushing is not None and not self._flushing.done()
-
-    @property
-    def open_rows(self) -> int:
-        """Rows that were received and are not yet cut into an insert."""
-        return sum(batch.rows for batch in self._open.values())
-
-    async def stop(self, within_s: float = STOP_S) -> None:
-        """Store what was received, commit, leave the group; what is not stored within `within_s` is left to Kafka."""
+    async def stop(self) -> None:
+        """Store what was received, commit, leave the group; what is not stored within `STOP_S` is left to Kafka."""
         self._stopping.set()
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(STOP_S):
                 await self._ended.wait()
                 await self.flush()
         except TimeoutError:
-            log.warning(
-                AgentEvent.SINK_LEFT_TO_KAFKA, open_rows=self.open_rows, waiting_for_store=self.waiting_for_store
-            )
+            left = sum(batch.rows for batch in self._open.values())
+            log.warning(AgentEvent.SINK_LEFT_TO_KAFKA, open_rows=left, waiting_for_store=self.waiting_for_store)
             if self._flushing:
                 self._flushing.cancel()
-        await tasks.within(LEAVE_GROUP_S, self._consumer.stop())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_S):
+                await self._consumer.stop()
 
     async def flush(self) -> None:
         """Store every open batch now."""

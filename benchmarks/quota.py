@@ -32,7 +32,6 @@ import click
 
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool
-from agents.polling.lease import Lease
 from agents.polling.ledger import Ledger
 from agents.polling.poller import Poller
 from agents.polling.transport import Transport
@@ -303,7 +302,7 @@ def _poller(case: Case, settings: Settings, transport: Transport, requests: Any,
         policy.policies(settings)[case.provider],
         settings.price(case.provider),
     )
-    caller = Caller(transport, requests, Ledger(requests), lease=Lease(), now=skipping.now)
+    caller = Caller(transport, requests, Ledger(requests), now=skipping.now)
     return Poller(
         {case.provider: pool},
         caller,

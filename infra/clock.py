@@ -35,14 +35,5 @@ class Clock:
         await asyncio.sleep(seconds / self.rate)
 
 
-def uptime_s() -> float:
-    """Seconds since the machine started, also those in which it or this process slept: an interval never hides a pause.
-
-    `time.monotonic` stands still on Linux while the machine is suspended.
-    """
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
-
-
 SYSTEM = Clock()
 """The clock of the machine: real time."""

@@ -9,11 +9,8 @@ from enum import StrEnum
 
 
 class InfraEvent(StrEnum):
-    """Events of background tasks, of stopping, and of topics."""
+    """Events of background tasks and of topics."""
 
-    STOP_FAULT = "stop.fault"
-    """WARNING: A part of the process failed while it stopped; the others stop all the same. Do: report it with the
-    log."""
     TASK_RESTARTED = "task.restarted"
     """WARNING: A background task failed, and begins anew after a pause. Do: report it with the log if it repeats."""
     TOPICS_FEW_COPIES = "topics.few_copies"

@@ -58,9 +58,9 @@ class ServerProcess(ABC):
         """Wait until it ends for any reason, and return its exit code."""
         return await self._running().wait()
 
-    async def stop(self, grace_s: float | None = None) -> int:
-        """End it, in order within `grace_s` seconds or its own, otherwise by force; returns its exit code."""
-        return await self._running().stop(self.grace_s if grace_s is None else grace_s)
+    async def stop(self) -> int:
+        """End it, in order within `grace_s` seconds, otherwise by force; returns its exit code."""
+        return await self._running().stop(self.grace_s)
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -110,8 +110,6 @@ class Settings(BaseModel):
     """How many times faster than real time the clock runs, for a rehearsal against the sandbox."""
     clock_anchor: Annotated[int, Field(ge=0)] = 0
     """Moment from which the clock runs faster, ms UTC."""
-    stop_s: Annotated[float, Field(ge=1, le=15)] = 12
-    """Seconds that a worker may take to stop; what is not stored by then is left to Kafka."""
     retries: Annotated[int, Field(ge=0, le=20)] = 4
     """Tries beyond the first for a provider that is unavailable or asks to wait."""
     sink_batch_rows: Annotated[int, Field(ge=1)] = 50_000

@@ -59,32 +59,6 @@ def report_fault(task: asyncio.Task[Any], on_fault: OnFault) -> None:
     task.add_done_callback(ended)
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, Any]) -> bool:
-    """Return whether `work` has ended within a number of seconds; otherwise it is cancelled, and not waited for.
-
-    What stops a library's connection may wait for a server for ever, and may not heed a cancellation either. One that
-    the library makes by itself is an end. Raises what `work` raises.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=max(0.0, seconds))
-    finally:
-        if not task.done():
-            task.cancel()
-            task.add_done_callback(_forget)
-    if not task.done():
-        return False
-    if not task.cancelled():
-        task.result()
-    return True
-
-
-def _forget(task: asyncio.Future[Any]) -> None:
-    """Take note of how a task ended that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()
-
-
 async def end(*tasks: asyncio.Future[Any] | None) -> None:
     """Cancel tasks and return when all of them have ended. What they raise is not raised again."""
     found = [task for task in tasks if task is not None]

@@ -9,58 +9,24 @@ import faust
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 
 from infra import telemetry
-from infra.clock import uptime_s
 from infra.kafka.brokers import KafkaSecurity
 from infra.settings import Settings
-from infra.stop_budget import StopBudget
 from streams.messaging import topics
 
 BIG = 32 * 2**20  # bytes: twice the largest message, so that one always fits
 QUESTION = 2**20  # bytes: the longest question that a page reads
-SESSION_S = 6.0
-"""Seconds without a heartbeat after which the group gives this worker's mailboxes to another one."""
-FAUST = 0.6
-"""Share of a stop's time by which Faust has flushed its producer: half is for what was received, the rest for ours."""
 Step = Callable[[], Awaitable[None]]
 
 
 class Tapestream(faust.App):  # type: ignore[misc]
-    """Faust's app with moments of ours: before anything starts, before it stops, and when all of it has stopped.
-
-    `budget` is the time that all of a stop may take; a part of Faust that waits for its broker has a share of it.
-    """
-
-    budget: StopBudget
-    """The time of a stop."""
-    _followed: Any = None
+    """Faust's app with three moments of ours: before anything starts, before it stops, after it stopped."""
 
     opening: Step
     """Runs before anything starts."""
     draining: Step
     """Runs before anything stops."""
     closing: Step
-    """Runs after the actors stopped, while Faust still belongs to its consumer group."""
-    closed: Callable[[], None]
-    """Runs at last, when the time of the stop has not run out before."""
-
-    def follow_heartbeats(self, accepted: Callable[[float], None]) -> None:
-        """Call `accepted` with the time (`uptime_s`) at which each heartbeat was sent that the coordinator accepted.
-
-        It is called in Faust's consumer thread. Neither Faust nor aiokafka reports heartbeats, so the function of the
-        coordinator is wrapped.
-        """
-        coordinator = self.consumer._thread._consumer._coordinator  # noqa: SLF001
-        if coordinator is self._followed:
-            return
-        self._followed, beat = coordinator, coordinator._do_heartbeat  # noqa: SLF001
-
-        async def heartbeat() -> bool:
-            sent_at = uptime_s()
-            if answered := bool(await beat()):
-                accepted(sent_at)
-            return answered
-
-        coordinator._do_heartbeat = heartbeat  # noqa: SLF001
+    """Runs after everything stopped."""
 
     async def on_start(self) -> None:
         """Open what the actors need, before any of them runs."""
@@ -69,24 +35,18 @@ class Tapestream(faust.App):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Let what was received reach the store while everything still runs, then stop."""
-        self.budget.begin()
         await self.draining()
-        await self.budget.within(FAUST, "faust", super().on_stop())
+        await super().on_stop()
         await self.closing()
 
-    async def on_shutdown(self) -> None:
-        """Say what was left, when Faust has left its group too."""
-        await super().on_shutdown()
-        self.closed()
 
-
-def build(settings: Settings, guard: Any) -> Any:
-    """Make the app for these settings. It connects to nothing before it is started, and needs its moments by then.
+def build(settings: Settings, guard: Any, *, opening: Step, draining: Step, closing: Step) -> Any:
+    """Make the app for these settings. It connects to nothing before it is started.
 
     `guard` is the middleware of aiohttp that every page is behind, Faust's own too.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder there, but no parents
-    return Tapestream(
+    app = Tapestream(
         topics.APP,
         broker=settings.kafka_url,
         broker_credentials=_credentials(settings.bootstrap.security),
@@ -95,7 +55,7 @@ def build(settings: Settings, guard: Any) -> Any:
         topic_disable_leader=True,
         topic_allow_declare=False,
         stream_wait_empty=False,
-        broker_session_timeout=SESSION_S,
+        broker_session_timeout=6.0,
         broker_heartbeat_interval=1.5,
         broker_commit_interval=0.5,
         broker_max_poll_interval=600.0,
@@ -109,6 +69,8 @@ def build(settings: Settings, guard: Any) -> Any:
         worker_redirect_stdouts=False,
         logging_config=telemetry.config(settings.log_level),
     )
+    app.opening, app.draining, app.closing = opening, draining, closing
+    return app
 
 
 def _credentials(security: KafkaSecurity) -> Any:

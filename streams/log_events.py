@@ -48,10 +48,6 @@ class StreamEvent(StrEnum):
     and restart."""
     WORKER_OPENED = "worker.opened"
     """INFO: The worker has its store, its keys and its topics."""
-    WORKER_STOPPED = "worker.stopped"
-    """INFO or WARNING: The worker's last line: the requests and answers that it had not finished, the records that are
-    not stored, and the parts that did not stop within `STOP_S`; it is WARNING when there are any. Kafka has all of
-    them. Do: look at the broker, the store or the provider that the part waits for."""
 
 
 class SessionEvent(StrEnum):

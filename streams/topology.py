@@ -6,11 +6,10 @@ poll.urgent, poll.requests -> Poller -> raw.responses -> Normalizer -> market.* 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,22 +19,18 @@ from agents.monitor import Monitor, Progress
 from agents.page_guard import PageGuard
 from agents.polling.caller import Caller
 from agents.polling.key_pool import open_key_pools
-from agents.polling.lease import Lease
 from agents.polling.ledger import Ledger
 from agents.polling.ownership import AccountOwnership
 from agents.polling.poller import Poller
 from agents.polling.quote_cache import Quotes
 from agents.polling.transport import Transport
 from agents.sink import Sink
-from agents.watchdog import Sample, Watch, of_mailboxes, of_sink
 from connectors import connectors
 from infra import tasks, telemetry
 from infra.clickhouse import Store, StoreOwned, migrate
 from infra.clickhouse.queries import CallCost, calls_since, refused_since
 from infra.kafka.admin import ensure_topics
-from infra.kafka.lag import PartitionLag
 from infra.settings import Settings
-from infra.stop_budget import StopBudget
 from infra.terminal import printable
 from streams import application
 from streams.accounts import account as accounts
@@ -57,13 +52,9 @@ from streams.runtime.run_file import RunFile
 
 log = telemetry.get(__name__)
 
-STORED_TOPICS = frozenset(TABLES)
+STORED = frozenset(TABLES)
 OWNED_S = 5.0  # Kafka assigns partitions within a heartbeat or two
-UNDER_WAY, STORED, SUNK, CLOSED = 0.35, 0.5, 0.75, 0.85
-"""Shares of a stop's time by which calls end, what was received is stored, the sink and the connections are closed.
-
-Faust has a share between (`application.FAUST`), and the rest, to leave its group with the last offsets committed.
-"""
+DRAIN_S = 10.0  # of the 15 s that a stop may take
 MAILBOX_HIGH = 1_000  # events in memory for each provider
 NORMALIZE_WINDOW = 16  # answers in memory; each may be as large as the body limit
 
@@ -84,7 +75,6 @@ class Worker:
             on_fault=partial(self._fail, "owner"),
             now=self.clock.now_ms,
         )
-        self.lease = Lease() if settings.embedded_store else Lease(application.SESSION_S)
         self.quotes = Quotes(settings.bootstrap, round(settings.quote_ttl_s * 1000), now=self.clock.now_ms)
         self.leader = Leader(
             settings,
@@ -99,12 +89,7 @@ class Worker:
         self._token = given.get_secret_value() if given else new_token()
         self._kept: RunFile | None = None
         guard = PageGuard(self._token, settings.web_names).middleware
-        self.app: Any = application.build(settings, guard)
-        self.app.opening, self.app.draining = self.open, self.drain
-        self.app.closing, self.app.closed = self.close, self._closed
-        self.budget = self.app.budget = StopBudget(
-            settings.stop_s, last_words=self._say_left, exit_code=lambda: 1 if self._failure else 0
-        )
+        self.app: Any = application.build(settings, guard, opening=self.open, draining=self.drain, closing=self.close)
         self._wire()
         self.store: Store | None = None
         self.sink: Sink | None = None
@@ -112,9 +97,7 @@ class Worker:
         self.transport: Transport | None = None
         self.requests: Mailboxes | None = None
         self.responses: Mailboxes | None = None
-        self.poller: Poller | None = None
         self._sinking: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._failure = ""
 
     def _wire(self) -> None:
@@ -146,9 +129,7 @@ class Worker:
 
     def _follow_calls(self) -> None:
         tables = {name: self.app.Table(name, partitions=topics.MAILBOXES) for name in topics.TABLES}
-        self.tracker = CallTracker(
-            tables, {name: pool.policy for name, pool in self.pools.items()}, self._obey, self.ownership.note
-        )
+        self.tracker = CallTracker(tables, {name: pool.policy for name, pool in self.pools.items()}, self._obey)
 
         @self.app.agent(self._topic(topics.API_CALLS, topics.MAILBOXES), name="track_calls")  # type: ignore[untyped-decorator]
         async def track_calls(stream: Any) -> None:
@@ -157,7 +138,6 @@ class Worker:
 
     async def assigned(self, _: Any, assigned: set[Partition], **__: Any) -> None:
         """Take the mailboxes that this worker is given."""
-        self.app.follow_heartbeats(self.lease.renew)
         for boxes in (self.requests, self.responses):
             if boxes is not None:
                 boxes.own(assigned)
@@ -206,9 +186,6 @@ class Worker:
         await self.leader.open(self.store, declared, self.app.consumer)
         self._sinking = asyncio.create_task(self._sink(self.sink), name="sink")
         tasks.report_fault(self._sinking, partial(self._fail, "sink"))
-        watch = Watch(settings.bootstrap, self._samples, away=lambda: self.outbox.away)
-        self._watching = asyncio.create_task(watch.run(), name="watchdog")
-        tasks.report_fault(self._watching, lambda error: self._fail(getattr(error, "actor", "watchdog"), error))
         log.info(
             StreamEvent.WORKER_OPENED, store=repr(self.store), keys=sum(len(pool.keys) for pool in self.pools.values())
         )
@@ -223,9 +200,9 @@ class Worker:
         )
         self.ledger = Ledger(self.outbox, store if settings.embedded_store else None)
         await self.quotes.start()
-        self.poller = poller = Poller(
+        poller = Poller(
             self.pools,
-            Caller(self.transport, self.outbox, self.ledger, lease=self.lease, now=self.clock.now_ms),
+            Caller(self.transport, self.outbox, self.ledger, now=self.clock.now_ms),
             self.outbox,
             retries=settings.retries,
             ready=self.ownership.ready,
@@ -273,14 +250,10 @@ class Worker:
         """Take no more requests, finish calls under way, and let what was received reach the store."""
         if self.requests is None or self.responses is None or self.sink is None or self._failure:
             return
-        within = self.budget.within
-        await tasks.end(self._watching)
-        await asyncio.gather(
-            within(UNDER_WAY, "leader", self.leader.stop()),
-            within(STORED, "poller", self.requests.drain(self.budget.left_s(UNDER_WAY))),
-        )
+        await self.leader.stop()
+        await self.requests.drain(DRAIN_S / 2)
         try:
-            async with asyncio.timeout(self.budget.left_s(STORED)):
+            async with asyncio.timeout(DRAIN_S / 2):
                 while not self.settled():
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -288,62 +261,25 @@ class Worker:
 
     async def close(self) -> None:
         """Store what the sink holds and close every connection."""
-        within, left_s = self.budget.within, self.budget.left_s
         if self.responses:
-            await within(SUNK, "normalizer", self.responses.drain(min(1.0, left_s(SUNK))))
+            await self.responses.drain(1.0)
         if self.sink and not self._failure:
-            await within(CLOSED, "sink", self.sink.stop(left_s(SUNK)))
-        await asyncio.gather(
-            within(CLOSED, "store", self._close_store()),
-            within(CLOSED, "quotes", self.quotes.stop()),
-            within(CLOSED, "outbox", self.outbox.stop()),
-            *([within(CLOSED, "transport", self.transport.close())] if self.transport else []),
-        )
-        if self._kept:
-            self._kept.release()
-        if self._failure:  # Faust's own way out hangs when its stop raises (tried)
-            self.budget.end()
-
-    async def _close_store(self) -> None:
-        """The ledger first: what it writes is in the store."""
+            await self.sink.stop()
+        await self.quotes.stop()
         if self.ledger:
             await self.ledger.close()
+        await self.outbox.stop()
+        if self.transport:
+            await self.transport.close()
         if self.store:
             await self.store.close()
-
-    def _closed(self) -> None:
-        """The end of a stop in time. A part that is late may hold a thread, for which the interpreter would wait."""
-        if self.budget.late:
-            self.budget.end()
-        else:
-            self._say_left()
-
-    def _say_left(self) -> None:
-        """The last words of this worker."""
-        left = {
-            "requests": self.requests.pending if self.requests else 0,
-            "answers": self.responses.pending if self.responses else 0,
-            "unstored": self.behind(),
-            "late": self.budget.late,
-        }
-        level = logging.WARNING if any(left.values()) else logging.INFO
-        log.log(level, StreamEvent.WORKER_STOPPED, budget_s=self.budget.total_s, **left)
+        if self._kept:
+            self._kept.release()
         if self._failure:
+            # everything is stored and closed; Faust's own way out hangs when its stop raises (tried)
             sys.stderr.write(printable(f"tapestream: {self._failure}\n"))
             sys.stderr.flush()
-
-    def _samples(self, worked: Collection[PartitionLag], stored: Collection[PartitionLag]) -> list[Sample]:
-        """What each actor has done, for the watchdog; none while partitions move or calls have no lease."""
-        if not (self.requests and self.responses and self.sink and self.poller and self.ledger) or self.app.rebalancing:
-            return []
-        longest_s = self.settings.http_timeout_s
-        away = self.ledger.waits or self.lease.term() is None
-        polls = of_mailboxes("poller", self.requests, worked, resting=self.poller.resting, longest_s=longest_s)
-        return [
-            *([] if away else polls),
-            *of_mailboxes("normalizer", self.responses, worked, resting={}),
-            of_sink(self.sink, stored),
-        ]
+            os._exit(1)
 
     def ready(self) -> bool:
         """True when this worker owns mailboxes and takes their requests."""
@@ -358,8 +294,8 @@ class Worker:
             for where, offset in self.responses.handled().items():
                 done[where] = min(offset, done.get(where, 0))
         lag: dict[str, int] = {}
-        for (topic, partition), offset in list(self.outbox.produced.items()):
-            if topic in STORED_TOPICS and (missing := offset + 1 - done.get((topic, partition), 0)) > 0:
+        for (topic, partition), offset in self.outbox.produced.items():
+            if topic in STORED and (missing := offset + 1 - done.get((topic, partition), 0)) > 0:
                 lag[topic] = lag.get(topic, 0) + missing
         return lag
 

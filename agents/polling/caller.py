@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from agents.log_events import AgentEvent
 from agents.polling.key_pool import KeyPool
-from agents.polling.lease import Lease
 from agents.polling.ledger import Ledger
 from agents.polling.transport import Fetched, Transport
 from connectors import Call, Outcome, Refusal, Request, errors
@@ -72,16 +71,9 @@ class Caller:
     """The only actor that sends requests to providers."""
 
     def __init__(
-        self,
-        transport: Transport,
-        outbox: Outbox,
-        ledger: Ledger,
-        *,
-        lease: Lease,
-        now: Callable[[], int] = SYSTEM.now_ms,
+        self, transport: Transport, outbox: Outbox, ledger: Ledger, *, now: Callable[[], int] = SYSTEM.now_ms
     ) -> None:
         self._transport = transport
-        self._lease = lease
         self._outbox = outbox
         self._ledger = ledger
         self._now = now
@@ -99,17 +91,14 @@ class Caller:
     ) -> CallResult:
         """Make one call with the key of that label, and report its end. Its answer is to be kept by `keep`.
 
-        `within_s` is how long an answer is waited for, where that is less than the transport's time-out. Raises
-        `Lapsed` where another worker may own the provider by now.
+        `within_s` is how long an answer is waited for, where that is less than the transport's time-out.
         """
-        term = self._lease.require()
         before = pool.account
         began = pool.begin(label, new_id(), http.endpoint, weight, self._now())
         _log_changes(pool, before)
         underway = _Underway(request, call, http, began, weight, pool.usd(http.endpoint))
         try:
             await self._ledger.reserve(_report(underway), pool.connector.mailbox)
-            self._lease.require(term)  # nothing is awaited between this and the sending
             verdict, fetched = await self._exchange(pool, underway, within_s)
         except BaseException:  # cancelled, or a fault of ours: a probe must not stay under way for ever
             pool.abandon(began, self._now())

@@ -154,14 +154,6 @@ class KeyPool:
         """Record how the call ended: what it says of the key, and of the provider's health."""
         self.account = accounts.fold(self.account, ended, self.policy)
 
-    def learn(self, event: CallBegan | accounts.CallEnded) -> None:
-        """Count a call of another worker, which has owned the provider before: it is read behind the takeover."""
-        if event.label not in self.keys:
-            return
-        self.account = accounts.fold(self.account, event, self.policy)
-        if isinstance(event, CallBegan):
-            self._foreign |= {event.call_id}
-
     def abandon(self, began: CallBegan, now: int) -> None:
         """Record that the call will never end."""
         self.account = accounts.abandoned(self.account, self.policy, began, now)

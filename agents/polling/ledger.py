@@ -42,11 +42,6 @@ class Ledger:
         """Publish a call to the components that fold the provider's account."""
         await self._outbox.send(topics.API_CALLS, call.encode(), key=call.provider, partition=partition)
 
-    @property
-    def waits(self) -> bool:
-        """True while a reservation is being stored."""
-        return self._writing is not None
-
     async def close(self) -> None:
         """Finish what is being written."""
         if self._writing:

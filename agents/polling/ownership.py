@@ -15,10 +15,9 @@ from agents.polling.key_pool import KeyPool
 from infra import tasks, telemetry
 from infra.clock import SYSTEM
 from infra.tasks import OnFault
-from streams.accounts import account as accounts
 from streams.accounts.account import Account
 from streams.messaging import topics
-from streams.messaging.messages import OWNER_COMMAND, WORKER, ApiCall, OwnerCommand, new_id
+from streams.messaging.messages import OWNER_COMMAND, WORKER, OwnerCommand, new_id
 from streams.messaging.producer import Outbox
 
 log = telemetry.get(__name__)
@@ -46,8 +45,6 @@ class AccountOwnership:
         self._now = now
         self._open = {name: asyncio.Event() for name in pools}
         self._asked: dict[str, str] = {}
-        self._read: dict[str, int] = {}
-        """Per provider the offset up to which its calls were read: after a rebalance some come again."""
         self._asking: set[asyncio.Task[None]] = set()
 
     def owned(self) -> list[str]:
@@ -98,15 +95,6 @@ class AccountOwnership:
                 pool.adopt(account)
             self._open[order.provider].set()
             log.info(AgentEvent.PROVIDER_TAKEN_OVER, provider=order.provider, worker=WORKER)
-
-    def note(self, call: ApiCall, offset: int) -> None:
-        """Count a call that was read of another worker: one that was paused may have made it before it noticed."""
-        name = call.provider
-        if offset <= self._read.get(name, -1):
-            return
-        self._read[name] = offset
-        if call.worker != WORKER and not self._counted and self._open[name].is_set():
-            self._pools[name].learn(accounts.ended(call) or accounts.began(call))
 
     async def _ask(self, name: str, order_id: str) -> None:
         order = OwnerCommand(order="takeover", provider=name, order_id=order_id, at=self._now())

@@ -8,9 +8,8 @@ one `poll.done`. `agents.polling.caller` makes the calls.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,6 @@ from pydantic import ValidationError
 from agents.log_events import AgentEvent
 from agents.polling.caller import SLOW_S, Caller, CallResult
 from agents.polling.key_pool import KeyPool, NoKey, Permit
-from agents.polling.lease import Lapsed
 from agents.polling.quote_cache import Quotes
 from connectors import Call, Refusal, Request, UnsupportedCall, errors
 from infra import telemetry
@@ -45,7 +43,6 @@ STAND_BACK_S = 0.05  # how long bulk leaves the next free call to a request that
 PENDING_MS = 10_000  # how long to leave a provider in peace that is still working
 RETRY_BASE_MS = 500  # a dropped connection is often of the moment; the pause doubles from here
 RETRY_CAP_MS = 30_000  # a provider that is back is asked again within half a minute
-LAPSED_MS = 500  # a heartbeat comes every 1.5 s
 REDIRECTS = 3  # followed also without retries: a signed file is one move away
 Sleep = Callable[[float], Any]
 Ready = Callable[[str], Awaitable[None]]
@@ -93,9 +90,6 @@ class Poller:
         self._now = now
         self._real_s = real_s
         self._cancellations = Cancellations()
-        self._lapsed = False
-        self.resting: Counter[int] = Counter()
-        """Requests in work that wait for a key or for their provider's account, by the mailbox's number."""
         self._calls: dict[str, int] = {}
         """Calls in vain of each request that waits for its next one, by request id."""
 
@@ -159,8 +153,7 @@ class Poller:
             return self._unserved(request, PollOutcome.UNSUPPORTED, f"unknown provider {request.provider!r}")
         if self._quotes and (known := self._quotes.answer(request, self._now())):
             return await self._from_cache(*known)
-        with self._rests(pool):
-            await self._ready(request.provider)
+        await self._ready(request.provider)
         return await self._route(pool, request)
 
     async def _from_cache(self, quotes: list[dict[str, Any]], end: End) -> End:
@@ -198,11 +191,6 @@ class Poller:
             return self._unserved(request, outcome, str(refused or error))
         except NoKey as error:
             return self._without_key(pool, request, error)
-        except Lapsed:
-            if not self._lapsed:
-                log.warning(AgentEvent.LEASE_LAPSED, provider=request.provider)
-            self._lapsed = True
-            return Wait(self._now() + LAPSED_MS)
 
     async def _ask(self, pool: KeyPool, request: PollRequest, call: Call, http: Request) -> Step:
         """Call until the provider has served or refused for good, or until it has to be waited for."""
@@ -216,7 +204,6 @@ class Poller:
                 return self._unserved(request, permit.why, permit.reason, self._now() + permit.wait_ms)
             within_s = self._share_s(request, paid=pool.usd(endpoint.name) > 0)
             result = await self._caller.call(pool, request, call, http, permit.label, weight, within_s)
-            self._lapsed = False
             refusal = result.refusal
             if refusal is None:
                 return Received(request, result)
@@ -245,8 +232,7 @@ class Poller:
                     return permit
                 if _ends_before(request, self._now() + permit.wait_ms):
                     return permit
-                with self._rests(pool):
-                    await self._rest(request, permit.wait_ms or round(STAND_BACK_S * 1000))
+                await self._rest(request, permit.wait_ms or round(STAND_BACK_S * 1000))
                 if self._cancellations.cover(request.job_id):
                     return permit
         finally:
@@ -308,16 +294,6 @@ class Poller:
         """This provider does not serve the request. `free_at`: when it has room again, if it only lacks room."""
         hop = Hop(provider=request.provider, outcome=outcome, reason=reason[:MOST_REASON], free_at=free_at)
         return routing_slip.decide(request, hop, self._now())
-
-    @contextmanager
-    def _rests(self, pool: KeyPool) -> Iterator[None]:
-        """Let it be seen that a request in work waits on purpose."""
-        mailbox = pool.connector.mailbox
-        self.resting[mailbox] += 1
-        try:
-            yield
-        finally:
-            self.resting[mailbox] -= 1
 
     async def _rest(self, request: PollRequest, ms: int) -> None:
         await self._cancellations.rest(self._sleep, max(0, ms) / 1000, request.job_id)

@@ -26,7 +26,6 @@ from agents.polling.bodies import BodyRefused, TooLarge, decoded
 from connectors import Answer, Connector, Request
 from connectors.calls import LONGEST_REQUEST, is_path
 from connectors.errors import InvalidRequest, ProviderUnavailable
-from infra import tasks
 from infra.clock import SYSTEM
 from infra.redaction import Redactor
 
@@ -41,7 +40,6 @@ FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, BodyRefused, U
 TOKEN = re.compile(r"\S{1,64}")  # a page of text instead is a refusal
 TOKEN_BYTES = 4_096  # what a session's token may be read of: the robot page that comes instead is cut here
 HANDSHAKE_S = 10.0  # a session takes two small answers; the rest of the call's time is the call's
-CLOSE_S = 1.0  # a healthy server takes a farewell within milliseconds
 HANDSHAKE_REDIRECTS = 3  # from the page that sets the cookies to the one that asks for consent, and back
 THREADS = 2  # of their own, since the store's statements may fill those of the loop
 LAST_PORT = 65_535  # the largest number that TCP can write
@@ -113,11 +111,11 @@ class Transport:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="transport")
 
     async def close(self) -> None:
-        """Close every connection, within `CLOSE_S`: a provider that hangs may not take a farewell."""
-        clients = [client.aclose() for client in self._clients.values()]
+        """Close every connection."""
+        for client in self._clients.values():
+            await client.aclose()
         self._clients.clear()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        await asyncio.gather(*(tasks.within(CLOSE_S, closing) for closing in clients), return_exceptions=True)
 
     async def fetch(self, connector: Connector, request: Request, key: str) -> Fetched:
         """Send one request and read its answer in full.

@@ -12,12 +12,9 @@ import click
 
 from infra import telemetry
 from infra.ports import PortBusy, require_free
-from infra.stop_budget import StopBudget
 from streams.collecting import declarations as collectors
 from streams.commands.console import fail, load_settings, one_line_errors, say
 from streams.runtime.process_tree import Stack
-
-TREE_S = 3.0  # beyond the worker's own time, for broker and sandbox: 15 s in all, unless STOP_S says otherwise
 
 
 @click.command()
@@ -39,18 +36,8 @@ def up(*, sandbox: bool) -> None:
 async def _up(stack: Stack) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    budget = StopBudget(
-        stack.settings.stop_s + TREE_S,
-        last_words=lambda: say("tapestream: a part did not stop in time: what it had not stored is left"),
-        exit_code=lambda: 1,
-    )
-
-    def leave() -> None:
-        budget.begin()
-        stop.set()
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, leave)
+        loop.add_signal_handler(number, stop.set)
     say("tapestream: starting broker and worker ...")
     starting = asyncio.ensure_future(stack.__aenter__())
     stopped = asyncio.ensure_future(stop.wait())

@@ -17,7 +17,6 @@ import click
 
 from infra import telemetry
 from infra.settings import Settings
-from infra.stop_budget import StopBudget
 from streams.commands.console import fail, load_settings, one_line_errors, say, say_json, show
 from streams.commands.plan import parts, symbols_of
 from streams.errors import CheckpointRefused
@@ -31,7 +30,6 @@ from streams.sessions.spec import PRESETS
 from streams.sessions.state import FINAL, Event, Interrupted, Session, SessionEnded, StopAsked, remaining_ms
 from streams.sessions.summary import summary
 
-LEAVE_S = 15.0  # systemd and Docker are given twice as long
 OBEYED_S = 60.0  # a session applies a command within a second, or has ended
 CLEAR = "\r\033[K"
 CALLED_OFF: Mapping[str, tuple[Event, ...]] = {
@@ -295,17 +293,11 @@ def _run(folder: Folder, settings: Settings, manifest: SessionManifest) -> None:
 
 async def _conduct(folder: Folder, settings: Settings, log: SessionLog, *, sandbox: bool) -> Session:
     leaving = asyncio.Event()
-    budget = StopBudget(
-        LEAVE_S,
-        last_words=lambda: _say(f"a part did not stop within {LEAVE_S:g} s: the last checkpoint counts"),
-        exit_code=lambda: 130,
-    )
 
     def leave() -> None:
         if leaving.is_set():
             os._exit(130)  # children die with us; the last checkpoint is what counts
         leaving.set()
-        budget.begin()
         _say("stopping; what was received is stored first. Once more leaves at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):

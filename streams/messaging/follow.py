@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra import tasks, telemetry
+from infra import telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import BrokerUnreachable, answers, needing, passes
 from streams.log_events import StreamEvent
@@ -25,7 +25,6 @@ IDLE_MS = 500  # a consumer without records looks at its broker twice a second
 ASK_S = 5.0  # a topic may be silent for hours: only then the broker itself is asked whether it lives
 AWAY_S = 60.0  # a renewed broker is back within seconds, a Kafka node within a minute
 RETRY_S = 1.0  # a broker that is away is asked again without a rush
-CLOSE_S = 1.0  # a reader without a group has nothing to hand over
 
 
 @asynccontextmanager
@@ -63,12 +62,8 @@ async def _seek(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 
 
 async def close(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer, within `CLOSE_S`: a broker that is away may never answer.
-
-    Without its broker aiokafka lets a cancellation of its own escape: it ends here.
-    """
-    with suppress(Exception):  # what its tasks met is of no interest any more
-        await tasks.within(CLOSE_S, consumer.stop())
+    """Stop a consumer. Without its broker aiokafka lets a cancellation of its own escape: it ends here."""
+    await asyncio.gather(asyncio.create_task(consumer.stop()), return_exceptions=True)
 
 
 async def follow(

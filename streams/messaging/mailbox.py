@@ -47,20 +47,6 @@ class _Entry:
     done: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a mailbox stands."""
-
-    finished: int = 0
-    """Times that work on an event has ended, also where it was parked."""
-    running: int = 0
-    """Events in work."""
-    waiting: int = 0
-    """Events that wait for room in the window."""
-    parked: int = 0
-    """Events that wait for their time."""
-
-
 @dataclass(slots=True)
 class Mailbox:
     """One partition's events: a bounded number in work, the others waiting, all acknowledged in order.
@@ -83,16 +69,10 @@ class Mailbox:
     _waiting: deque[_Entry] = field(default_factory=deque)
     _parked: set[asyncio.Future[None]] = field(default_factory=set)
     _running: int = 0
-    _finished_works: int = 0
     _closed: bool = False
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    @property
-    def standing(self) -> Standing:
-        """How it stands now."""
-        return Standing(self._finished_works, self._running, len(self._waiting), len(self._parked))
 
     def put(self, event: Event) -> None:
         """Take an event; its work starts as soon as the window has room."""
@@ -123,7 +103,6 @@ class Mailbox:
 
     def _finished(self, entry: _Entry, task: asyncio.Future[Parked | None]) -> None:
         self._running -= 1
-        self._finished_works += 1
         if self._failed(task):
             return
         until = None if task.cancelled() else task.result()
@@ -222,14 +201,6 @@ class Mailboxes:
     def pending(self) -> int:
         """Events taken and not yet acknowledged."""
         return sum(len(box) for box in self._boxes.values())
-
-    def standing(self, where: tuple[str, int]) -> Standing | None:
-        """How the mailbox of a partition (topic, number) stands; None for another worker's partition."""
-        for owned in self._owned:
-            if (owned.topic, owned.partition) == where:
-                box = self._boxes.get(owned)
-                return Standing() if box is None else box.standing
-        return None
 
     def handled(self) -> dict[tuple[str, int], int]:
         """Per (topic, partition) the offset below which every event is handled."""

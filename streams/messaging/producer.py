@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from infra import tasks, telemetry
+from infra import telemetry
 from infra.kafka.brokers import Brokers
 from infra.kafka.connection import needing, passes
 from streams.log_events import StreamEvent
@@ -19,8 +18,6 @@ log = telemetry.get(__name__)
 
 MAX_MESSAGE = 16 * 2**20  # long histories pass 1 MB as JSON
 RETRY_S = 1.0  # a broker that restarts is back within seconds
-AWAY_S = 5.0  # a broker that lives confirms within a second
-CLOSE_S = 1.0  # `send` has waited for what it sent: only a broker that is away keeps a producer from closing
 
 
 class Outbox:
@@ -31,7 +28,6 @@ class Outbox:
         self._producer: Any = None
         self.produced: dict[tuple[str, int], int] = {}
         self.waiting = 0
-        self._heard_at = time.monotonic()
 
     async def start(self) -> None:
         """Connect. Raises `BrokerUnreachable`."""
@@ -48,18 +44,13 @@ class Outbox:
             with needing(self._bootstrap):
                 await self._producer.start()
         except BaseException:
-            await self.stop()
+            await self._producer.stop()
             raise
 
     async def stop(self) -> None:
-        """Disconnect. What `send` still waits for is given up after `CLOSE_S`, where the broker does not take it."""
+        """Flush what was sent, then disconnect."""
         if self._producer is not None:
-            await tasks.within(CLOSE_S, self._producer.stop())
-
-    @property
-    def away(self) -> bool:
-        """True while the broker has taken nothing for longer than a busy one needs, though something is sent."""
-        return self.waiting > 0 and time.monotonic() - self._heard_at > AWAY_S
+            await self._producer.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -79,8 +70,6 @@ class Outbox:
     ) -> None:
         """Send one record and return once the broker has it; a broker that is away is waited for."""
         encoded = None if key is None else key.encode()
-        if not self.waiting:
-            self._heard_at = time.monotonic()
         self.waiting += 1
         try:
             while True:
@@ -96,6 +85,5 @@ class Outbox:
                     await asyncio.sleep(RETRY_S)
         finally:
             self.waiting -= 1
-        self._heard_at = time.monotonic()
         where = (topic, sent.partition)
         self.produced[where] = max(sent.offset, self.produced.get(where, -1))

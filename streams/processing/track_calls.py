@@ -28,26 +28,19 @@ KEY, BREAKER, BUDGET = TypeAdapter(Key), TypeAdapter(Breaker), TypeAdapter(Budge
 REFUSED = TypeAdapter(Refusals)
 Table = MutableMapping[str, Any]
 OnOrder = Callable[[OwnerCommand, Account], None]
-OnCall = Callable[[ApiCall, int], None]
 NOTHING = {"offset": -1}
 
 
 class CallTracker:
-    """Keeps the tables. `on_order` is called with every command to a provider's owner and the account then.
+    """Keeps the tables. `on_order` is called with every command to a provider's owner and the account then."""
 
-    `on_call` is called with every call that was folded, and its offset.
-    """
-
-    def __init__(
-        self, tables: Mapping[str, Table], policy: Mapping[str, ProviderPolicy], on_order: OnOrder, on_call: OnCall
-    ) -> None:
+    def __init__(self, tables: Mapping[str, Table], policy: Mapping[str, ProviderPolicy], on_order: OnOrder) -> None:
         self._keys = tables[topics.KEY_USAGE]
         self._breakers = tables[topics.BREAKERS]
         self._budgets = tables[topics.BUDGETS]
         self._refusals = tables[topics.REFUSALS]
         self._policies = policy
         self._on_order = on_order
-        self._on_call = on_call
 
     def handle(self, message: EventMessage) -> None:
         """Fold one record of api.calls. One that is no message of ours is left to the sink, which reports it.
@@ -67,7 +60,6 @@ class CallTracker:
     def _take(self, record: OwnerCommand | ApiCall, offset: int) -> None:
         if isinstance(record, ApiCall):
             self._fold(record.provider, accounts.ended(record) or accounts.began(record), offset)
-            self._on_call(record, offset)
         else:
             self._obey(record, offset)
 

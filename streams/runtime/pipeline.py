@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import aiohttp
 
-from infra import tasks
 from infra.clickhouse import Store, StoreError
 from infra.kafka.brokers import Brokers
 from infra.settings import Settings
@@ -22,8 +21,6 @@ from streams.runtime.process_tree import READY_S, ProcessTreeAddress, Stack
 from streams.runtime.stored import until_stored
 
 LOOK_S = 1.0  # a pipeline that ends is noticed within a second
-STOP_S = 5.0  # of the 15 s that a program may take to leave: it has seen to it by then that its own work is stored
-CLOSE_S = 1.0  # a store that does not answer keeps nobody who only reads
 
 
 class Pipeline:
@@ -57,15 +54,13 @@ class Pipeline:
         self._tree = ProcessTreeAddress.find(settings.data_dir)
         where = discovery.find(settings)
         if self._tree is None and not await _is_there(where.pages):
-            tree = settings.model_copy(update={"stop_s": min(settings.stop_s, STOP_S)})
-            self._stack = await self._closing.enter_async_context(Stack(tree, sandbox=self._sandbox))
+            self._stack = await self._closing.enter_async_context(Stack(settings, sandbox=self._sandbox))
             where = discovery.find(settings)
         elif self._sandbox and not (self._tree and self._tree.sandbox_url):
             raise PipelineGone("a pipeline without a sandbox runs already: stop it, or leave out --sandbox")
         self.bootstrap, self.pages, self.providers = where.bootstrap, where.pages, where.providers
         if not settings.embedded_store:  # then it is there whatever becomes of a worker
-            self._store = await Store.open(settings.store_url, readonly=True)
-            self._closing.push_async_callback(lambda store: tasks.within(CLOSE_S, store.close()), self._store)
+            self._store = await self._closing.enter_async_context(await Store.open(settings.store_url, readonly=True))
 
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()

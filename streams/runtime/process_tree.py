@@ -33,8 +33,7 @@ from streams.runtime.run_file import RunFile
 log = telemetry.get(__name__)
 
 READY_S = 60.0  # a start takes 6 to 7 s on a quick machine; machines differ by a factor of three
-WORDS_S = 1.0  # a worker whose time is over says what it left, and ends by itself
-PARTS_S = 1.5  # the embedded broker and the sandbox are in memory: they have nothing to save
+STOP_S = 14.0  # within the 15 s that systemd and Docker are given, with a second to spare
 WATCH_S = 5.0  # the broker's memory grows slowly; a look every 5 s costs nothing
 
 RUN_FILE = "run.json"
@@ -166,7 +165,6 @@ class Stack:
             "WEB_HOST": self.settings.web_host,
             "WEB_TOKEN": self._pages.token,
             "SCHEDULES": self.settings.schedules,
-            "STOP_S": str(self.settings.stop_s),
         }
         worker = await Child.start(
             "worker",
@@ -213,18 +211,17 @@ class Stack:
 
     async def _stop_worker(self) -> None:
         if worker := self._parts.pop("worker", None):
-            code = await worker.stop(self.settings.stop_s + WORDS_S)
+            code = await worker.stop(STOP_S)
             if code not in {0, -15}:
                 log.warning(StreamEvent.STACK_WORKER_EXIT, code=code, log=str(self._log("worker")))
 
     async def _stop_all(self) -> None:
-        """The worker first: what it received must reach the store while the broker still lives.
-
-        All of it takes `stop_s` and 2.5 s at most.
-        """
+        """The worker first: what it received must reach the store while the broker still lives."""
         await self._stop_worker()
-        broker = self._parts.pop("broker", None)
-        await asyncio.gather(*(part.stop(PARTS_S) for part in (broker, self._sandbox) if part))
+        if broker := self._parts.pop("broker", None):
+            await broker.stop()
+        if self._sandbox:
+            await self._sandbox.stop(3.0)
         if self._run_file:
             self._run_file.release()
 

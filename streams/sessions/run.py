@@ -33,8 +33,8 @@ SETTLE_EVERY_S = 2.0  # soon for a person, seldom for the broker
 TICK_S = 0.2  # how soon a stop, a pause or the end of time is noticed
 CATCH_UP_S = 30.0  # reports that were missed are read from the store this often
 COUNT_ALL_S = 60.0  # how long the end of a session waits for the sink
-LEAVE_S = 2.0  # of the 15 s of an exit, for what is under way; a tree of its own takes half of them to stop
-LEAVE_COUNT_S = 2.5  # and for storing
+LEAVE_S = 3.0  # what is under way gets of the 15 s that an exit may take
+LEAVE_COUNT_S = 5.0  # of the 15 s of an exit, for storing
 
 
 class Run:
@@ -211,7 +211,8 @@ class Run:
 
     async def _wind_down(self) -> None:
         """Take back what waits, let calls under way end, within one HTTP time-out, and have all of it stored."""
-        await _first(self._cancelled_and_idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
+        await self._cancel_job()
+        await _first(self._idle(), asyncio.sleep(self._http_timeout_s), self._left(LEAVE_S))
         if given_up := len(self._work.underway):
             self._log.note(SessionEvent.UNITS_GIVEN_UP, count=given_up)
         await _first(self._count_all_stored(), asyncio.sleep(COUNT_ALL_S), self._left(LEAVE_COUNT_S))
@@ -221,8 +222,7 @@ class Run:
     async def _cancel_job(self, kept: str = "") -> None:
         await self._requester.cancel(self._recorder.folder.id, self._sources, kept)
 
-    async def _cancelled_and_idle(self) -> None:
-        await self._cancel_job()
+    async def _idle(self) -> None:
         for source in self._sources.values():
             await source.quiet()
 

@@ -19,7 +19,6 @@ from agents.collecting.collector import CollectorRunner
 from agents.collecting.run_planner import RunPlanner
 from agents.polling.caller import Caller
 from agents.polling.key_pool import KeyPool, open_key_pools
-from agents.polling.lease import Lease
 from agents.polling.ledger import Ledger
 from agents.polling.poller import Poller
 from agents.polling.quote_cache import Quotes
@@ -149,8 +148,7 @@ class Scene:
 
     Polygon has `keys` and the `windows`, the breaker's `policy` and the `allowance` given; Yahoo needs no key; `extra`
     holds connectors beside these two. `retries` is the number of tries after a failed one, `timeout_s` that of a call,
-    and `refuse` a topic whose records the broker refuses. Without a `lease` it is held for ever. `parked` counts how
-    often a request was parked.
+    and `refuse` a topic whose records the broker refuses. `parked` counts how often a request was parked.
     """
 
     daily = DAILY
@@ -167,7 +165,6 @@ class Scene:
         timeout_s=20.0,
         refuse=None,
         allowance=None,
-        lease=None,
     ):
         self.time, self.outbox = Time(), Recorder(refuse)
         agreed = ProviderPolicy(windows=windows, breaker=policy, allowance=allowance)
@@ -184,10 +181,9 @@ class Scene:
         bases = {name: f"{url}/{name}" for name in self.pools}
         self.transport = Transport(timeout_s=timeout_s, body_limit=2**24, base_urls=bases)
         self.quotes = Quotes(Brokers("nobody:1"), 900_000)
-        self.lease = lease or Lease()
         self.poller = Poller(
             self.pools,
-            Caller(self.transport, self.outbox, Ledger(self.outbox), lease=self.lease, now=self.time),
+            Caller(self.transport, self.outbox, Ledger(self.outbox), now=self.time),
             self.outbox,
             retries=retries,
             ready=self.ready,

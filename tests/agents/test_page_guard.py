@@ -28,12 +28,16 @@ def progress():
     return Progress(ready=True, behind={}, settled=True, rows_stored=0, store_away=False)
 
 
+async def nothing():
+    pass
+
+
 @pytest.fixture
 async def pages(store, tmp_path):
     """Every page of a worker, Faust's own too, behind the guard and on a real server; no broker is needed for that."""
     configured = settings.load(tmp_path / "no.env", {"DATA_DIR": str(tmp_path), "WEB_NAMES": "worker, Worker.example"})
     guard = PageGuard(TOKEN, configured.web_names).middleware
-    app = application.build(configured, guard)
+    app = application.build(configured, guard, opening=nothing, draining=nothing, closing=nothing)
     Monitor({}, Quotes(Brokers("127.0.0.1:1"), 0), owned=list, progress=progress, store=lambda: store).attach(app)
     runner = web.AppRunner(await app.web.wsgi(), access_log=None)
     await runner.setup()

@@ -21,7 +21,6 @@ from infra.clickhouse import Store, log_table, migrate
 from infra.kafka.apache import MAX_REQUEST_BYTES
 from infra.settings import Settings, load
 from streams.__main__ import main
-from streams.commands.run import TREE_S
 from streams.sessions.spec import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -293,13 +292,3 @@ def test_cron_lines_start_sessions():
     commands = [parsed(line[line.index("session") :], "")[0] for line in words]
     assert commands == ["start", "resume"]
     assert set(given) <= {"SHELL", "HOME", "MAILTO"} | {name.upper() for name in Settings.model_fields}
-
-
-def test_what_ends_by_itself_starts_again_and_has_the_time_that_a_stop_takes():
-    up = service_of(ROOT / "infra/systemd/tapestream.service")
-    worker = SERVICES["worker"]
-    longest = max(meta.le for meta in Settings.model_fields["stop_s"].metadata if hasattr(meta, "le"))
-
-    assert (up["Restart"], worker["restart"]) == ("on-failure", "unless-stopped")
-    assert int(worker["stop_grace_period"].removesuffix("s")) > longest
-    assert int(up["TimeoutStopSec"]) > longest + TREE_S

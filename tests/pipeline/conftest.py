@@ -89,13 +89,6 @@ async def running(bootstrap, folder, settings=None, **environment):
 
 
 @pytest.fixture
-async def unlimited_sandbox():
-    """The providers' APIs on loopback, whose keys have no limits, for a worker that a test starts by itself."""
-    async with Sandbox(SandboxSettings(keys={name: {"*": None} for name in providers()})) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def start_pipeline():
     """The pipeline as a context manager, for tests that prepare something before the worker starts."""
     return running

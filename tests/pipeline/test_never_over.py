@@ -6,9 +6,7 @@
 import asyncio
 import os
 import random
-import signal
 from collections import Counter
-from functools import partial
 
 import pytest
 
@@ -25,7 +23,6 @@ KILLS = int(os.environ.get("TAPESTREAM_KILLS", "4"))
 KEYS = {"polygon": 3, "finnhub": 2, "brightdata": 1}
 PER_SECOND, PER_DAY = 6, 20 + 6 * KILLS
 DOLLARS, BUDGET = 0.0015, 0.0015 * (10 + 2 * KILLS)
-SESSION_MS = 6_000
 SYMBOLS = ("KO", "PEP", "MSFT", "AAPL", "IBM", "NVDA", "JPM", "XOM", "CVX", "DIS")
 
 
@@ -140,48 +137,6 @@ async def test_each_provider_is_called_by_one_worker_at_a_time_through_joins_lea
     assert len({worker for _, worker, *_ in calls}) == 3
     assert overlaps(calls) == []
     assert refused(sandbox, names) == 0
-
-
-@pytest.mark.kafka
-@pytest.mark.timeout(280)
-async def test_a_worker_that_was_paused_makes_no_call_until_the_group_counts_it_in_again(
-    start_pipeline, another_worker, apache_kafka, clickhouse_server, tmp_path
-):
-    names = sorted(connectors().keys() - {"yahoo", "brightdata"})
-    keys = dict.fromkeys(names, 1)
-    given = environment(keys, "3/second", CLICKHOUSE_URL=clickhouse_server.url())
-    async with start_pipeline(apache_kafka, tmp_path, sandbox_of(keys, Limit(3, "second")), **given) as first:
-        sandbox, second = first.sandbox, another_worker(first, tmp_path / "second")
-        async with Client(first.bootstrap) as client:
-            job = asyncio.ensure_future(client.run(requests_for(bulk(names, 60))))
-            await more_calls(sandbox, names)
-            await second.start()
-            await more_calls(sandbox, names)
-            for paused, other in ((first, second), (second, first)):
-                os.kill(paused.worker.pid, signal.SIGSTOP)
-                await until(partial(owns, other, names), "the other worker to take over")
-                await more_calls(sandbox, names)
-                os.kill(paused.worker.pid, signal.SIGCONT)
-                await until(partial(shares, paused, other), "the paused worker to come back")
-                await more_calls(sandbox, names)
-            job.cancel()
-        await second.worker.stop(20)
-        await first.worker.stop(20)
-        calls = await everything_told(clickhouse_server.url(), sandbox, names)
-
-    assert refused(sandbox, names) == 0
-    assert len({worker for _, worker, *_ in calls}) == 2
-    # a call that was under way at the pause ends with it: what counts is when the others began
-    assert overlaps([call for call in calls if call[3] is not None and call[3] - call[2] < SESSION_MS]) == []
-
-
-async def owns(worker, names):
-    return set((await worker.pages.status())["owned"]) >= set(names)
-
-
-async def shares(*workers):
-    owned = [set((await worker.pages.status())["owned"]) for worker in workers]
-    return all(owned) and not set.intersection(*owned)
 
 
 async def everything_told(url, sandbox, names):

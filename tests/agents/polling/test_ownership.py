@@ -11,7 +11,7 @@ from connectors import connector
 from streams.accounts.account import Account, CallBegan, ProviderPolicy, fold
 from streams.accounts.quota import Window
 from streams.messaging import topics
-from streams.messaging.messages import OWNER_COMMAND, WORKER, ApiCall, OwnerCommand
+from streams.messaging.messages import OWNER_COMMAND, OwnerCommand
 from tests.waiting import turns
 
 TERMS = ProviderPolicy(windows=(Window(5, "minute"),))
@@ -140,30 +140,3 @@ async def test_a_takeover_that_cannot_be_announced_is_reported(pools):
 
     assert [type(fault) for fault in faults] == [MessageSizeTooLargeError]
     assert ownership.owned() == []
-
-
-def call_of(worker, n, *, outcome=None, label="polygon#1"):
-    ended = {} if outcome is None else {"outcome": outcome, "ended_at": 1_000 + n}
-    return ApiCall(
-        **{"call_id": f"call-{n}", "request_id": "r", "provider": "polygon", "key_label": label, "worker": worker},
-        **{"endpoint": "aggregates", "dataset": "bars", "asset_class": "equity", "symbols": ("KO",), "interval": "1d"},
-        **{"started_at": 1_000, **ended},
-    )
-
-
-async def test_what_a_paused_worker_called_after_the_takeover_counts_once(pools):
-    ownership, outbox = await taken(pools)
-    account = pools["polygon"]
-    ownership.note(call_of("paused:1", 1), 10)  # before the takeover is read: the tables have it
-    ownership.apply_command(outbox.orders[0], spent(3), known=True)
-
-    ownership.note(call_of("paused:1", 2), 12)
-    ownership.note(call_of(WORKER, 3), 13)  # our own was counted before it was published
-    ownership.note(call_of("paused:1", 4, label="polygon#unknown"), 14)
-    assert account.account.breaker.calls == 4
-    for n, offset in ((1, 10), (2, 12)):  # a rebalance reads again
-        ownership.note(call_of("paused:1", n), offset)
-
-    assert account.account.key("polygon#1").statistics.calls == 4
-    ownership.note(call_of("paused:1", 2, outcome="RateLimited"), 15)
-    assert account.account.key("polygon#1").statistics.refused == 1

@@ -51,9 +51,9 @@ def record(offset, message, headers=None):
     return SimpleNamespace(value=message.encode(), headers=headers, offset=offset, partition=8)
 
 
-def tracker(tables=None, on_call=lambda call, offset: None):
+def tracker(tables=None):
     orders = []
-    found = CallTracker(tables or Tables(), TERMS, lambda order, account: orders.append((order, account)), on_call)
+    found = CallTracker(tables or Tables(), TERMS, lambda order, account: orders.append((order, account)))
     return found, orders
 
 
@@ -193,14 +193,3 @@ def test_a_call_after_whose_end_no_calendar_has_a_day_is_left_out():
     found.handle(record(1, told(1)))
 
     assert tracker(tables)[0].account("polygon").key("polygon#1").statistics.calls == 1
-
-
-def test_every_call_that_is_folded_is_handed_on_with_its_offset():
-    handed = []
-    found, _ = tracker(on_call=lambda call, offset: handed.append((call.call_id, call.outcome, offset)))
-
-    found.handle(record(4, told(1)))
-    found.handle(record(5, told(1, outcome="records")))
-    found.handle(record(6, told(2, provider="nobody")))
-
-    assert handed == [("call-1", "Reserved", 4), ("call-1", "records", 5)]
