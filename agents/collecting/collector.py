@@ -254,7 +254,7 @@ class CollectorRunner:
 
 
 def verdict(tally: JobCounts) -> tuple[Ending, str]:
-    """How a run ended: it failed when nothing came of it, or when more stayed unserved for now than is bearable."""
+    """How a run ended. It failed when it brought nothing, or when too much stayed unserved for transient reasons."""
     if tally.fault:
         return "failed", tally.fault
     lacking = sum(tally.errors.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, get_args
 
 import aiohttp
@@ -208,14 +207,17 @@ def _answered(job: Job) -> str:
 async def _show_stored(settings: Settings, bootstrap: Brokers, job: Job, dataset: str, *, as_json: bool) -> None:
     """Print what the job stored: quotes, or the ends of each series of bars; of other datasets where the rows are."""
     table, brought = DATASET_TABLES[dataset], f"startsWith(request_id, '{job.job_id}')"
-    with suppress(TimeoutError, PipelineError):
+    state = "stored"
+    try:
         async with asyncio.timeout(STORED_S):
             await until_stored(bootstrap)
         if dataset in SHOWN:
             found = await answer(settings, SHOWN[dataset].format(table=table, brought=brought))
             show(found["columns"], found["rows"], as_json=as_json)
+    except (TimeoutError, PipelineError) as error:
+        state = f"not seen in the store yet ({error or 'it is behind'}), later"
     query = f"SELECT * FROM {table} WHERE {brought}"  # noqa: S608  (an id and a name of ours)
-    say(f'stored: tapestream query "{query}"', err=as_json)
+    say(f'{state}: tapestream query "{query}"', err=as_json)
 
 
 async def _poll(bootstrap: Brokers, requests: list[PollRequest], within_s: float | None) -> Job:
